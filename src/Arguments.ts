@@ -1,0 +1,157 @@
+/**
+ * Checks of what callers pass to commands. They run before anything is converted and before a byte is sent, so that
+ * nothing a caller passes can be read as a command by the server. Each returns the value as the wire needs it, or the
+ * `InvalidArgument` that says what is allowed; they don't throw.
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import { InvalidArgument } from "./Errors.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAME_PATTERN } from "./Values.ts"
+
+const TUBE_RULE = "1 to 200 characters of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
+const UINT32_RULE = `an integer from 0 to ${MAX_UINT32}`
+const JOB_ID_RULE = `an integer from 0 to ${Number.MAX_SAFE_INTEGER}`
+const BODY_RULE = "a Uint8Array, or a string without lone surrogates"
+const DURATION_RULE = "a duration: milliseconds, a text like \"5 seconds\", or another Duration.Input, not negative"
+const WHOLE_SECONDS_RULE = `${DURATION_RULE}, up to ${MAX_UINT32} seconds`
+const TTR_RULE = `${DURATION_RULE}, from 1 to ${MAX_UINT32} seconds (plain numbers are milliseconds)`
+
+const refuse = (command: string, argument: string, value: unknown, rule: string): InvalidArgument =>
+  new InvalidArgument({ command, argument, value, rule })
+
+/**
+ * A tube's name, as it is.
+ */
+export const tube = (command: string, argument: string, value: unknown): string | InvalidArgument =>
+  typeof value === "string" && TUBE_NAME_PATTERN.test(value) ? value : refuse(command, argument, value, TUBE_RULE)
+
+/**
+ * A tube's name, or `undefined` for the one that the connection uses.
+ */
+export const optionalTube = (command: string, value: unknown): string | undefined | InvalidArgument =>
+  value === undefined ? undefined : tube(command, "tube", value)
+
+const isUint32 = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_UINT32
+
+/**
+ * A priority; 2^31 if none was given.
+ */
+export const priority = (command: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? DEFAULT_PRIORITY : isUint32(value) ? value : refuse(command, "priority", value, UINT32_RULE)
+
+/**
+ * How many jobs to kick at most.
+ */
+export const bound = (command: string, value: unknown): number | InvalidArgument =>
+  isUint32(value) ? value : refuse(command, "bound", value, UINT32_RULE)
+
+/**
+ * A job's id.
+ */
+export const jobId = (command: string, value: unknown): JobId | InvalidArgument =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? value as JobId
+    : refuse(command, "id", value, JOB_ID_RULE)
+
+const encoder = new TextEncoder()
+
+/**
+ * A body as bytes. Strings become UTF-8; one with a lone surrogate, which UTF-8 cannot express, is refused.
+ */
+export const body = (command: string, value: unknown): Uint8Array | InvalidArgument => {
+  if (typeof value === "string" && value.isWellFormed()) return encoder.encode(value)
+  return Predicate.isUint8Array(value) ? value : refuse(command, "body", value, BODY_RULE)
+}
+
+const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
+
+const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
+
+// At least one unit, all of them numbers, and nothing that is not a unit: neither a misspelt one, nor the months and
+// years of a Temporal.Duration, whose units are getters and hence no keys.
+const isDurationObject = (value: object): boolean => {
+  const units = UNITS.filter((unit) => Reflect.get(value, unit) !== undefined)
+  return units.length > 0 &&
+    units.every((unit) => isNumber(Reflect.get(value, unit))) &&
+    Object.keys(value).every((key) => UNITS.includes(key)) &&
+    !Reflect.get(value, "months") && !Reflect.get(value, "years")
+}
+
+// Duration's own conversion reads NaN, `{}` and misspelt units as zero, so the shape is checked first.
+const hasDurationShape = (value: unknown): value is Duration.Input => {
+  switch (typeof value) {
+    case "bigint":
+    case "string":
+      return true
+    case "number":
+      return isNumber(value)
+    case "object":
+      if (value === null) return false
+      if (Array.isArray(value)) return value.length === 2 && value.every(isNumber)
+      return Duration.isDuration(value) || isDurationObject(value)
+    default:
+      return false
+  }
+}
+
+/**
+ * A duration that is not negative; it may be infinite.
+ */
+export const duration = (
+  command: string,
+  argument: string,
+  value: unknown,
+  rule = DURATION_RULE
+): Duration.Duration | InvalidArgument => {
+  const converted = hasDurationShape(value) ? Duration.fromInput(value) : Option.none()
+  return Option.isSome(converted) && !Duration.isNegative(converted.value)
+    ? converted.value
+    : refuse(command, argument, value, rule)
+}
+
+const wholeSeconds = (
+  command: string,
+  argument: string,
+  value: unknown,
+  rule: string
+): number | InvalidArgument => {
+  const converted = duration(command, argument, value, rule)
+  if (converted instanceof InvalidArgument) return converted
+  const seconds = Math.ceil(Duration.toSeconds(converted))
+  return seconds <= MAX_UINT32 ? seconds : refuse(command, argument, value, rule)
+}
+
+/**
+ * A delay in whole seconds, rounded up.
+ */
+export const delay = (command: string, value: unknown): number | InvalidArgument =>
+  wholeSeconds(command, "delay", value, WHOLE_SECONDS_RULE)
+
+/**
+ * A delay in whole seconds, rounded up; 0 if none was given.
+ */
+export const optionalDelay = (command: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? 0 : delay(command, value)
+
+/**
+ * A time to run in whole seconds, rounded up; 120 if none was given. Less than a second is refused: it is a `ttr: 60`
+ * that was meant as a minute.
+ */
+export const ttr = (command: string, value: unknown): number | InvalidArgument => {
+  if (value === undefined) return DEFAULT_TTR_SECONDS
+  const converted = duration(command, "ttr", value, TTR_RULE)
+  if (converted instanceof InvalidArgument) return converted
+  const seconds = Duration.toSeconds(converted)
+  return seconds >= 1 && seconds <= MAX_UINT32 ? Math.ceil(seconds) : refuse(command, "ttr", value, TTR_RULE)
+}
+
+/**
+ * A timeout in whole seconds, rounded up; infinite if it was absent or infinite.
+ */
+export const timeout = (command: string, value: unknown): number | InvalidArgument => {
+  if (value === undefined) return Infinity
+  const converted = duration(command, "timeout", value)
+  return converted instanceof InvalidArgument ? converted : Math.ceil(Duration.toSeconds(converted))
+}

@@ -1,0 +1,340 @@
+/**
+ * One connection to a beanstalkd, with an Effect for each of the 25 commands of the protocol.
+ *
+ * Any number of fibers may share it: their commands are pipelined, those of one turn of the event loop leave in one
+ * write, and every fiber gets its own answer. It is scoped: closing its Scope ends it at once, and whatever still
+ * waits on it fails. It is never redialled: when it dies, everything on it fails, and whoever owns it makes a new one.
+ *
+ * A connection that waits in a reserve answers nothing else until a job comes, and a job can only be settled on the
+ * connection that reserved it.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Clock from "effect/Clock"
+import * as Scope from "effect/Scope"
+import * as Arguments from "./Arguments.ts"
+import * as Errors from "./Errors.ts"
+import { Pipeline, type Settings } from "./Pipeline.ts"
+import * as Protocol from "./Protocol.ts"
+import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
+import * as Transport from "./Transport.ts"
+import type { JobId } from "./Values.ts"
+
+/**
+ * What a connection can be told. All have defaults.
+ *
+ * - `host`, `port`, `path`, `tls`, `connectTimeout`, `keepAlive`: see `Transport.Options`
+ * - `commandTimeout`: how long the server may be silent while a command waits for its answer, default 10 seconds
+ * - `maxReplySize`: the longest body that is accepted from the server, in bytes, default 64 MiB
+ * - `maxUnanswered`, `maxUnsentBytes`: past so many commands on their way, or about so many bytes in one write, further
+ *   commands wait; default 1024 and 256 KiB
+ * - `use`: the tube that `put` and the like work on, default `default`
+ * - `watch`: the tubes that `reserve` takes jobs from, instead of `default`
+ */
+export interface Options extends Transport.Options {
+  readonly commandTimeout?: Duration.Input | undefined
+  readonly maxReplySize?: number | undefined
+  readonly maxUnanswered?: number | undefined
+  readonly maxUnsentBytes?: number | undefined
+  readonly use?: string | undefined
+  readonly watch?: string | ReadonlyArray<string> | undefined
+}
+
+/**
+ * What a command gives: its value, or one of exactly the errors that its replies can mean.
+ */
+export type Answer<K extends Protocol.CommandName> = Effect.Effect<Protocol.Success<K>, Protocol.Failure<K>>
+
+/**
+ * A connection. Ids are {@link Protocol.JobId}, durations are rounded up to whole seconds, plain numbers are
+ * milliseconds.
+ */
+export interface Connection {
+  /** The address, as errors show it. */
+  readonly server: string
+
+  /** Whether it has ended. Every command on an ended connection fails with `sent: false`. */
+  readonly closed: Effect.Effect<boolean>
+
+  /**
+   * Puts a job into the tube in use, or into `options.tube`, and gives its id. Fails with `JobTooBig`, `Draining`,
+   * `OutOfMemory`, or `JobBuried` if the server could only bury it. (protocol: `put`)
+   */
+  readonly put: (body: Uint8Array | string, options?: Protocol.PutOptions) => Answer<"put">
+
+  /** Chooses the tube for `put`, `kick`, `peekReady`, `peekDelayed` and `peekBuried`. (protocol: `use`) */
+  readonly use: (tube: string) => Answer<"use">
+
+  /**
+   * Waits for a job of the watched tubes, for as long as it takes. It has no deadline of its own: a server that is gone
+   * without a word is noticed by TCP keep-alive only. `reserveWithTimeout()` waits as long and notices sooner.
+   * Interrupting it closes the connection. (protocol: `reserve`)
+   */
+  readonly reserve: Answer<"reserve">
+
+  /**
+   * Waits for a job of the watched tubes, at most `timeout`; 0 only looks, no timeout or infinity waits for ever. A
+   * long wait goes out in slices of 30 seconds, so that a server which has gone away is noticed. Interrupting it closes
+   * the connection, and the server takes back at once what it may just have handed out. (protocol:
+   * `reserve-with-timeout`)
+   */
+  readonly reserveWithTimeout: (timeout?: Duration.Input) => Answer<"reserveWithTimeout">
+
+  /** Reserves this very job, whether ready, delayed or buried. Since beanstalkd 1.12. (protocol: `reserve-job`) */
+  readonly reserveJob: (id: JobId) => Answer<"reserveJob">
+
+  /** Deletes a job that this connection has reserved, or that nobody has. (protocol: `delete`) */
+  readonly delete: (id: JobId) => Answer<"delete">
+
+  /**
+   * Makes a reserved job ready again, or delayed. Without a priority it gets the default, 2^31. Fails with `JobBuried`
+   * if the server could only bury it. (protocol: `release`)
+   */
+  readonly release: (id: JobId, options?: Protocol.ReleaseOptions) => Answer<"release">
+
+  /** Buries a reserved job. Without a priority it gets the default, 2^31. (protocol: `bury`) */
+  readonly bury: (id: JobId, options?: Protocol.BuryOptions) => Answer<"bury">
+
+  /** Gives a reserved job its whole time to run again. (protocol: `touch`) */
+  readonly touch: (id: JobId) => Answer<"touch">
+
+  /** Adds a tube to those that `reserve` takes jobs from, and gives their number. (protocol: `watch`) */
+  readonly watch: (tube: string) => Answer<"watch">
+
+  /** Takes a tube off them again; the last one cannot be ignored. (protocol: `ignore`) */
+  readonly ignore: (tube: string) => Answer<"ignore">
+
+  /** Looks at a job, whatever its state. (protocol: `peek`) */
+  readonly peek: (id: JobId) => Answer<"peek">
+
+  /** Looks at the next ready job of the tube in use. (protocol: `peek-ready`) */
+  readonly peekReady: Answer<"peekReady">
+
+  /** Looks at the job of the tube in use whose delay ends first. (protocol: `peek-delayed`) */
+  readonly peekDelayed: Answer<"peekDelayed">
+
+  /** Looks at the job of the tube in use that was buried first. (protocol: `peek-buried`) */
+  readonly peekBuried: Answer<"peekBuried">
+
+  /**
+   * Makes at most `bound` (default 1) buried jobs of the tube in use ready, or if there are none, delayed ones, and gives
+   * their number. (protocol: `kick`)
+   */
+  readonly kick: (bound?: number) => Answer<"kick">
+
+  /** Makes this very job ready, if it is buried or delayed. (protocol: `kick-job`) */
+  readonly kickJob: (id: JobId) => Answer<"kickJob">
+
+  /** The statistics of a job. (protocol: `stats-job`) */
+  readonly statsJob: (id: JobId) => Effect.Effect<JobStats, Protocol.Failure<"statsJob">>
+
+  /** The statistics of a tube. (protocol: `stats-tube`) */
+  readonly statsTube: (tube: string) => Effect.Effect<TubeStats, Protocol.Failure<"statsTube">>
+
+  /** The statistics of the server. (protocol: `stats`) */
+  readonly stats: Effect.Effect<ServerStats, Protocol.Failure<"stats">>
+
+  /** The names of all tubes. (protocol: `list-tubes`) */
+  readonly listTubes: Answer<"listTubes">
+
+  /** The tube in use. (protocol: `list-tube-used`) */
+  readonly listTubeUsed: Answer<"listTubeUsed">
+
+  /** The tubes that `reserve` takes jobs from. (protocol: `list-tubes-watched`) */
+  readonly listTubesWatched: Answer<"listTubesWatched">
+
+  /** Lets nobody reserve from a tube for a while; 0 ends the pause. (protocol: `pause-tube`) */
+  readonly pauseTube: (tube: string, delay: Duration.Input) => Answer<"pauseTube">
+
+  /** Ends the connection from the server's side, behind all commands that were issued before. (protocol: `quit`) */
+  readonly quit: Answer<"quit">
+
+  /**
+   * Runs a command of the table {@link Protocol.commands}. Commands on a tube take it as their last argument here, so
+   * that fibers that share a connection need not agree on one:
+   *
+   * ```ts
+   * import { Connection, Protocol } from "effect-beanstalkd"
+   * import { Effect } from "effect"
+   *
+   * const next = Effect.flatMap(
+   *   Connection.Connection,
+   *   (connection) => connection.run(Protocol.commands.peekReady, "emails")
+   * )
+   * ```
+   */
+  readonly run: <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    command: Protocol.Command<Args, Invalid, A, E>,
+    ...args: Args
+  ) => Effect.Effect<A, Invalid | E | Errors.BeanstalkdError>
+}
+
+/**
+ * The service tag of {@link Connection}.
+ */
+export const Connection: Context.Service<Connection, Connection> = Context.Service<Connection>(
+  "effect-beanstalkd/Connection"
+)
+
+const { commands } = Protocol
+
+/** How long one reserve waits on the wire, in seconds. */
+const RESERVE_SLICE_SECONDS = 30
+
+const fromPipeline = (server: string, pipeline: Pipeline): Connection => {
+  const waitSliced = (seconds: number, total: number): Answer<"reserveWithTimeout"> =>
+    pipeline.run(commands.reserveWithTimeout, Math.min(seconds, RESERVE_SLICE_SECONDS) * 1000).pipe(
+      Effect.catchTag("TimedOut", () =>
+        seconds > RESERVE_SLICE_SECONDS
+          ? waitSliced(seconds - RESERVE_SLICE_SECONDS, total)
+          : Effect.fail(new Errors.TimedOut({ server, timeoutSeconds: total })))
+    )
+  return {
+    server,
+    closed: Effect.sync(() => pipeline.death !== undefined),
+    put: (body, options) => pipeline.run(commands.put, body, options),
+    use: (tube) => pipeline.run(commands.use, tube),
+    reserve: pipeline.run(commands.reserve),
+    reserveWithTimeout: (timeout) =>
+      Effect.suspend(() => {
+        const seconds = Arguments.timeout("reserve-with-timeout", timeout)
+        return seconds instanceof Errors.InvalidArgument ? Effect.fail(seconds) : waitSliced(seconds, seconds)
+      }),
+    reserveJob: (id) => pipeline.run(commands.reserveJob, id),
+    delete: (id) => pipeline.run(commands.delete, id),
+    release: (id, options) => pipeline.run(commands.release, id, options),
+    bury: (id, options) => pipeline.run(commands.bury, id, options),
+    touch: (id) => pipeline.run(commands.touch, id),
+    watch: (tube) => pipeline.run(commands.watch, tube),
+    ignore: (tube) => pipeline.run(commands.ignore, tube),
+    peek: (id) => pipeline.run(commands.peek, id),
+    peekReady: pipeline.run(commands.peekReady),
+    peekDelayed: pipeline.run(commands.peekDelayed),
+    peekBuried: pipeline.run(commands.peekBuried),
+    kick: (bound) => pipeline.run(commands.kick, bound),
+    kickJob: (id) => pipeline.run(commands.kickJob, id),
+    statsJob: (id) => pipeline.run(commands.statsJob, id),
+    statsTube: (tube) => pipeline.run(commands.statsTube, tube),
+    stats: pipeline.run(commands.stats),
+    listTubes: pipeline.run(commands.listTubes),
+    listTubeUsed: pipeline.run(commands.listTubeUsed),
+    listTubesWatched: pipeline.run(commands.listTubesWatched),
+    pauseTube: (tube, delay) => pipeline.run(commands.pauseTube, tube, delay),
+    quit: pipeline.run(commands.quit),
+    run: (command, ...args) => pipeline.run(command, ...args)
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Opening
+// ---------------------------------------------------------------------------------------------------------------------
+
+const DEFAULT_COMMAND_TIMEOUT = Duration.seconds(10)
+const DEFAULT_MAX_REPLY_SIZE = 64 * 1024 * 1024
+const DEFAULT_MAX_UNANSWERED = 1024
+const DEFAULT_MAX_UNSENT_BYTES = 256 * 1024
+
+const atLeastOne = (argument: string, value: number): Effect.Effect<number, Errors.InvalidArgument> =>
+  Number.isSafeInteger(value) && value >= 1
+    ? Effect.succeed(value)
+    : Effect.fail(
+      new Errors.InvalidArgument({ command: "connect", argument, value, rule: "a whole number, at least 1" })
+    )
+
+const settingsOf = Effect.fnUntraced(function*(server: string, options: Options) {
+  const timeout = Arguments.duration(
+    "connect",
+    "commandTimeout",
+    options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
+  )
+  if (timeout instanceof Errors.InvalidArgument) return yield* timeout
+  return identity<Settings>({
+    server,
+    commandTimeoutMillis: Duration.toMillis(timeout),
+    maxReplySize: yield* atLeastOne("maxReplySize", options.maxReplySize ?? DEFAULT_MAX_REPLY_SIZE),
+    maxUnanswered: yield* atLeastOne("maxUnanswered", options.maxUnanswered ?? DEFAULT_MAX_UNANSWERED),
+    maxUnsentBytes: yield* atLeastOne("maxUnsentBytes", options.maxUnsentBytes ?? DEFAULT_MAX_UNSENT_BYTES)
+  })
+})
+
+const openFailed = (server: string, reason: Errors.BeanstalkdErrorReason) =>
+  new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
+
+// All of it leaves in one write.
+const chooseTubes = (connection: Connection, { use, watch }: Options) => {
+  const steps: Array<Effect.Effect<unknown, Protocol.Failure<"use" | "ignore">>> = []
+  if (use !== undefined) steps.push(connection.use(use))
+  if (watch !== undefined) {
+    const tubes = typeof watch === "string" ? [watch] : watch
+    for (const tube of tubes) steps.push(connection.watch(tube))
+    if (tubes.length > 0 && !tubes.includes("default")) steps.push(connection.ignore("default"))
+  }
+  return Effect.all(steps, { concurrency: "unbounded", discard: true })
+}
+
+const open = Effect.fnUntraced(function*(options: Options) {
+  const dialer = Transport.make(options)
+  const { server } = dialer
+  const settings = yield* settingsOf(server, options).pipe(
+    Effect.mapError((cause) => openFailed(server, new Errors.OpenError({ cause })))
+  )
+  const pipeline = new Pipeline(settings, yield* Clock.Clock, Effect.runForkWith(yield* Effect.context()))
+  const transport = yield* dialer.open(pipeline).pipe(Effect.mapError((reason) => openFailed(server, reason)))
+  pipeline.attach(transport)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => pipeline.die(new Errors.ConnectionClosed({ detail: "its Scope was closed" })))
+  )
+  const connection = fromPipeline(server, pipeline)
+  yield* chooseTubes(connection, options).pipe(
+    Effect.mapError((error) =>
+      error._tag === "BeanstalkdError" ? error : openFailed(server, new Errors.OpenError({ cause: error }))
+    )
+  )
+  return connection
+})
+
+/**
+ * Opens a connection, which ends with the Scope. Fails if nobody answers within `connectTimeout`, and then leaves
+ * nothing behind.
+ *
+ * ```ts
+ * import { Connection } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const connection = yield* Connection.make({ host: "127.0.0.1", use: "emails", watch: "emails" })
+ *   yield* connection.put("hello", { priority: 10, delay: "5 seconds", ttr: "2 minutes" })
+ *   const job = yield* connection.reserveWithTimeout("10 seconds")
+ *   yield* Effect.log(job.text)
+ *   yield* connection.delete(job.id)
+ * }).pipe(Effect.scoped)
+ * ```
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<Connection, Errors.BeanstalkdError, Scope.Scope> {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  return yield* open(options).pipe(
+    Scope.provide(scope),
+    Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+  )
+})
+
+/**
+ * A layer with one connection, for programs that need no more: scripts, tests, tools.
+ *
+ * ```ts
+ * import { Connection } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const tubes = Effect.flatMap(Connection.Connection, (connection) => connection.listTubes).pipe(
+ *   Effect.provide(Connection.layer({ port: 11300 }))
+ * )
+ * ```
+ */
+export const layer = (options?: Options): Layer.Layer<Connection, Errors.BeanstalkdError> =>
+  Layer.effect(Connection, make(options))

@@ -1,0 +1,427 @@
+/**
+ * The commands of one connection on their way: queued until the end of the turn, sent together in one write, matched
+ * with their replies in order. It knows which tube the server will put into, keeps the bounds and the silence timer,
+ * and dies once: whatever goes wrong first fails every unanswered command, and nothing is sent after it.
+ *
+ * All of it runs synchronously: when commands are queued, when bytes arrive, when the timer rings.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Errors from "./Errors.ts"
+import * as Protocol from "./Protocol.ts"
+import { type Nonsense, type RawReply, ReplyParser } from "./ReplyParser.ts"
+import { layOut } from "./RequestWriter.ts"
+import type { Handlers, Transport } from "./Transport.ts"
+import type { JobId } from "./Values.ts"
+
+type AnyCommand = Protocol.Command<never, unknown, unknown, unknown>
+type Answer = Exit.Exit<unknown, unknown>
+
+/** A command between the fiber that issued it and the server. */
+class Pending {
+  readonly command: AnyCommand
+  readonly request: Protocol.Request
+  /** Undefined once nobody waits for the answer. */
+  resume: ((answer: Answer) => void) | undefined
+  state: "queued" | "sent" | "answered" = "queued"
+  /** The job that the answer brought, while nobody else is known to have it. */
+  reserved: JobId | undefined
+  previous: Pending | undefined
+  next: Pending | undefined
+  constructor(command: AnyCommand, request: Protocol.Request, resume: ((answer: Answer) => void) | undefined) {
+    this.command = command
+    this.request = request
+    this.resume = resume
+  }
+}
+
+/** First in, first out, and out of the middle when a command is withdrawn. */
+class PendingList {
+  head: Pending | undefined
+  tail: Pending | undefined
+  size = 0
+
+  append(pending: Pending): void {
+    pending.previous = this.tail
+    if (this.tail === undefined) this.head = pending
+    else this.tail.next = pending
+    this.tail = pending
+    this.size++
+  }
+
+  remove(pending: Pending): void {
+    if (pending.previous === undefined) this.head = pending.next
+    else pending.previous.next = pending.next
+    if (pending.next === undefined) this.tail = pending.previous
+    else pending.next.previous = pending.previous
+    pending.previous = pending.next = undefined
+    this.size--
+  }
+
+  shift(): Pending | undefined {
+    const pending = this.head
+    if (pending !== undefined) this.remove(pending)
+    return pending
+  }
+}
+
+/**
+ * What a pipeline needs to know. Times are in milliseconds, sizes in bytes.
+ */
+export interface Settings {
+  readonly server: string
+  readonly commandTimeoutMillis: number
+  readonly maxReplySize: number
+  readonly maxUnanswered: number
+  readonly maxUnsentBytes: number
+}
+
+const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
+  Protocol.commands.reserve,
+  Protocol.commands.reserveWithTimeout,
+  Protocol.commands.reserveJob
+])
+
+/**
+ * A pipeline over one transport, from the moment that it is attached.
+ */
+export class Pipeline implements Handlers {
+  readonly #settings: Settings
+  readonly #clock: Clock.Clock
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly #parser: ReplyParser
+  readonly #onDeath = new Set<() => void>()
+  #transport: Transport | undefined
+  #death: Errors.BeanstalkdErrorReason | undefined
+
+  readonly #queued = new PendingList()
+  readonly #sent = new PendingList()
+  /** What its owner chose with `use`. */
+  #chosenTube = "default"
+  /** What the server will use after all that has been sent. */
+  #usedTube = "default"
+  /** The transport has more than it can take. */
+  #congested = false
+  /** A flush is due at the end of this turn of the event loop. */
+  #flushComing = false
+  /** Bytes are being written or read, and what is queued meanwhile leaves when that is done. */
+  #inTurn = false
+  #quitting = false
+
+  /** Since when the oldest unanswered command has been the oldest. */
+  #oldestSince = 0
+  #timer: Fiber.Fiber<void> | undefined
+  #timerRingsAt = 0
+
+  constructor(settings: Settings, clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#fork = fork
+    this.#parser = new ReplyParser(settings.maxReplySize, this.#onReply)
+  }
+
+  /** Begins to use a transport that was opened with this pipeline as its handlers. */
+  attach(transport: Transport): void {
+    this.#transport = transport
+    if (this.#death !== undefined) transport.destroy()
+  }
+
+  /** Why it died, or undefined while it lives. */
+  get death(): Errors.BeanstalkdErrorReason | undefined {
+    return this.#death
+  }
+
+  /** Calls `hook` when it dies, at once if it is dead; answers a function that forgets the hook. */
+  onDeath(hook: () => void): () => void {
+    if (this.#death !== undefined) {
+      hook()
+      return () => {}
+    }
+    this.#onDeath.add(hook)
+    return () => this.#onDeath.delete(hook)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // From the fiber to the socket
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends a command and waits for its answer. Interrupted before it has left, the command is withdrawn; after that its
+   * reply is read and dropped, but a reserved job is given back.
+   */
+  run<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    command: Protocol.Command<Args, Invalid, A, E>,
+    ...args: Args
+  ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> {
+    return Effect.callback<A, Invalid | E | Errors.BeanstalkdError>((resume) => {
+      const request = command.encode(...args)
+      if (!isRequest(request)) return resume(Effect.fail(request))
+      const pending = new Pending(command, request, resume as (answer: Answer) => void)
+      this.#enqueue(pending)
+      if (pending.state !== "answered") return Effect.sync(() => this.#abandon(pending))
+    })
+  }
+
+  #enqueue(pending: Pending): void {
+    if (this.#death !== undefined) return this.#fail(pending, afterwards(this.#death))
+    this.#queued.append(pending)
+    if (this.#inTurn || this.#flushComing) return
+    this.#flushComing = true
+    queueMicrotask(this.#flushLater)
+  }
+
+  readonly #flushLater = (): void => {
+    this.#flushComing = false
+    this.#flush()
+  }
+
+  #flush(): void {
+    if (this.#inTurn) return
+    this.#inTurn = true
+    while (this.#death === undefined && !this.#congested && !this.#quitting) {
+      const batch = this.#nextBatch()
+      if (batch.length === 0) break
+      this.#watchSilence()
+      this.#congested = this.#transport?.write(layOut(batch)) === false
+    }
+    this.#inTurn = false
+  }
+
+  // Moves commands from the queue to those that have been sent, up to the bounds.
+  #nextBatch(): ReadonlyArray<Protocol.Request> {
+    const batch: Array<Protocol.Request> = []
+    let bytes = 0
+    if (this.#sent.size === 0) this.#oldestSince = this.#now()
+    while (this.#sent.size < this.#settings.maxUnanswered && bytes < this.#settings.maxUnsentBytes) {
+      const pending = this.#queued.shift()
+      if (pending === undefined) break
+      this.#useTubeOf(pending, batch)
+      this.#send(pending, batch)
+      bytes += pending.request.head.length + (pending.request.body?.length ?? 0)
+      if (pending.command === Protocol.commands.quit) {
+        this.#quitting = true
+        break
+      }
+    }
+    return batch
+  }
+
+  #send(pending: Pending, batch: Array<Protocol.Request>): void {
+    pending.state = "sent"
+    this.#sent.append(pending)
+    batch.push(pending.request)
+  }
+
+  // Decided here and not when the command was queued: what was queued before it may have been withdrawn since.
+  #useTubeOf(pending: Pending, batch: Array<Protocol.Request>): void {
+    const { tube, usesTube } = pending.request
+    if (pending.command === Protocol.commands.use) {
+      this.#chosenTube = this.#usedTube = tube ?? this.#chosenTube
+    } else if (usesTube === true) {
+      const wanted = tube ?? this.#chosenTube
+      if (wanted === this.#usedTube) return
+      this.#send(new Pending(Protocol.commands.use, { head: `use ${wanted}`, tube: wanted }, undefined), batch)
+      this.#usedTube = wanted
+    }
+  }
+
+  onDrain(): void {
+    this.#congested = false
+    this.#flush()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // From the socket to the fiber
+  // -------------------------------------------------------------------------------------------------------------------
+
+  onData(piece: Uint8Array): void {
+    // The fibers that are resumed here issue their next commands at once, and these leave together.
+    const wasInTurn = this.#inTurn
+    this.#inTurn = true
+    const oldest = this.#sent.head
+    const nonsense = this.#parser.push(piece)
+    this.#inTurn = wasInTurn
+    if (nonsense !== undefined) this.#dieOfNonsense(this.#sent.shift(), nonsense)
+    if (this.#death !== undefined) return
+    if (this.#sent.head !== oldest) {
+      this.#oldestSince = this.#now()
+      this.#watchSilence()
+    }
+    this.#flush()
+  }
+
+  readonly #onReply = (reply: RawReply): boolean => {
+    const pending = this.#sent.shift()
+    if (pending === undefined || pending.command === Protocol.commands.quit) {
+      this.#dieOfNonsense(pending, { reply: reply.word, detail: "nobody asked for a reply" })
+      return false
+    }
+    const { server } = this.#settings
+    const answer = Protocol.decodeReply(pending.command, pending.request, server, reply)
+    if (!Exit.isExit(answer)) {
+      this.#dieOfNonsense(pending, answer)
+      return false
+    }
+    if (pending.command === Protocol.commands.use && !isUsing(answer, pending.request.tube)) {
+      this.#dieOfNonsense(pending, { reply: reply.word, detail: `not the answer to use ${pending.request.tube}` })
+      return false
+    }
+    if (reply.word === "RESERVED" && Exit.isSuccess(answer)) {
+      pending.reserved = (answer.value as Protocol.ReceivedJob).id
+    }
+    this.#answer(pending, answer)
+    return this.#death === undefined
+  }
+
+  #answer(pending: Pending, answer: Answer): void {
+    pending.state = "answered"
+    const resume = pending.resume
+    pending.resume = undefined
+    if (resume !== undefined) resume(answer)
+    else if (pending.reserved !== undefined) this.#giveBack(pending.reserved)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Interruption
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #abandon(pending: Pending): void {
+    if (this.#death !== undefined) return
+    pending.resume = undefined
+    switch (pending.state) {
+      case "queued":
+        this.#queued.remove(pending)
+        break
+      case "sent":
+        // The server reads nothing from a connection that waits, so the only way to end the wait is to close it.
+        if (RESERVING.has(pending.command) && (pending.request.seconds ?? 0) > 0) {
+          this.die(new Errors.ConnectionClosed({ detail: "a reserve that waited on it was interrupted" }))
+        }
+        break
+      case "answered":
+        // The job came in the moment of the interruption, and the fiber never saw it.
+        if (pending.reserved !== undefined) this.#giveBack(pending.reserved)
+    }
+  }
+
+  // Releases a job that nobody has, with its own priority. If that cannot be done, the end of the connection does it.
+  #giveBack(id: JobId): void {
+    const onFailure = () =>
+      this.die(new Errors.ConnectionClosed({ detail: `job ${id}, which nobody waited for, could not be released` }))
+    this.#askInternally(
+      Protocol.commands.statsJob,
+      [id],
+      (stats) => this.#askInternally(Protocol.commands.release, [id, { priority: stats.pri }], () => {}, onFailure),
+      onFailure
+    )
+  }
+
+  #askInternally<Args extends ReadonlyArray<unknown>, A, E>(
+    command: Protocol.Command<Args, Errors.InvalidArgument, A, E>,
+    args: Args,
+    onSuccess: (value: A) => void,
+    onFailure: () => void
+  ): void {
+    const request = command.encode(...args)
+    if (request instanceof Errors.InvalidArgument) return onFailure()
+    this.#enqueue(
+      new Pending(command, request, (answer) => {
+        if (Exit.isSuccess(answer)) onSuccess(answer.value as A)
+        // NOT_FOUND is fine: the job's time has run out, and it has been given back already.
+        else if (!(Cause.squash(answer.cause) instanceof Errors.NotFound)) onFailure()
+      })
+    )
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Silence
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  // When the oldest unanswered command that has left runs out of time. One that makes the server wait has so much more.
+  #deadline(): number {
+    const oldest = this.#sent.head
+    if (oldest === undefined) return Infinity
+    const waits = RESERVING.has(oldest.command) ? (oldest.request.seconds ?? 0) * 1000 : 0
+    return this.#oldestSince + waits + this.#settings.commandTimeoutMillis
+  }
+
+  // One timer serves all commands: it is set again when it rings too early, and sooner only where a deadline got nearer.
+  #watchSilence(): void {
+    const deadline = this.#deadline()
+    if (deadline === Infinity || (this.#timer !== undefined && this.#timerRingsAt <= deadline)) return
+    this.#timer?.interruptUnsafe()
+    this.#timerRingsAt = deadline
+    // The turn after the timer lets in a reply that arrived while this process was busy or asleep.
+    this.#timer = this.#fork(
+      Effect.sleep(deadline - this.#now()).pipe(
+        Effect.andThen(Effect.yieldNow),
+        Effect.andThen(Effect.sync(this.#ring))
+      )
+    )
+  }
+
+  readonly #ring = (): void => {
+    this.#timer = undefined
+    if (this.#deadline() > this.#now()) return this.#watchSilence()
+    this.die(new Errors.CommandTimeout({ timeoutMillis: this.#settings.commandTimeoutMillis }))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Death
+  // -------------------------------------------------------------------------------------------------------------------
+
+  onClose(reason: Errors.BeanstalkdErrorReason): void {
+    const last = this.#sent.tail
+    const hasQuit = last?.command === Protocol.commands.quit && reason._tag === "ConnectionClosed"
+    if (hasQuit) this.#sent.remove(last)
+    this.die(reason)
+    if (hasQuit) this.#answer(last, Exit.void)
+  }
+
+  // The reply belonged to `culprit`, if to anybody; the commands behind it only learn that the connection is gone.
+  #dieOfNonsense(culprit: Pending | undefined, { detail, reply }: Nonsense): void {
+    const reason = new Errors.UnexpectedReply({ reply, detail })
+    if (culprit !== undefined) this.#fail(culprit, reason)
+    this.die(afterwards(reason))
+  }
+
+  /** Ends it, unless it has ended: nothing is sent any more, and whatever waits for an answer fails. */
+  die(reason: Errors.BeanstalkdErrorReason): void {
+    if (this.#death !== undefined) return
+    this.#death = reason
+    this.#transport?.destroy()
+    this.#timer?.interruptUnsafe()
+    // Whoever replaces it hears of it before a fiber can come back for another connection.
+    for (const hook of this.#onDeath) hook()
+    this.#onDeath.clear()
+    for (let pending = this.#sent.shift(); pending !== undefined; pending = this.#sent.shift()) {
+      this.#fail(pending, reason)
+    }
+    for (let pending = this.#queued.shift(); pending !== undefined; pending = this.#queued.shift()) {
+      this.#fail(pending, afterwards(reason))
+    }
+  }
+
+  #fail({ command, resume, state }: Pending, reason: Errors.BeanstalkdErrorReason): void {
+    const { server } = this.#settings
+    const error = new Errors.BeanstalkdError({ command: command.name, server, sent: state === "sent", reason })
+    resume?.(Exit.fail(error))
+  }
+}
+
+const isRequest = (encoded: unknown): encoded is Protocol.Request => !(encoded instanceof Errors.InvalidArgument)
+
+const isUsing = (answer: Answer, tube: string | undefined): boolean => Exit.isSuccess(answer) && answer.value === tube
+
+// What a command hears that came too late, or was not to blame.
+const afterwards = (reason: Errors.BeanstalkdErrorReason): Errors.ConnectionClosed =>
+  reason._tag === "ConnectionClosed"
+    ? reason
+    : new Errors.ConnectionClosed({ detail: reason.message, cause: reason })

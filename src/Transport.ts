@@ -1,0 +1,210 @@
+/**
+ * Bytes to and from a server: TCP, a unix socket, or TLS, through `node:net` and `node:tls`. It dials, hands pieces over
+ * as they come, and says once why it ended. What the bytes mean is the business of `Connection`.
+ *
+ * Node's sockets are used without Effect's `Socket` in between: a connection must know what was handed to the socket
+ * and what was not, must be able to drop unsent bytes at once, and runs its parser in the very turn in which bytes
+ * arrive.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import * as Arguments from "./Arguments.ts"
+import * as Errors from "./Errors.ts"
+import { DEFAULT_PORT } from "./Values.ts"
+
+/**
+ * Where the server is and how to reach it.
+ *
+ * - `host`, `port`: default 127.0.0.1 and 11300; `path`: a unix socket instead
+ * - `tls`: for a TLS proxy in front of the server; `true`, or the options of `node:tls` (`ca`, `cert`, `key`, ...)
+ * - `connectTimeout`: default 5 seconds, the TLS handshake included
+ * - `keepAlive`: TCP keep-alive, by default after 30 seconds of silence; `false` for none
+ */
+export interface Options {
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly path?: string | undefined
+  readonly tls?: boolean | Tls.ConnectionOptions | undefined
+  readonly connectTimeout?: Duration.Input | undefined
+  readonly keepAlive?: boolean | Duration.Input | undefined
+}
+
+/**
+ * What a transport tells its owner. `onClose` is called once, and nothing after it.
+ */
+export interface Handlers {
+  readonly onData: (piece: Uint8Array) => void
+  readonly onDrain: () => void
+  readonly onClose: (reason: Errors.BeanstalkdErrorReason) => void
+}
+
+/**
+ * An open connection to a server, of bytes.
+ */
+export interface Transport {
+  /** Hands bytes over; `false` asks to wait for `onDrain` before handing over more. */
+  readonly write: (bytes: Uint8Array) => boolean
+  /** Ends at once: what has not been sent is dropped, and no handler is called any more. */
+  readonly destroy: () => void
+}
+
+/**
+ * A server that can be dialled: its address, as errors show it, and the effect that opens a transport to it, which ends
+ * with the Scope.
+ */
+export interface Dialer {
+  readonly server: string
+  readonly open: (handlers: Handlers) => Effect.Effect<Transport, Errors.BeanstalkdErrorReason, Scope.Scope>
+}
+
+const DEFAULT_CONNECT_TIMEOUT = Duration.seconds(5)
+const DEFAULT_KEEP_ALIVE = Duration.seconds(30)
+
+interface Settings {
+  readonly address: { readonly path: string } | { readonly host: string; readonly port: number }
+  readonly tls: Tls.ConnectionOptions | undefined
+  readonly connectTimeout: Duration.Duration
+  readonly keepAliveMillis: number | undefined
+}
+
+const addressOf = (options: Options): Settings["address"] =>
+  options.path !== undefined
+    ? { path: options.path }
+    : { host: options.host ?? "127.0.0.1", port: options.port ?? DEFAULT_PORT }
+
+/**
+ * The address as errors and logs show it: `host:port`, `[ipv6]:port` or `unix:path`.
+ */
+export const describe = (options: Options): string => {
+  const address = addressOf(options)
+  if ("path" in address) return `unix:${address.path}`
+  return Net.isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+const refuse = (argument: string, value: unknown, rule: string) =>
+  Result.fail(new Errors.InvalidArgument({ command: "connect", argument, value, rule }))
+
+// Options come from configuration files and environment variables, so they are checked although they are typed.
+const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArgument> => {
+  const address = addressOf(options)
+  if ("path" in address) {
+    if (typeof address.path !== "string" || address.path === "") {
+      return refuse("path", address.path, "the path of a unix socket")
+    }
+  } else {
+    if (typeof address.host !== "string" || address.host === "") {
+      return refuse("host", address.host, "a host name or an address")
+    }
+    if (!Number.isInteger(address.port) || address.port < 1 || address.port > 65_535) {
+      return refuse("port", address.port, "an integer from 1 to 65535")
+    }
+  }
+  const connectTimeout = Arguments.duration(
+    "connect",
+    "connectTimeout",
+    options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT
+  )
+  if (connectTimeout instanceof Errors.InvalidArgument) return Result.fail(connectTimeout)
+  const keepAlive = options.keepAlive === undefined || options.keepAlive === true
+    ? DEFAULT_KEEP_ALIVE
+    : options.keepAlive === false
+    ? undefined
+    : Arguments.duration("connect", "keepAlive", options.keepAlive)
+  if (keepAlive instanceof Errors.InvalidArgument) return Result.fail(keepAlive)
+  return Result.succeed({
+    address,
+    tls: options.tls === true ? {} : options.tls === false ? undefined : options.tls,
+    connectTimeout,
+    keepAliveMillis: keepAlive === undefined ? undefined : Math.max(1000, Duration.toMillis(keepAlive))
+  })
+}
+
+// An IP address is no server name in TLS.
+const serverName = (address: Settings["address"]): Tls.ConnectionOptions =>
+  "host" in address && Net.isIP(address.host) === 0 ? { servername: address.host } : {}
+
+const connect = (settings: Settings): Net.Socket =>
+  settings.tls === undefined
+    ? Net.connect(settings.address)
+    : Tls.connect({ ...serverName(settings.address), ...settings.tls, ...settings.address })
+
+// The finalizer comes before the socket, so that there is no moment at which an interruption could leave one behind.
+const dial = Effect.fnUntraced(function*(settings: Settings, handlers: Handlers) {
+  let socket: Net.Socket | undefined
+  yield* Effect.addFinalizer(() => Effect.sync(() => socket?.destroy()))
+  return yield* Effect.callback<Transport, Errors.BeanstalkdErrorReason>((resume) => {
+    try {
+      socket = connect(settings)
+    } catch (cause) {
+      return resume(Effect.fail(new Errors.OpenError({ cause })))
+    }
+    const dialled = socket
+    let open = false
+    const fail = (cause: Error) => {
+      if (open) return
+      dialled.destroy()
+      resume(Effect.fail(new Errors.OpenError({ cause })))
+    }
+    // These stay for the life of the socket: an error that nobody listens to would end the process.
+    dialled.on("error", fail)
+    dialled.on("close", () => fail(new Error("the server closed the connection while it was being opened")))
+    dialled.once(settings.tls === undefined ? "connect" : "secureConnect", () => {
+      open = true
+      dialled.setNoDelay(true)
+      if (settings.keepAliveMillis !== undefined) dialled.setKeepAlive(true, settings.keepAliveMillis)
+      resume(Effect.succeed(fromSocket(dialled, handlers)))
+    })
+    return Effect.sync(() => dialled.destroy())
+  })
+})
+
+const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
+  let ended = false
+  const end = (reason: Errors.BeanstalkdErrorReason) => {
+    if (ended) return
+    ended = true
+    handlers.onClose(reason)
+  }
+  socket.on("data", (piece: Uint8Array) => {
+    if (!ended) handlers.onData(piece)
+  })
+  socket.on("drain", () => {
+    if (!ended) handlers.onDrain()
+  })
+  socket.on("end", () => end(new Errors.ConnectionClosed({ detail: "the server closed it" })))
+  socket.on(
+    "error",
+    (cause: NodeJS.ErrnoException) =>
+      end(cause.syscall === "write" ? new Errors.WriteError({ cause }) : new Errors.ReadError({ cause }))
+  )
+  socket.on("close", () => end(new Errors.ConnectionClosed({ detail: "the socket was closed" })))
+  return {
+    write: (bytes) => socket.write(bytes),
+    destroy: () => {
+      ended = true
+      socket.destroy()
+    }
+  }
+}
+
+/**
+ * The dialer for these options. Options that make no sense fail when it is used, as an `OpenError` that names them.
+ */
+export const make = (options: Options): Dialer => ({
+  server: describe(options),
+  open: (handlers) => {
+    const settings = settingsOf(options)
+    if (Result.isFailure(settings)) return Effect.fail(new Errors.OpenError({ cause: settings.failure }))
+    const { connectTimeout } = settings.success
+    return dial(settings.success, handlers).pipe(
+      Effect.timeoutOrElse({
+        duration: connectTimeout,
+        orElse: () => Effect.fail(new Errors.OpenTimeout({ timeoutMillis: Duration.toMillis(connectTimeout) }))
+      })
+    )
+  }
+})

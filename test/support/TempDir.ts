@@ -1,0 +1,14 @@
+/**
+ * A directory of its own for a test (a binlog, a Unix socket), removed with its scope.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+export const tempDir: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  // Short, because the path of a Unix socket may not be longer than about 100 bytes.
+  Effect.promise(() => mkdtemp(join(tmpdir(), "bs-"))),
+  (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+)

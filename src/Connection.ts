@@ -27,7 +27,7 @@ import type { JobId } from "./Values.ts"
 /**
  * What a connection can be told. All have defaults.
  *
- * - `host`, `port`, `path`, `tls`, `connectTimeout`, `keepAlive`: see `Transport.Options`
+ * - `host`, `port`, `path`, `url`, `tls`, `connectTimeout`, `keepAlive`: see `Transport.Options`
  * - `commandTimeout`: how long the server may be silent while a command waits for its answer, default 10 seconds
  * - `maxReplySize`: the longest body that is accepted from the server, in bytes, default 64 MiB
  * - `maxUnanswered`, `maxUnsentBytes`: past so many commands on their way, or about so many bytes in one write, further

@@ -20,6 +20,8 @@ import { DEFAULT_PORT } from "./Values.ts"
  * Where the server is and how to reach it.
  *
  * - `host`, `port`: default 127.0.0.1 and 11300; `path`: a unix socket instead
+ * - `url`: all of these in one, `beanstalk://host:port`, `beanstalk+tls://host:port` or `unix:///path`; the other
+ *   options win over it
  * - `tls`: for a TLS proxy in front of the server; `true`, or the options of `node:tls` (`ca`, `cert`, `key`, ...)
  * - `connectTimeout`: default 5 seconds, the TLS handshake included
  * - `keepAlive`: TCP keep-alive, by default after 30 seconds of silence; `false` for none
@@ -28,6 +30,7 @@ export interface Options {
   readonly host?: string | undefined
   readonly port?: number | undefined
   readonly path?: string | undefined
+  readonly url?: string | undefined
   readonly tls?: boolean | Tls.ConnectionOptions | undefined
   readonly connectTimeout?: Duration.Input | undefined
   readonly keepAlive?: boolean | Duration.Input | undefined
@@ -64,45 +67,64 @@ export interface Dialer {
 const DEFAULT_CONNECT_TIMEOUT = Duration.seconds(5)
 const DEFAULT_KEEP_ALIVE = Duration.seconds(30)
 
+const URL_RULE = "a URL of the form beanstalk://host:port, beanstalk+tls://host:port or unix:///path"
+
+const refuse = (argument: string, value: unknown, rule: string) =>
+  Result.fail(new Errors.InvalidArgument({ command: "connect", argument, value, rule }))
+
+const fromUrl = (url: string): Result.Result<Options, Errors.InvalidArgument> => {
+  const parsed = URL.parse(url)
+  const wrong = refuse("url", url, URL_RULE)
+  if (parsed === null || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "") return wrong
+  if (parsed.protocol === "unix:") {
+    const path = Result.try(() => decodeURIComponent(parsed.pathname))
+    return parsed.host === "" && Result.isSuccess(path) ? Result.succeed({ path: path.success }) : wrong
+  }
+  const isTls = parsed.protocol === "beanstalk+tls:"
+  if (!isTls && parsed.protocol !== "beanstalk:") return wrong
+  if (parsed.hostname === "" || (parsed.pathname !== "" && parsed.pathname !== "/")) return wrong
+  return Result.succeed({
+    host: parsed.hostname.replace(/^\[(.*)\]$/, "$1"),
+    ...(parsed.port === "" ? {} : { port: Number(parsed.port) }),
+    ...(isTls ? { tls: true } : {})
+  })
+}
+
+type Address = { readonly path: string } | { readonly host: string; readonly port: number }
+
+const addressOf = ({ host, path, port }: Options): Address =>
+  path !== undefined ? { path } : { host: host ?? "127.0.0.1", port: port ?? DEFAULT_PORT }
+
+const show = (address: Address): string => {
+  if ("path" in address) return `unix:${address.path}`
+  return Net.isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
 interface Settings {
-  readonly address: { readonly path: string } | { readonly host: string; readonly port: number }
+  readonly address: Address
   readonly tls: Tls.ConnectionOptions | undefined
   readonly connectTimeout: Duration.Duration
   readonly keepAliveMillis: number | undefined
 }
 
-const addressOf = (options: Options): Settings["address"] =>
-  options.path !== undefined
-    ? { path: options.path }
-    : { host: options.host ?? "127.0.0.1", port: options.port ?? DEFAULT_PORT }
-
-/**
- * The address as errors and logs show it: `host:port`, `[ipv6]:port` or `unix:path`.
- */
-export const describe = (options: Options): string => {
-  const address = addressOf(options)
-  if ("path" in address) return `unix:${address.path}`
-  return Net.isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+const checkAddress = (address: Address): Result.Result<Address, Errors.InvalidArgument> => {
+  if ("path" in address) {
+    return typeof address.path === "string" && address.path !== ""
+      ? Result.succeed(address)
+      : refuse("path", address.path, "the path of a unix socket")
+  }
+  if (typeof address.host !== "string" || address.host === "") {
+    return refuse("host", address.host, "a host name or an address")
+  }
+  return Number.isInteger(address.port) && address.port >= 1 && address.port <= 65_535
+    ? Result.succeed(address)
+    : refuse("port", address.port, "an integer from 1 to 65535")
 }
-
-const refuse = (argument: string, value: unknown, rule: string) =>
-  Result.fail(new Errors.InvalidArgument({ command: "connect", argument, value, rule }))
 
 // Options come from configuration files and environment variables, so they are checked although they are typed.
 const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArgument> => {
-  const address = addressOf(options)
-  if ("path" in address) {
-    if (typeof address.path !== "string" || address.path === "") {
-      return refuse("path", address.path, "the path of a unix socket")
-    }
-  } else {
-    if (typeof address.host !== "string" || address.host === "") {
-      return refuse("host", address.host, "a host name or an address")
-    }
-    if (!Number.isInteger(address.port) || address.port < 1 || address.port > 65_535) {
-      return refuse("port", address.port, "an integer from 1 to 65535")
-    }
-  }
+  const address = checkAddress(addressOf(options))
+  if (Result.isFailure(address)) return Result.fail(address.failure)
   const connectTimeout = Arguments.duration(
     "connect",
     "connectTimeout",
@@ -116,7 +138,7 @@ const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArg
     : Arguments.duration("connect", "keepAlive", options.keepAlive)
   if (keepAlive instanceof Errors.InvalidArgument) return Result.fail(keepAlive)
   return Result.succeed({
-    address,
+    address: address.success,
     tls: options.tls === true ? {} : options.tls === false ? undefined : options.tls,
     connectTimeout,
     keepAliveMillis: keepAlive === undefined ? undefined : Math.max(1000, Duration.toMillis(keepAlive))
@@ -124,7 +146,7 @@ const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArg
 }
 
 // An IP address is no server name in TLS.
-const serverName = (address: Settings["address"]): Tls.ConnectionOptions =>
+const serverName = (address: Address): Tls.ConnectionOptions =>
   "host" in address && Net.isIP(address.host) === 0 ? { servername: address.host } : {}
 
 const connect = (settings: Settings): Net.Socket =>
@@ -194,17 +216,22 @@ const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
 /**
  * The dialer for these options. Options that make no sense fail when it is used, as an `OpenError` that names them.
  */
-export const make = (options: Options): Dialer => ({
-  server: describe(options),
-  open: (handlers) => {
-    const settings = settingsOf(options)
-    if (Result.isFailure(settings)) return Effect.fail(new Errors.OpenError({ cause: settings.failure }))
-    const { connectTimeout } = settings.success
-    return dial(settings.success, handlers).pipe(
-      Effect.timeoutOrElse({
-        duration: connectTimeout,
-        orElse: () => Effect.fail(new Errors.OpenTimeout({ timeoutMillis: Duration.toMillis(connectTimeout) }))
-      })
-    )
+export const make = (options: Options): Dialer => {
+  const url = options.url === undefined ? Result.succeed({}) : fromUrl(options.url)
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const all: Options = { ...Result.getOrElse(url, () => ({})), ...given }
+  const settings = Result.flatMap(url, () => settingsOf(all))
+  return {
+    server: Result.isFailure(url) ? String(options.url) : show(addressOf(all)),
+    open: (handlers) => {
+      if (Result.isFailure(settings)) return Effect.fail(new Errors.OpenError({ cause: settings.failure }))
+      const { connectTimeout } = settings.success
+      return dial(settings.success, handlers).pipe(
+        Effect.timeoutOrElse({
+          duration: connectTimeout,
+          orElse: () => Effect.fail(new Errors.OpenTimeout({ timeoutMillis: Duration.toMillis(connectTimeout) }))
+        })
+      )
+    }
   }
-})
+}

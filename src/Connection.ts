@@ -20,7 +20,6 @@ import * as Arguments from "./Arguments.ts"
 import * as Errors from "./Errors.ts"
 import { Pipeline, type Settings } from "./Pipeline.ts"
 import * as Protocol from "./Protocol.ts"
-import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
 import * as Transport from "./Transport.ts"
 import type { JobId } from "./Values.ts"
 
@@ -130,13 +129,13 @@ export interface Connection {
   readonly kickJob: (id: JobId) => Answer<"kickJob">
 
   /** The statistics of a job. (protocol: `stats-job`) */
-  readonly statsJob: (id: JobId) => Effect.Effect<JobStats, Protocol.Failure<"statsJob">>
+  readonly statsJob: (id: JobId) => Answer<"statsJob">
 
   /** The statistics of a tube. (protocol: `stats-tube`) */
-  readonly statsTube: (tube: string) => Effect.Effect<TubeStats, Protocol.Failure<"statsTube">>
+  readonly statsTube: (tube: string) => Answer<"statsTube">
 
   /** The statistics of the server. (protocol: `stats`) */
-  readonly stats: Effect.Effect<ServerStats, Protocol.Failure<"stats">>
+  readonly stats: Answer<"stats">
 
   /** The names of all tubes. (protocol: `list-tubes`) */
   readonly listTubes: Answer<"listTubes">

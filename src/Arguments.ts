@@ -55,15 +55,13 @@ export const jobId = (command: string, value: unknown): JobId | InvalidArgument 
     ? value as JobId
     : refuse(command, "id", value, JOB_ID_RULE)
 
-const encoder = new TextEncoder()
-
 /**
- * A body as bytes. Strings become UTF-8; one with a lone surrogate, which UTF-8 cannot express, is refused.
+ * A body, as it is. A string with a lone surrogate, which UTF-8 cannot express, is refused.
  */
-export const body = (command: string, value: unknown): Uint8Array | InvalidArgument => {
-  if (typeof value === "string" && value.isWellFormed()) return encoder.encode(value)
-  return Predicate.isUint8Array(value) ? value : refuse(command, "body", value, BODY_RULE)
-}
+export const body = (command: string, value: unknown): Uint8Array | string | InvalidArgument =>
+  Predicate.isUint8Array(value) || (typeof value === "string" && value.isWellFormed())
+    ? value
+    : refuse(command, "body", value, BODY_RULE)
 
 const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 

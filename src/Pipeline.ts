@@ -1,6 +1,6 @@
 /**
- * The commands of one connection on their way: queued until the end of the turn, sent together in one write, matched
- * with their replies in order. It knows which tube the server will put into, keeps the bounds and the silence timer,
+ * The commands of one connection on their way: queued to the end of the turn at least, sent together in one write,
+ * matched with their replies in order. It knows which tube the server will put into, keeps the bounds and the silence timer,
  * and dies once: whatever goes wrong first fails every unanswered command, and nothing is sent after it.
  *
  * All of it runs synchronously: when commands are queued, when bytes arrive, when the timer rings.
@@ -85,6 +85,9 @@ const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
   Protocol.commands.reserveJob
 ])
 
+/** How long commands may wait for company while the server is busy with earlier ones. */
+const HOLD_MILLIS = 1
+
 /**
  * A pipeline over one transport, from the moment that it is attached.
  */
@@ -107,6 +110,8 @@ export class Pipeline implements Handlers {
   #congested = false
   /** A flush is due at the end of this turn of the event loop. */
   #flushComing = false
+  /** Lets commands leave that have been held back for company. */
+  #hold: Fiber.Fiber<void> | undefined
   /** Bytes are being written or read, and what is queued meanwhile leaves when that is done. */
   #inTurn = false
   #quitting = false
@@ -170,11 +175,25 @@ export class Pipeline implements Handlers {
     this.#queued.append(pending)
     if (this.#inTurn || this.#flushComing) return
     this.#flushComing = true
-    queueMicrotask(this.#flushLater)
+    queueMicrotask(this.#onEndOfTurn)
   }
 
-  readonly #flushLater = (): void => {
+  readonly #onEndOfTurn = (): void => {
     this.#flushComing = false
+    this.#flushOrHold()
+  }
+
+  // While the server still has more to do than is queued here, what is queued may gather: half as many again leave in one
+  // write, and neither side pays for a system call a command. The server takes a connection's commands one by one, so
+  // this delays them little; should it be slow to answer, they leave after a moment all the same.
+  #flushOrHold(): void {
+    if (this.#queued.size >= this.#sent.size) return this.#flush()
+    if (this.#queued.size === 0 || this.#hold !== undefined) return
+    this.#hold = this.#fork(Effect.andThen(Effect.sleep(HOLD_MILLIS), Effect.sync(this.#endHold)))
+  }
+
+  readonly #endHold = (): void => {
+    this.#hold = undefined
     this.#flush()
   }
 
@@ -250,7 +269,7 @@ export class Pipeline implements Handlers {
       this.#oldestSince = this.#now()
       this.#watchSilence()
     }
-    this.#flush()
+    this.#flushOrHold()
   }
 
   readonly #onReply = (reply: RawReply): boolean => {
@@ -398,6 +417,7 @@ export class Pipeline implements Handlers {
     this.#death = reason
     this.#transport?.destroy()
     this.#timer?.interruptUnsafe()
+    this.#hold?.interruptUnsafe()
     // Whoever replaces it hears of it before a fiber can come back for another connection.
     for (const hook of this.#onDeath) hook()
     this.#onDeath.clear()

@@ -16,6 +16,7 @@ import * as SchemaParser from "effect/SchemaParser"
 import * as Arguments from "./Arguments.ts"
 import * as Errors from "./Errors.ts"
 import type { Nonsense, RawReply } from "./ReplyParser.ts"
+import { sizeOf } from "./RequestWriter.ts"
 import { JobStatsFromText, ServerStatsFromText, TubeListFromText, TubeStatsFromText } from "./Stats.ts"
 import { CountFromString, JobId, JobIdFromString, Priority, TubeName } from "./Values.ts"
 
@@ -34,7 +35,7 @@ export { JobId, Priority, TubeName }
  */
 export interface Request {
   readonly head: string
-  readonly body?: Uint8Array | undefined
+  readonly body?: Uint8Array | string | undefined
   readonly usesTube?: boolean | undefined
   readonly tube?: string | undefined
   readonly id?: JobId | undefined
@@ -273,7 +274,7 @@ export const commands = {
   put: command("put", encodePut, {
     INSERTED: succeeds([JobIdFromString], ([id]) => id),
     BURIED: fails([JobIdFromString], (_, server, [id]) => new Errors.JobBuried({ command: "put", server, id })),
-    JOB_TOO_BIG: fails([], ({ body }, server) => new Errors.JobTooBig({ server, size: body?.length ?? 0 })),
+    JOB_TOO_BIG: fails([], ({ body }, server) => new Errors.JobTooBig({ server, size: sizeOf(body ?? "") })),
     DRAINING: fails([], (_, server) => new Errors.Draining({ server })),
     OUT_OF_MEMORY: fails([], (_, server) => new Errors.OutOfMemory({ server }))
   }),

@@ -32,10 +32,12 @@ const MAX_LINE = 1024
 const CR = 13
 const LF = 10
 
-/** How many words a line has whose last word is the length of a body. */
-const WORDS_BEFORE_BODY: ReadonlyMap<string, number> = new Map([["RESERVED", 3], ["FOUND", 3], ["OK", 2]])
+/** How many fields these lines have, the last of which is the length of the body that follows. */
+const FIELDS_OF_BODIES: ReadonlyMap<string, number> = new Map([["RESERVED", 2], ["FOUND", 2], ["OK", 1]])
 
 const EMPTY: ReadonlyArray<string> = []
+const NOTHING = new Uint8Array(0)
+const NO_LINE = Buffer.alloc(0)
 
 /**
  * An incremental parser. `push` may be called with any piece of the stream; bodies are copied out of the piece, so a
@@ -44,9 +46,10 @@ const EMPTY: ReadonlyArray<string> = []
 export class ReplyParser {
   readonly #maxReplySize: number
   readonly #onReply: OnReply
-  #line: Buffer = Buffer.alloc(0)
-  #words: Array<string> | undefined
-  #body: Uint8Array = new Uint8Array(0)
+  #line: Buffer = NO_LINE
+  /** The line of the reply whose body is being read. */
+  #awaited: RawReply | undefined
+  #body: Uint8Array = NOTHING
   #filled = 0
   #stopped = false
 
@@ -63,13 +66,14 @@ export class ReplyParser {
     let bytes = Buffer.isBuffer(piece) ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
     if (this.#line.length > 0) {
       bytes = Buffer.concat([this.#line, bytes])
-      this.#line = Buffer.alloc(0)
+      this.#line = NO_LINE
     }
     let at = 0
     while (at < bytes.length && !this.#stopped) {
-      if (this.#words !== undefined) {
-        at = this.#readBody(bytes, at)
-        if (at < 0) return this.#stop(this.#words.join(" "), "the body is not followed by CRLF")
+      if (this.#awaited !== undefined) {
+        const { word } = this.#awaited
+        at = this.#readBody(this.#awaited, bytes, at)
+        if (at < 0) return this.#stop(word, "the body is not followed by CRLF")
         continue
       }
       const end = endOfLine(bytes, at)
@@ -93,26 +97,26 @@ export class ReplyParser {
       this.#stopped = !this.#onReply({ word: line, fields: EMPTY })
       return undefined
     }
-    const words = line.split(" ")
-    const word = words[0]!
-    if (WORDS_BEFORE_BODY.get(word) !== words.length) {
-      words.shift()
-      this.#stopped = !this.#onReply({ word, fields: words })
+    const word = line.slice(0, space)
+    const rest = line.slice(space + 1)
+    const fields = rest.includes(" ") ? rest.split(" ") : [rest]
+    if (FIELDS_OF_BODIES.get(word) !== fields.length) {
+      this.#stopped = !this.#onReply({ word, fields })
       return undefined
     }
-    const length = words.pop()!
+    const length = fields.pop()!
     if (!/^[0-9]{1,15}$/.test(length)) return this.#stop(line, "the length of the body is not a number")
     if (Number(length) > this.#maxReplySize) {
       return this.#stop(line, `a body of more than ${this.#maxReplySize} bytes (maxReplySize)`)
     }
-    this.#words = words
+    this.#awaited = { word, fields }
     this.#body = new Uint8Array(Number(length))
     this.#filled = 0
     return undefined
   }
 
   // The position after what it has read, or -1 if the body is not followed by CRLF.
-  #readBody(bytes: Buffer, from: number): number {
+  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number {
     const body = this.#body
     let at = from
     if (this.#filled < body.length) {
@@ -127,18 +131,17 @@ export class ReplyParser {
       at++
     }
     if (this.#filled === body.length + 2) {
-      const [word, ...fields] = this.#words!
-      this.#words = undefined
-      this.#body = new Uint8Array(0)
-      this.#stopped = !this.#onReply({ word: word!, fields: [...fields, body] })
+      this.#awaited = undefined
+      this.#body = NOTHING
+      this.#stopped = !this.#onReply({ word, fields: [...fields, body] })
     }
     return at
   }
 
   #stop(reply: string, detail: string): Nonsense {
     this.#stopped = true
-    this.#line = Buffer.alloc(0)
-    this.#body = new Uint8Array(0)
+    this.#line = NO_LINE
+    this.#body = NOTHING
     return { reply: reply.slice(0, 200), detail }
   }
 }

@@ -8,26 +8,46 @@ import type { Request } from "./Protocol.ts"
 const CRLF = "\r\n"
 
 /**
+ * How many bytes a body has on the wire, where text is UTF-8.
+ */
+export const sizeOf = (body: Uint8Array | string): number =>
+  typeof body === "string" ? Buffer.byteLength(body) : body.length
+
+/**
  * The bytes of these requests, one behind the other. The length that a line announces is taken from the body in the
  * same step in which the body is copied, so that the two cannot disagree.
+ *
+ * Whatever is text, lines and bodies alike, is gathered and encoded in one go.
  */
 export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
-  const lines: Array<string> = []
+  const parts: Array<string | Uint8Array> = []
+  let text = ""
   let size = 0
   for (const { body, head } of requests) {
-    const line = body === undefined ? head + CRLF : `${head} ${body.length}${CRLF}`
-    lines.push(line)
-    size += line.length + (body === undefined ? 0 : body.length + CRLF.length)
+    if (body === undefined) {
+      text += head + CRLF
+      size += head.length + 2
+      continue
+    }
+    const length = sizeOf(body)
+    const line = `${head} ${length}${CRLF}`
+    size += line.length + length + 2
+    if (typeof body === "string") {
+      text += line + body + CRLF
+    } else {
+      parts.push(text + line, body)
+      text = CRLF
+    }
   }
+  parts.push(text)
   const bytes = Buffer.allocUnsafe(size)
   let at = 0
-  for (let i = 0; i < requests.length; i++) {
-    at += bytes.write(lines[i]!, at, "latin1")
-    const body = requests[i]!.body
-    if (body !== undefined) {
-      bytes.set(body, at)
-      at += body.length
-      at += bytes.write(CRLF, at, "latin1")
+  for (const part of parts) {
+    if (typeof part === "string") {
+      at += bytes.write(part, at)
+    } else {
+      bytes.set(part, at)
+      at += part.length
     }
   }
   return bytes

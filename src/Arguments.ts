@@ -5,7 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
+import { types } from "node:util"
 import { InvalidArgument } from "./Errors.ts"
 import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAME_PATTERN } from "./Values.ts"
 
@@ -48,6 +48,22 @@ export const bound = (command: string, value: unknown): number | InvalidArgument
   isUint32(value) ? value : refuse(command, "bound", value, UINT32_RULE)
 
 /**
+ * The options of a command: an object, or nothing.
+ */
+export const options = (command: string, value: unknown): InvalidArgument | undefined =>
+  value === undefined || (typeof value === "object" && value !== null)
+    ? undefined
+    : refuse(command, "options", value, "an object")
+
+/**
+ * A whole number of something, at least so many.
+ */
+export const count = (command: string, argument: string, value: unknown, least: number): number | InvalidArgument =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= least
+    ? value
+    : refuse(command, argument, value, `a whole number, at least ${least}`)
+
+/**
  * A job's id.
  */
 export const jobId = (command: string, value: unknown): JobId | InvalidArgument =>
@@ -59,7 +75,7 @@ export const jobId = (command: string, value: unknown): JobId | InvalidArgument 
  * A body, as it is. A string with a lone surrogate, which UTF-8 cannot express, is refused.
  */
 export const body = (command: string, value: unknown): Uint8Array | string | InvalidArgument =>
-  Predicate.isUint8Array(value) || (typeof value === "string" && value.isWellFormed())
+  types.isUint8Array(value) || (typeof value === "string" && value.isWellFormed())
     ? value
     : refuse(command, "body", value, BODY_RULE)
 
@@ -70,9 +86,9 @@ const isNumber = (value: unknown): boolean => typeof value === "number" && !Numb
 // At least one unit, all of them numbers, and nothing that is not a unit: neither a misspelt one, nor the months and
 // years of a Temporal.Duration, whose units are getters and hence no keys.
 const isDurationObject = (value: object): boolean => {
-  const units = UNITS.filter((unit) => Reflect.get(value, unit) !== undefined)
-  return units.length > 0 &&
-    units.every((unit) => isNumber(Reflect.get(value, unit))) &&
+  const amounts = UNITS.map((unit) => Reflect.get(value, unit)).filter((amount) => amount !== undefined)
+  return amounts.length > 0 &&
+    amounts.every((amount) => isNumber(amount) && amount !== -Infinity) &&
     Object.keys(value).every((key) => UNITS.includes(key)) &&
     !Reflect.get(value, "months") && !Reflect.get(value, "years")
 }
@@ -87,12 +103,23 @@ const hasDurationShape = (value: unknown): value is Duration.Input => {
       return isNumber(value)
     case "object":
       if (value === null) return false
-      if (Array.isArray(value)) return value.length === 2 && value.every(isNumber)
+      if (Array.isArray(value)) return value.length === 2 && isNumber(value[0]) && isNumber(value[1])
       return Duration.isDuration(value) || isDurationObject(value)
     default:
       return false
   }
 }
+
+const ONE_SECOND = Duration.seconds(1)
+const NANOS_PER_SECOND = 1_000_000_000n
+
+const toWholeSeconds = (duration: Duration.Duration): number =>
+  Duration.match(duration, {
+    onMillis: (millis) => Math.ceil(millis / 1000),
+    onNanos: (nanos) => Number((nanos + NANOS_PER_SECOND - 1n) / NANOS_PER_SECOND),
+    onInfinity: () => Infinity,
+    onNegativeInfinity: () => -Infinity
+  })
 
 /**
  * A duration that is not negative; it may be infinite.
@@ -103,10 +130,15 @@ export const duration = (
   value: unknown,
   rule = DURATION_RULE
 ): Duration.Duration | InvalidArgument => {
-  const converted = hasDurationShape(value) ? Duration.fromInput(value) : Option.none()
-  return Option.isSome(converted) && !Duration.isNegative(converted.value)
-    ? converted.value
-    : refuse(command, argument, value, rule)
+  try {
+    const converted = hasDurationShape(value) ? Duration.fromInput(value) : Option.none()
+    if (Option.isSome(converted) && toWholeSeconds(converted.value) >= 0 && !Duration.isNegative(converted.value)) {
+      return converted.value
+    }
+  } catch {
+    // An object whose properties cannot even be read.
+  }
+  return refuse(command, argument, value, rule)
 }
 
 const wholeSeconds = (
@@ -117,7 +149,7 @@ const wholeSeconds = (
 ): number | InvalidArgument => {
   const converted = duration(command, argument, value, rule)
   if (converted instanceof InvalidArgument) return converted
-  const seconds = Math.ceil(Duration.toSeconds(converted))
+  const seconds = toWholeSeconds(converted)
   return seconds <= MAX_UINT32 ? seconds : refuse(command, argument, value, rule)
 }
 
@@ -141,8 +173,10 @@ export const ttr = (command: string, value: unknown): number | InvalidArgument =
   if (value === undefined) return DEFAULT_TTR_SECONDS
   const converted = duration(command, "ttr", value, TTR_RULE)
   if (converted instanceof InvalidArgument) return converted
-  const seconds = Duration.toSeconds(converted)
-  return seconds >= 1 && seconds <= MAX_UINT32 ? Math.ceil(seconds) : refuse(command, "ttr", value, TTR_RULE)
+  const seconds = toWholeSeconds(converted)
+  return seconds <= MAX_UINT32 && Duration.isGreaterThanOrEqualTo(converted, ONE_SECOND)
+    ? seconds
+    : refuse(command, "ttr", value, TTR_RULE)
 }
 
 /**
@@ -151,5 +185,5 @@ export const ttr = (command: string, value: unknown): number | InvalidArgument =
 export const timeout = (command: string, value: unknown): number | InvalidArgument => {
   if (value === undefined) return Infinity
   const converted = duration(command, "timeout", value)
-  return converted instanceof InvalidArgument ? converted : Math.ceil(Duration.toSeconds(converted))
+  return converted instanceof InvalidArgument ? converted : toWholeSeconds(converted)
 }

@@ -9,44 +9,34 @@
  * connection that reserved it.
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Clock from "effect/Clock"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Arguments from "./Arguments.ts"
 import * as Errors from "./Errors.ts"
-import { Pipeline, type Settings } from "./Pipeline.ts"
+import * as Open from "./Open.ts"
+import type { Pipeline } from "./Pipeline.ts"
 import * as Protocol from "./Protocol.ts"
-import * as Transport from "./Transport.ts"
 import type { JobId } from "./Values.ts"
 
 /**
- * What a connection can be told. All have defaults.
- *
- * - `host`, `port`, `path`, `url`, `tls`, `connectTimeout`, `keepAlive`: see `Transport.Options`
- * - `commandTimeout`: how long the server may be silent while a command waits for its answer, default 10 seconds
- * - `maxReplySize`: the longest body that is accepted from the server, in bytes, default 64 MiB
- * - `maxUnanswered`, `maxUnsentBytes`: past so many commands on their way, or about so many bytes in one write, further
- *   commands wait; default 1024 and 256 KiB
- * - `use`: the tube that `put` and the like work on, default `default`
- * - `watch`: the tubes that `reserve` takes jobs from, instead of `default`
+ * What a connection can be told: see `Open.Options`.
  */
-export interface Options extends Transport.Options {
-  readonly commandTimeout?: Duration.Input | undefined
-  readonly maxReplySize?: number | undefined
-  readonly maxUnanswered?: number | undefined
-  readonly maxUnsentBytes?: number | undefined
-  readonly use?: string | undefined
-  readonly watch?: string | ReadonlyArray<string> | undefined
-}
+export type Options = Open.Options
 
 /**
  * What a command gives: its value, or one of exactly the errors that its replies can mean.
  */
 export type Answer<K extends Protocol.CommandName> = Effect.Effect<Protocol.Success<K>, Protocol.Failure<K>>
+
+/**
+ * The same, of a command that is given no argument which could be invalid.
+ */
+export type Sure<K extends Protocol.CommandName> = Effect.Effect<
+  Protocol.Success<K>,
+  Exclude<Protocol.Failure<K>, Errors.InvalidArgument>
+>
 
 /**
  * A connection. Ids are {@link Protocol.JobId}, durations are rounded up to whole seconds, plain numbers are
@@ -111,13 +101,13 @@ export interface Connection {
   readonly peek: (id: JobId) => Answer<"peek">
 
   /** Looks at the next ready job of the tube in use. (protocol: `peek-ready`) */
-  readonly peekReady: Answer<"peekReady">
+  readonly peekReady: Sure<"peekReady">
 
   /** Looks at the job of the tube in use whose delay ends first. (protocol: `peek-delayed`) */
-  readonly peekDelayed: Answer<"peekDelayed">
+  readonly peekDelayed: Sure<"peekDelayed">
 
   /** Looks at the job of the tube in use that was buried first. (protocol: `peek-buried`) */
-  readonly peekBuried: Answer<"peekBuried">
+  readonly peekBuried: Sure<"peekBuried">
 
   /**
    * Makes at most `bound` (default 1) buried jobs of the tube in use ready, or if there are none, delayed ones, and gives
@@ -184,16 +174,30 @@ const { commands } = Protocol
 /** How long one reserve waits on the wire, in seconds. */
 const RESERVE_SLICE_SECONDS = 30
 
-const fromPipeline = (server: string, pipeline: Pipeline): Connection => {
-  const waitSliced = (seconds: number, total: number): Answer<"reserveWithTimeout"> =>
-    pipeline.run(commands.reserveWithTimeout, Math.min(seconds, RESERVE_SLICE_SECONDS) * 1000).pipe(
+/**
+ * Waits for a job so many seconds (or for ever, if infinite), in slices on the wire.
+ */
+export const reserveSliced = (pipeline: Pipeline, seconds: number): Answer<"reserveWithTimeout"> => {
+  const slice = (left: number): Answer<"reserveWithTimeout"> =>
+    pipeline.run(commands.reserveWithTimeout, Math.min(left, RESERVE_SLICE_SECONDS) * 1000).pipe(
       Effect.catchTag("TimedOut", () =>
-        seconds > RESERVE_SLICE_SECONDS
-          ? waitSliced(seconds - RESERVE_SLICE_SECONDS, total)
-          : Effect.fail(new Errors.TimedOut({ server, timeoutSeconds: total })))
+        left > RESERVE_SLICE_SECONDS
+          ? slice(left - RESERVE_SLICE_SECONDS)
+          : Effect.fail(new Errors.TimedOut({ server: pipeline.server, timeoutSeconds: seconds })))
     )
+  return slice(seconds)
+}
+
+// The table lets these name a tube; where none is named, none can be wrong.
+const withoutTube = <A, E>(effect: Effect.Effect<A, E | Errors.InvalidArgument>) =>
+  Effect.catchIf(effect, (error) => error instanceof Errors.InvalidArgument, Effect.die)
+
+/**
+ * The connection over a pipeline that was opened elsewhere.
+ */
+export const fromPipeline = (pipeline: Pipeline): Connection => {
   return {
-    server,
+    server: pipeline.server,
     closed: Effect.sync(() => pipeline.death !== undefined),
     put: (body, options) => pipeline.run(commands.put, body, options),
     use: (tube) => pipeline.run(commands.use, tube),
@@ -201,7 +205,7 @@ const fromPipeline = (server: string, pipeline: Pipeline): Connection => {
     reserveWithTimeout: (timeout) =>
       Effect.suspend(() => {
         const seconds = Arguments.timeout("reserve-with-timeout", timeout)
-        return seconds instanceof Errors.InvalidArgument ? Effect.fail(seconds) : waitSliced(seconds, seconds)
+        return seconds instanceof Errors.InvalidArgument ? Effect.fail(seconds) : reserveSliced(pipeline, seconds)
       }),
     reserveJob: (id) => pipeline.run(commands.reserveJob, id),
     delete: (id) => pipeline.run(commands.delete, id),
@@ -211,9 +215,9 @@ const fromPipeline = (server: string, pipeline: Pipeline): Connection => {
     watch: (tube) => pipeline.run(commands.watch, tube),
     ignore: (tube) => pipeline.run(commands.ignore, tube),
     peek: (id) => pipeline.run(commands.peek, id),
-    peekReady: pipeline.run(commands.peekReady),
-    peekDelayed: pipeline.run(commands.peekDelayed),
-    peekBuried: pipeline.run(commands.peekBuried),
+    peekReady: withoutTube(pipeline.run(commands.peekReady)),
+    peekDelayed: withoutTube(pipeline.run(commands.peekDelayed)),
+    peekBuried: withoutTube(pipeline.run(commands.peekBuried)),
     kick: (bound) => pipeline.run(commands.kick, bound),
     kickJob: (id) => pipeline.run(commands.kickJob, id),
     statsJob: (id) => pipeline.run(commands.statsJob, id),
@@ -227,74 +231,6 @@ const fromPipeline = (server: string, pipeline: Pipeline): Connection => {
     run: (command, ...args) => pipeline.run(command, ...args)
   }
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Opening
-// ---------------------------------------------------------------------------------------------------------------------
-
-const DEFAULT_COMMAND_TIMEOUT = Duration.seconds(10)
-const DEFAULT_MAX_REPLY_SIZE = 64 * 1024 * 1024
-const DEFAULT_MAX_UNANSWERED = 1024
-const DEFAULT_MAX_UNSENT_BYTES = 256 * 1024
-
-const atLeastOne = (argument: string, value: number): Effect.Effect<number, Errors.InvalidArgument> =>
-  Number.isSafeInteger(value) && value >= 1
-    ? Effect.succeed(value)
-    : Effect.fail(
-      new Errors.InvalidArgument({ command: "connect", argument, value, rule: "a whole number, at least 1" })
-    )
-
-const settingsOf = Effect.fnUntraced(function*(server: string, options: Options) {
-  const timeout = Arguments.duration(
-    "connect",
-    "commandTimeout",
-    options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
-  )
-  if (timeout instanceof Errors.InvalidArgument) return yield* timeout
-  return identity<Settings>({
-    server,
-    commandTimeoutMillis: Duration.toMillis(timeout),
-    maxReplySize: yield* atLeastOne("maxReplySize", options.maxReplySize ?? DEFAULT_MAX_REPLY_SIZE),
-    maxUnanswered: yield* atLeastOne("maxUnanswered", options.maxUnanswered ?? DEFAULT_MAX_UNANSWERED),
-    maxUnsentBytes: yield* atLeastOne("maxUnsentBytes", options.maxUnsentBytes ?? DEFAULT_MAX_UNSENT_BYTES)
-  })
-})
-
-const openFailed = (server: string, reason: Errors.BeanstalkdErrorReason) =>
-  new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
-
-// All of it leaves in one write.
-const chooseTubes = (connection: Connection, { use, watch }: Options) => {
-  const steps: Array<Effect.Effect<unknown, Protocol.Failure<"use" | "ignore">>> = []
-  if (use !== undefined) steps.push(connection.use(use))
-  if (watch !== undefined) {
-    const tubes = typeof watch === "string" ? [watch] : watch
-    for (const tube of tubes) steps.push(connection.watch(tube))
-    if (tubes.length > 0 && !tubes.includes("default")) steps.push(connection.ignore("default"))
-  }
-  return Effect.all(steps, { concurrency: "unbounded", discard: true })
-}
-
-const open = Effect.fnUntraced(function*(options: Options) {
-  const dialer = Transport.make(options)
-  const { server } = dialer
-  const settings = yield* settingsOf(server, options).pipe(
-    Effect.mapError((cause) => openFailed(server, new Errors.OpenError({ cause })))
-  )
-  const pipeline = new Pipeline(settings, yield* Clock.Clock, Effect.runForkWith(yield* Effect.context()))
-  const transport = yield* dialer.open(pipeline).pipe(Effect.mapError((reason) => openFailed(server, reason)))
-  pipeline.attach(transport)
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => pipeline.die(new Errors.ConnectionClosed({ detail: "its Scope was closed" })))
-  )
-  const connection = fromPipeline(server, pipeline)
-  yield* chooseTubes(connection, options).pipe(
-    Effect.mapError((error) =>
-      error._tag === "BeanstalkdError" ? error : openFailed(server, new Errors.OpenError({ cause: error }))
-    )
-  )
-  return connection
-})
 
 /**
  * Opens a connection, which ends with the Scope. Fails if nobody answers within `connectTimeout`, and then leaves
@@ -313,15 +249,8 @@ const open = Effect.fnUntraced(function*(options: Options) {
  * }).pipe(Effect.scoped)
  * ```
  */
-export const make = Effect.fnUntraced(function*(
-  options: Options = {}
-): Effect.fn.Return<Connection, Errors.BeanstalkdError, Scope.Scope> {
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  return yield* open(options).pipe(
-    Scope.provide(scope),
-    Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-  )
-})
+export const make = (options: Options = {}): Effect.Effect<Connection, Errors.BeanstalkdError, Scope.Scope> =>
+  Effect.map(Open.open(options), fromPipeline)
 
 /**
  * A layer with one connection, for programs that need no more: scripts, tests, tools.

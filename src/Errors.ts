@@ -157,8 +157,12 @@ export class NotIgnored extends Schema.TaggedError<NotIgnored>(identifier("NotIg
 }
 
 const show = (value: unknown): string => {
-  const text = Formatter.format(value)
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text
+  try {
+    const text = Formatter.format(value)
+    return text.length > 80 ? `${text.slice(0, 80)}...` : text
+  } catch {
+    return "an object that cannot be read"
+  }
 }
 
 /**
@@ -170,7 +174,7 @@ export class InvalidArgument extends Schema.TaggedError<InvalidArgument>(identif
   {
     command: Schema.String,
     argument: Schema.String,
-    value: Schema.Unknown,
+    value: Schema.Defect(),
     rule: Schema.String
   }
 ) {
@@ -208,7 +212,7 @@ export class OpenError extends Schema.TaggedError<OpenError>(identifier("OpenErr
 }) {
   /** A server that is not there may come back, an invalid option stays invalid. */
   get isRetryable(): boolean {
-    return !(this.cause instanceof InvalidArgument)
+    return !(this.cause instanceof Error && this.cause.name === identifier("InvalidArgument"))
   }
   override get message(): string {
     return `cannot connect: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`

@@ -5,68 +5,20 @@
  *
  * All of it runs synchronously: when commands are queued, when bytes arrive, when the timer rings.
  */
-import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Errors from "./Errors.ts"
+import { Recorder } from "./Metrics.ts"
+import { type Answer, type AnyCommand, Pending, PendingList } from "./Pending.ts"
 import * as Protocol from "./Protocol.ts"
 import { type Nonsense, type RawReply, ReplyParser } from "./ReplyParser.ts"
 import { layOut } from "./RequestWriter.ts"
+import { isNotFound, Session } from "./Session.ts"
 import type { Handlers, Transport } from "./Transport.ts"
 import type { JobId } from "./Values.ts"
-
-type AnyCommand = Protocol.Command<never, unknown, unknown, unknown>
-type Answer = Exit.Exit<unknown, unknown>
-
-/** A command between the fiber that issued it and the server. */
-class Pending {
-  readonly command: AnyCommand
-  readonly request: Protocol.Request
-  /** Undefined once nobody waits for the answer. */
-  resume: ((answer: Answer) => void) | undefined
-  state: "queued" | "sent" | "answered" = "queued"
-  /** The job that the answer brought, while nobody else is known to have it. */
-  reserved: JobId | undefined
-  previous: Pending | undefined
-  next: Pending | undefined
-  constructor(command: AnyCommand, request: Protocol.Request, resume: ((answer: Answer) => void) | undefined) {
-    this.command = command
-    this.request = request
-    this.resume = resume
-  }
-}
-
-/** First in, first out, and out of the middle when a command is withdrawn. */
-class PendingList {
-  head: Pending | undefined
-  tail: Pending | undefined
-  size = 0
-
-  append(pending: Pending): void {
-    pending.previous = this.tail
-    if (this.tail === undefined) this.head = pending
-    else this.tail.next = pending
-    this.tail = pending
-    this.size++
-  }
-
-  remove(pending: Pending): void {
-    if (pending.previous === undefined) this.head = pending.next
-    else pending.previous.next = pending.next
-    if (pending.next === undefined) this.tail = pending.previous
-    else pending.next.previous = pending.previous
-    pending.previous = pending.next = undefined
-    this.size--
-  }
-
-  shift(): Pending | undefined {
-    const pending = this.head
-    if (pending !== undefined) this.remove(pending)
-    return pending
-  }
-}
 
 /**
  * What a pipeline needs to know. Times are in milliseconds, sizes in bytes.
@@ -85,6 +37,9 @@ const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
   Protocol.commands.reserveJob
 ])
 
+/** Why a pipeline ends whose Scope is closed. */
+export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
+
 /** How long commands may wait for company while the server is busy with earlier ones. */
 const HOLD_MILLIS = 1
 
@@ -95,6 +50,7 @@ export class Pipeline implements Handlers {
   readonly #settings: Settings
   readonly #clock: Clock.Clock
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly #metrics: Recorder
   readonly #parser: ReplyParser
   readonly #onDeath = new Set<() => void>()
   #transport: Transport | undefined
@@ -102,10 +58,8 @@ export class Pipeline implements Handlers {
 
   readonly #queued = new PendingList()
   readonly #sent = new PendingList()
-  /** What its owner chose with `use`. */
-  #chosenTube = "default"
-  /** What the server will use after all that has been sent. */
-  #usedTube = "default"
+  /** What the server keeps of this connection: tubes and jobs. */
+  readonly session = new Session()
   /** The transport has more than it can take. */
   #congested = false
   /** A flush is due at the end of this turn of the event loop. */
@@ -121,22 +75,44 @@ export class Pipeline implements Handlers {
   #timer: Fiber.Fiber<void> | undefined
   #timerRingsAt = 0
 
-  constructor(settings: Settings, clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+  constructor(settings: Settings, context: Context.Context<never>) {
     this.#settings = settings
-    this.#clock = clock
-    this.#fork = fork
+    this.#clock = Context.get(context, Clock.Clock)
+    this.#fork = Effect.runForkWith(context)
+    this.#metrics = new Recorder(settings.server, context)
     this.#parser = new ReplyParser(settings.maxReplySize, this.#onReply)
   }
 
   /** Begins to use a transport that was opened with this pipeline as its handlers. */
   attach(transport: Transport): void {
     this.#transport = transport
-    if (this.#death !== undefined) transport.destroy()
+    if (this.#death !== undefined) return transport.destroy()
+    this.#metrics.opened()
+  }
+
+  /** The address, as errors show it. */
+  get server(): string {
+    return this.#settings.server
   }
 
   /** Why it died, or undefined while it lives. */
   get death(): Errors.BeanstalkdErrorReason | undefined {
     return this.#death
+  }
+
+  /** Whether nothing is on its way: no command is queued, none awaits its reply. */
+  get isQuiet(): boolean {
+    return this.#queued.size === 0 && this.#sent.size === 0
+  }
+
+  /** Makes the server watch exactly these tubes before it sees what is issued from now on. The pipeline must be quiet. */
+  watchOnly(tubes: ReadonlySet<string>): void {
+    const onFailure = () => this.die(new Errors.ConnectionClosed({ detail: "its tubes could not be watched" }))
+    const ask = (command: typeof Protocol.commands.watch | typeof Protocol.commands.ignore, tube: string) =>
+      this.#askInternally(command, [tube], () => {}, onFailure)
+    const { watched } = this.session
+    for (const tube of tubes) if (!watched.has(tube)) ask(Protocol.commands.watch, tube)
+    for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)
   }
 
   /** Calls `hook` when it dies, at once if it is dead; answers a function that forgets the hook. */
@@ -204,9 +180,17 @@ export class Pipeline implements Handlers {
       const batch = this.#nextBatch()
       if (batch.length === 0) break
       this.#watchSilence()
-      this.#congested = this.#transport?.write(layOut(batch)) === false
+      this.#write(batch)
     }
     this.#inTurn = false
+  }
+
+  #write(batch: ReadonlyArray<Protocol.Request>): void {
+    try {
+      this.#congested = this.#transport?.write(layOut(batch)) === false
+    } catch (cause) {
+      this.die(new Errors.WriteError({ cause }))
+    }
   }
 
   // Moves commands from the queue to those that have been sent, up to the bounds.
@@ -235,16 +219,10 @@ export class Pipeline implements Handlers {
   }
 
   // Decided here and not when the command was queued: what was queued before it may have been withdrawn since.
-  #useTubeOf(pending: Pending, batch: Array<Protocol.Request>): void {
-    const { tube, usesTube } = pending.request
-    if (pending.command === Protocol.commands.use) {
-      this.#chosenTube = this.#usedTube = tube ?? this.#chosenTube
-    } else if (usesTube === true) {
-      const wanted = tube ?? this.#chosenTube
-      if (wanted === this.#usedTube) return
-      this.#send(new Pending(Protocol.commands.use, { head: `use ${wanted}`, tube: wanted }, undefined), batch)
-      this.#usedTube = wanted
-    }
+  #useTubeOf({ command, request }: Pending, batch: Array<Protocol.Request>): void {
+    const tube = this.session.mustUse(command, request)
+    if (tube === undefined) return
+    this.#send(new Pending(Protocol.commands.use, { head: `use ${tube}`, tube }, undefined), batch)
   }
 
   onDrain(): void {
@@ -291,6 +269,9 @@ export class Pipeline implements Handlers {
     if (reply.word === "RESERVED" && Exit.isSuccess(answer)) {
       pending.reserved = (answer.value as Protocol.ReceivedJob).id
     }
+    this.session.onAnswer(pending, answer)
+    this.#metrics.answered(pending.command.name)
+    if (Exit.isFailure(answer)) this.#metrics.failed(pending.command.name, answer)
     this.#answer(pending, answer)
     return this.#death === undefined
   }
@@ -350,7 +331,7 @@ export class Pipeline implements Handlers {
       new Pending(command, request, (answer) => {
         if (Exit.isSuccess(answer)) onSuccess(answer.value as A)
         // NOT_FOUND is fine: the job's time has run out, and it has been given back already.
-        else if (!(Cause.squash(answer.cause) instanceof Errors.NotFound)) onFailure()
+        else if (!isNotFound(answer)) onFailure()
       })
     )
   }
@@ -416,6 +397,7 @@ export class Pipeline implements Handlers {
     if (this.#death !== undefined) return
     this.#death = reason
     this.#transport?.destroy()
+    if (this.#transport !== undefined) this.#metrics.closed(reason !== CLOSED_BY_SCOPE && !this.#quitting)
     this.#timer?.interruptUnsafe()
     this.#hold?.interruptUnsafe()
     // Whoever replaces it hears of it before a fiber can come back for another connection.
@@ -432,7 +414,9 @@ export class Pipeline implements Handlers {
   #fail({ command, resume, state }: Pending, reason: Errors.BeanstalkdErrorReason): void {
     const { server } = this.#settings
     const error = new Errors.BeanstalkdError({ command: command.name, server, sent: state === "sent", reason })
-    resume?.(Exit.fail(error))
+    const exit = Exit.fail(error) as Exit.Failure<never, Errors.BeanstalkdError>
+    this.#metrics.failed(command.name, exit)
+    resume?.(exit)
   }
 }
 

@@ -79,7 +79,8 @@ export class ReceivedJob {
   }
 }
 
-const utf8 = new TextDecoder()
+// A leading byte order mark is part of what was put.
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
 
 type FieldSchemas = ReadonlyArray<Schema.Codec<unknown, string> | Schema.Codec<unknown, Uint8Array>>
 
@@ -132,7 +133,7 @@ const notFound = (name: string) =>
       ...(tube === undefined ? {} : { tube })
     }))
 
-const done = succeeds([], () => undefined)
+const done = succeeds([], (): void => {})
 
 const job = succeeds([JobIdFromString, Schema.Uint8Array], ([id, body]) => new ReceivedJob(id, body))
 
@@ -185,9 +186,13 @@ export interface BuryOptions {
 
 const isInvalid = (value: unknown): value is Errors.InvalidArgument => value instanceof Errors.InvalidArgument
 
-const encodePut = (body: Uint8Array | string, options?: PutOptions): Request | Errors.InvalidArgument => {
-  const tube = Arguments.optionalTube("put", options?.tube)
-  if (isInvalid(tube)) return tube
+const encodePut = (
+  body: Uint8Array | string,
+  options?: PutOptions,
+  tube: string | undefined = options?.tube
+): Request | Errors.InvalidArgument => {
+  const wrong = Arguments.options("put", options) ?? Arguments.optionalTube("put", tube)
+  if (isInvalid(wrong)) return wrong
   const priority = Arguments.priority("put", options?.priority)
   if (isInvalid(priority)) return priority
   const delay = Arguments.optionalDelay("put", options?.delay)
@@ -202,6 +207,8 @@ const encodePut = (body: Uint8Array | string, options?: PutOptions): Request | E
 const encodeRelease = (id: JobId, options?: ReleaseOptions): Request | Errors.InvalidArgument => {
   const checked = Arguments.jobId("release", id)
   if (isInvalid(checked)) return checked
+  const wrong = Arguments.options("release", options)
+  if (wrong !== undefined) return wrong
   const priority = Arguments.priority("release", options?.priority)
   if (isInvalid(priority)) return priority
   const delay = Arguments.optionalDelay("release", options?.delay)
@@ -211,6 +218,8 @@ const encodeRelease = (id: JobId, options?: ReleaseOptions): Request | Errors.In
 const encodeBury = (id: JobId, options?: BuryOptions): Request | Errors.InvalidArgument => {
   const checked = Arguments.jobId("bury", id)
   if (isInvalid(checked)) return checked
+  const wrong = Arguments.options("bury", options)
+  if (wrong !== undefined) return wrong
   const priority = Arguments.priority("bury", options?.priority)
   return isInvalid(priority) ? priority : { head: `bury ${id} ${priority}`, id }
 }
@@ -226,7 +235,7 @@ const encodeReserveWithTimeout = (timeout: Duration.Input): Request | Errors.Inv
 }
 
 const encodeKick = (bound?: number, tube?: string): Request | Errors.InvalidArgument => {
-  const most = Arguments.bound("kick", bound ?? 1)
+  const most = Arguments.bound("kick", bound === undefined ? 1 : bound)
   if (isInvalid(most)) return most
   const checked = Arguments.optionalTube("kick", tube)
   return isInvalid(checked) ? checked : { head: `kick ${most}`, usesTube: true, tube: checked }
@@ -318,7 +327,9 @@ export const commands = {
   }),
   stats: command("stats", plain("stats"), { OK: document(ServerStatsFromText) }),
   listTubes: command("list-tubes", plain("list-tubes"), { OK: tubeList }),
-  listTubeUsed: command("list-tube-used", inUsedTube("list-tube-used"), { USING: usedTube }),
+  listTubeUsed: command("list-tube-used", (): Request => ({ head: "list-tube-used", usesTube: true }), {
+    USING: usedTube
+  }),
   listTubesWatched: command("list-tubes-watched", plain("list-tubes-watched"), { OK: tubeList }),
   pauseTube: command("pause-tube", encodePauseTube, { PAUSED: done, NOT_FOUND: notFound("pause-tube") }),
   quit: command("quit", plain("quit"), {})

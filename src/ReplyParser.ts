@@ -78,7 +78,8 @@ export class ReplyParser {
       }
       const end = endOfLine(bytes, at)
       if (end < 0) {
-        if (bytes.length - at > MAX_LINE) return this.#stop(text(bytes, at), `no end of line in ${MAX_LINE} bytes`)
+        // The last byte may be the CR that ends the line.
+        if (bytes.length - at > MAX_LINE + 1) return this.#stop(text(bytes, at), `no end of line in ${MAX_LINE} bytes`)
         // A copy: the piece may be large, and what is left of it small.
         this.#line = Buffer.from(bytes.subarray(at))
         return undefined
@@ -105,7 +106,7 @@ export class ReplyParser {
       return undefined
     }
     const length = fields.pop()!
-    if (!/^[0-9]{1,15}$/.test(length)) return this.#stop(line, "the length of the body is not a number")
+    if (!/^[0-9]+$/.test(length)) return this.#stop(line, "the length of the body is not a number")
     if (Number(length) > this.#maxReplySize) {
       return this.#stop(line, `a body of more than ${this.#maxReplySize} bytes (maxReplySize)`)
     }

@@ -12,11 +12,15 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
-import { CountFromString, JobIdFromString } from "./Values.ts"
+import { CountFromString, JobIdFromString, TubeName } from "./Values.ts"
 
-const Amount = Schema.FiniteFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("0")))
+// Digits, and a fraction where there are seconds; not whatever JavaScript takes for a number.
+const NumberFromDigits = Schema.String.check(Schema.isPattern(/^[0-9]+(\.[0-9]+)?$/)).pipe(
+  Schema.decodeTo(Schema.Finite, { decode: SchemaGetter.Number<string>(), encode: SchemaGetter.String<number>() })
+)
+const Amount = NumberFromDigits.pipe(Schema.withDecodingDefaultKey(Effect.succeed("0")))
 const Text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
-const NewerAmount = Schema.optionalKey(Schema.FiniteFromString)
+const NewerAmount = Schema.optionalKey(NumberFromDigits)
 const NewerText = Schema.optionalKey(Schema.String)
 
 const TrueOrFalse = Schema.Literals(["true", "false"]).pipe(Schema.decodeTo(Schema.Boolean, {
@@ -181,6 +185,9 @@ export const parseDictionary = (text: string): Map<string, string> => {
 export const parseList = (text: string): ReadonlyArray<string> =>
   text.split("\n").filter((line) => line.startsWith("- ")).map((line) => unquote(line.slice(2).trim()))
 
+// Every document of the server begins so.
+const Document = Schema.String.check(Schema.isPattern(/^---\n/))
+
 interface ReplyText {
   readonly raw: string
 }
@@ -207,7 +214,7 @@ const encodeRaw = SchemaGetter.transform((encoded: ReplyText) => encoded.raw)
 /**
  * {@link ServerStats} from the text of the reply.
  */
-export const ServerStatsFromText = Schema.String.pipe(
+export const ServerStatsFromText = Document.pipe(
   Schema.decodeTo(ServerStats, {
     decode: SchemaGetter.transform(sortFields<typeof ServerStats["Encoded"]>(ServerStats.fields)),
     encode: encodeRaw
@@ -217,7 +224,7 @@ export const ServerStatsFromText = Schema.String.pipe(
 /**
  * {@link TubeStats} from the text of the reply.
  */
-export const TubeStatsFromText = Schema.String.pipe(
+export const TubeStatsFromText = Document.pipe(
   Schema.decodeTo(TubeStats, {
     decode: SchemaGetter.transform(sortFields<typeof TubeStats["Encoded"]>(TubeStats.fields)),
     encode: encodeRaw
@@ -227,7 +234,7 @@ export const TubeStatsFromText = Schema.String.pipe(
 /**
  * {@link JobStats} from the text of the reply.
  */
-export const JobStatsFromText = Schema.String.pipe(
+export const JobStatsFromText = Document.pipe(
   Schema.decodeTo(JobStats, {
     decode: SchemaGetter.transform(sortFields<typeof JobStats["Encoded"]>(JobStats.fields)),
     encode: encodeRaw
@@ -237,8 +244,8 @@ export const JobStatsFromText = Schema.String.pipe(
 /**
  * A list of tube names from the text of the reply.
  */
-export const TubeListFromText = Schema.String.pipe(
-  Schema.decodeTo(Schema.Array(Schema.String), {
+export const TubeListFromText = Document.pipe(
+  Schema.decodeTo(Schema.Array(TubeName), {
     decode: SchemaGetter.transform(parseList),
     encode: SchemaGetter.transform((names) => `---\n${names.map((name) => `- ${name}\n`).join("")}`)
   })

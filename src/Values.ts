@@ -56,7 +56,10 @@ export const JobIdFromString = Schema.String.check(Schema.isPattern(/^[0-9]{1,20
  * A count as it stands in a reply (`WATCHING 2`, `KICKED 7`): decimal digits.
  */
 export const CountFromString = Schema.String.check(Schema.isPattern(/^[0-9]{1,20}$/)).pipe(
-  Schema.decodeTo(Schema.Int, { decode: SchemaGetter.Number<string>(), encode: SchemaGetter.String<number>() })
+  Schema.decodeTo(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), {
+    decode: SchemaGetter.Number<string>(),
+    encode: SchemaGetter.String<number>()
+  })
 )
 
 /**

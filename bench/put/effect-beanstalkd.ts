@@ -1,13 +1,14 @@
 /**
  * This library: fibers that share one connection.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { Connection } from "effect-beanstalkd"
 import { BODY_BYTES, type Client, PRIORITY, type Session, TTR_SECONDS, TUBE } from "../support.ts"
 
-const PUT_OPTIONS = { priority: PRIORITY, ttr: `${TTR_SECONDS} seconds` } as const
+const PUT_OPTIONS = { priority: PRIORITY, ttr: Duration.seconds(TTR_SECONDS) }
 
 const connect = Effect.fnUntraced(function*(port: number) {
   const connection = yield* Connection.make({ host: "127.0.0.1", port })

@@ -1,0 +1,317 @@
+/**
+ * The client that an application provides and uses: all commands as effects, each naming its tube, safe from any number
+ * of fibers at once.
+ *
+ * Commands go over one shared connection, pipelined; a reserve gets a connection of its own from the pool, for as long as
+ * it waits and its job is held. See `Pool` for what happens when the server goes away.
+ */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import * as Arguments from "./Arguments.ts"
+import * as Connection from "./Connection.ts"
+import * as Errors from "./Errors.ts"
+import { type Job, makeLease } from "./Job.ts"
+import * as Open from "./Open.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import * as Pool from "./Pool.ts"
+import * as Protocol from "./Protocol.ts"
+import { type Body, putAll } from "./PutAll.ts"
+import type { JobId } from "./Values.ts"
+
+/**
+ * What a client can be told: see `Pool.Options`. All have defaults.
+ */
+export type Options = Pool.Options
+
+/**
+ * Options of `put` and `putAll`: `priority`, `delay` and `ttr`, as in `Protocol.PutOptions`.
+ */
+export type PutOptions = Omit<Protocol.PutOptions, "tube">
+
+/**
+ * One tube or several.
+ */
+export type Tubes = string | ReadonlyArray<string>
+
+type Failure<K extends Protocol.CommandName> = Protocol.Failure<K>
+
+type ReserveFailure = Errors.InvalidArgument | Errors.BeanstalkdError
+
+/**
+ * The commands of beanstalkd, for any number of fibers. Durations are rounded up to whole seconds; plain numbers are
+ * milliseconds.
+ */
+export interface Service {
+  /** The address, as errors show it. */
+  readonly server: string
+
+  /** Puts a job into a tube and gives its id. (protocol: `put`) */
+  readonly put: (tube: string, body: Body, options?: PutOptions) => Effect.Effect<JobId, Failure<"put">>
+
+  /**
+   * Puts many jobs, pipelined, and gives their ids in order. Of a long iterable or a stream only a window is in memory. The
+   * first failure ends it: `PutAllError` has the ids of those that were put, and the cause. An error of the stream itself
+   * is passed on.
+   */
+  readonly putAll: <E = never, R = never>(
+    tube: string,
+    bodies: Iterable<Body> | Stream.Stream<Body, E, R>,
+    options?: PutOptions
+  ) => Effect.Effect<ReadonlyArray<JobId>, E | Errors.PutAllError, R>
+
+  /**
+   * Reserves a job of a tube, or of several, on a connection of its own, which goes back to the pool when the job is
+   * settled. Without a `timeout` it waits for ever; with one it can fail with `TimedOut`. The wait for a free connection
+   * counts; when none becomes free within the timeout (at least the command timeout), it fails with the reason
+   * `AcquireTimeout`. (protocol: `reserve-with-timeout`)
+   */
+  readonly reserve: {
+    (
+      tubes: Tubes,
+      options?: { readonly timeout?: undefined }
+    ): Effect.Effect<Job, ReserveFailure, Scope.Scope>
+    (
+      tubes: Tubes,
+      options?: { readonly timeout?: Duration.Input | undefined }
+    ): Effect.Effect<Job, Errors.TimedOut | ReserveFailure, Scope.Scope>
+  }
+
+  /** Reserves this very job, whether ready, delayed or buried. Since beanstalkd 1.12. (protocol: `reserve-job`) */
+  readonly reserveJob: (id: JobId) => Effect.Effect<Job, Failure<"reserveJob">, Scope.Scope>
+
+  /** Deletes a job that nobody has reserved. (protocol: `delete`) */
+  readonly delete: (id: JobId) => Effect.Effect<void, Failure<"delete">>
+
+  /** Looks at a job, whatever its state. (protocol: `peek`) */
+  readonly peek: (id: JobId) => Effect.Effect<Protocol.ReceivedJob, Failure<"peek">>
+
+  /** Looks at the next ready job of a tube. (protocol: `peek-ready`) */
+  readonly peekReady: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekReady">>
+
+  /** Looks at the job of a tube whose delay ends first. (protocol: `peek-delayed`) */
+  readonly peekDelayed: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekDelayed">>
+
+  /** Looks at the job of a tube that was buried first. (protocol: `peek-buried`) */
+  readonly peekBuried: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekBuried">>
+
+  /**
+   * Makes at most `bound` (default 1) buried jobs of a tube ready, or if there are none, delayed ones, and gives their
+   * number. (protocol: `kick`)
+   */
+  readonly kick: (tube: string, bound?: number) => Effect.Effect<number, Failure<"kick">>
+
+  /** Makes this very job ready, if it is buried or delayed. (protocol: `kick-job`) */
+  readonly kickJob: (id: JobId) => Effect.Effect<void, Failure<"kickJob">>
+
+  /** Lets nobody reserve from a tube for a while; 0 ends the pause. (protocol: `pause-tube`) */
+  readonly pauseTube: (tube: string, delay: Duration.Input) => Effect.Effect<void, Failure<"pauseTube">>
+
+  /** The statistics of the server. (protocol: `stats`) */
+  readonly stats: Connection.Answer<"stats">
+
+  /** The statistics of a tube. (protocol: `stats-tube`) */
+  readonly statsTube: (tube: string) => Connection.Answer<"statsTube">
+
+  /** The statistics of a job. (protocol: `stats-job`) */
+  readonly statsJob: (id: JobId) => Connection.Answer<"statsJob">
+
+  /** The names of all tubes. (protocol: `list-tubes`) */
+  readonly listTubes: Connection.Answer<"listTubes">
+
+  /** A connection of one's own, which never goes into the pool. */
+  readonly connection: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+
+  /** The connections behind it all. */
+  readonly pool: Pool.Pool
+}
+
+/**
+ * The service tag of the client. A program with two servers gives the second a tag of its own:
+ *
+ * ```ts
+ * import { Client } from "effect-beanstalkd"
+ * import { Context, Layer } from "effect"
+ *
+ * class Billing extends Context.Service<Billing, Client.Service>()("app/Billing") {
+ *   static readonly layer = Layer.effect(Billing, Client.make({ host: "10.0.0.2" }))
+ * }
+ * ```
+ */
+export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-beanstalkd/Client/Beanstalkd") {}
+
+const { commands } = Protocol
+
+const checkTubes = (tubes: Tubes): Effect.Effect<ReadonlyArray<string>, Errors.InvalidArgument> => {
+  const list = typeof tubes === "string" ? [tubes] : tubes
+  if (!Array.isArray(list) || list.length === 0) {
+    return Effect.fail(
+      new Errors.InvalidArgument({ command: "reserve", argument: "tubes", value: tubes, rule: "at least one tube" })
+    )
+  }
+  for (const tube of list) {
+    const checked = Arguments.tube("reserve", "tubes", tube)
+    if (checked instanceof Errors.InvalidArgument) return Effect.fail(checked)
+  }
+  return Effect.succeed(list)
+}
+
+// A connection that has just come from the pool holds no job that could be due.
+const neverDue = (error: Errors.DeadlineSoon) =>
+  new Errors.BeanstalkdError({
+    command: "reserve",
+    server: error.server,
+    sent: true,
+    reason: new Errors.UnexpectedReply({ reply: "DEADLINE_SOON", detail: "the connection holds no job" })
+  })
+
+const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
+  const acquireTimeout = (timeoutMillis: number) =>
+    new Errors.BeanstalkdError({
+      command: "reserve",
+      server: pool.server,
+      sent: false,
+      reason: new Errors.AcquireTimeout({ timeoutMillis })
+    })
+
+  // The lease has a Scope of its own below the caller's: it ends with that, or sooner, when the job is settled.
+  const onOwnConnection = <E>(
+    take: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>,
+    reserve: (pipeline: Pipeline) => Effect.Effect<Protocol.ReceivedJob, E>
+  ) =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const own = yield* Scope.fork(yield* Effect.scope)
+      return yield* Effect.gen(function*() {
+        const pipeline = yield* restore(take)
+        const received = yield* restore(reserve(pipeline))
+        const lease = makeLease(received, pipeline, pool.shared, Scope.close(own, Exit.void))
+        yield* Scope.addFinalizer(own, lease.end)
+        return lease.job
+      }).pipe(
+        Scope.provide(own),
+        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+      )
+    }))
+
+  const reserve = Effect.fnUntraced(
+    function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
+      const wanted = yield* checkTubes(tubes)
+      const seconds = Arguments.timeout("reserve", options?.timeout)
+      if (seconds instanceof Errors.InvalidArgument) return yield* seconds
+      if (seconds === Infinity) {
+        return yield* onOwnConnection(pool.take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
+      }
+      const clock = yield* Clock.Clock
+      const began = clock.currentTimeMillisUnsafe()
+      const patience = Math.max(seconds * 1000, patienceMillis)
+      const take = Effect.timeoutOrElse(pool.take(wanted), {
+        duration: patience,
+        orElse: () => Effect.fail(acquireTimeout(patience))
+      })
+      return yield* onOwnConnection(take, (pipeline) => {
+        const waited = Math.floor((clock.currentTimeMillisUnsafe() - began) / 1000)
+        return Connection.reserveSliced(pipeline, Math.max(0, seconds - waited))
+      })
+    },
+    Effect.catchTag("DeadlineSoon", (error) => Effect.fail(neverDue(error)))
+  )
+
+  const reserveJob = (id: JobId) => onOwnConnection(pool.take(), (pipeline) => pipeline.run(commands.reserveJob, id))
+
+  return { reserve: reserve as Service["reserve"], reserveJob }
+}
+
+/**
+ * Makes a client, which ends with the Scope and all its connections with it. It dials once, and fails if nobody answers.
+ *
+ * ```ts
+ * import { Client } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const beanstalkd = yield* Client.make({ host: "127.0.0.1" })
+ *   const id = yield* beanstalkd.put("emails", "hello", { priority: 10, delay: "5 seconds", ttr: "2 minutes" })
+ *   const job = yield* beanstalkd.reserve("emails", { timeout: "10 seconds" })
+ *   yield* job.delete
+ *   return id
+ * }).pipe(Effect.scoped)
+ * ```
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<Service, Errors.BeanstalkdError, Scope.Scope> {
+  const pool = yield* Pool.make(options)
+  yield* pool.shared.connect
+  const { run } = pool.shared
+  const patience = Duration.fromInputUnsafe(options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  const put: Service["put"] = (tube, body, options) => run(commands.put, body, options, tube)
+  return identity<Service>({
+    server: pool.server,
+    put,
+    putAll: (tube, bodies, options) => putAll((body) => put(tube, body, options), bodies),
+    ...makeReserve(pool, Duration.toMillis(patience)),
+    delete: (id) => run(commands.delete, id),
+    peek: (id) => run(commands.peek, id),
+    peekReady: (tube) => run(commands.peekReady, tube),
+    peekDelayed: (tube) => run(commands.peekDelayed, tube),
+    peekBuried: (tube) => run(commands.peekBuried, tube),
+    kick: (tube, bound) => run(commands.kick, bound, tube),
+    kickJob: (id) => run(commands.kickJob, id),
+    pauseTube: (tube, delay) => run(commands.pauseTube, tube, delay),
+    stats: run(commands.stats),
+    statsTube: (tube) => run(commands.statsTube, tube),
+    statsJob: (id) => run(commands.statsJob, id),
+    listTubes: run(commands.listTubes),
+    connection: Connection.make(options),
+    pool
+  })
+})
+
+/**
+ * The client as a layer.
+ *
+ * ```ts
+ * import { Client } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const beanstalkd = yield* Client.Beanstalkd
+ *   return yield* beanstalkd.put("emails", "hello")
+ * }).pipe(Effect.provide(Client.layer({ host: "127.0.0.1", port: 11300 })))
+ * ```
+ */
+export const layer = (options?: Options): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> =>
+  Layer.effect(Beanstalkd, make(options))
+
+/**
+ * The client as a layer whose options come from the configuration.
+ *
+ * ```ts
+ * import { Client } from "effect-beanstalkd"
+ * import { Config } from "effect"
+ *
+ * const live = Client.layerConfig({
+ *   host: Config.String("BEANSTALKD_HOST").pipe(Config.withDefault("127.0.0.1")),
+ *   port: Config.Port("BEANSTALKD_PORT").pipe(Config.withDefault(11300))
+ * })
+ * ```
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Beanstalkd, Errors.BeanstalkdError | Config.ConfigError> =>
+  Layer.effect(Beanstalkd, Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * The client as a layer for the server at a URL, `beanstalk://host:port`, `beanstalk+tls://host:port` or `unix:///path`.
+ */
+export const layerUrl = (
+  url: string,
+  options?: Omit<Options, "url">
+): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> => layer({ ...options, url })

@@ -1,0 +1,91 @@
+/**
+ * What the client counts, as Effect `Metric`s:
+ *
+ * | metric | counts | attributes |
+ * | --- | --- | --- |
+ * | `beanstalkd_commands` | commands that were answered, whatever the answer | `server`, `command` |
+ * | `beanstalkd_errors` | commands that failed | `server`, `command`, `error` (the tag; of a `BeanstalkdError`, its reason's) |
+ * | `beanstalkd_connections` | open connections | `server` |
+ * | `beanstalkd_connections_lost` | connections that ended otherwise than by closing their Scope | `server` |
+ *
+ * ```ts
+ * import { Metrics } from "effect-beanstalkd"
+ * import { Metric } from "effect"
+ *
+ * const puts = Metric.withAttributes(Metrics.commands, { server: "127.0.0.1:11300", command: "put" })
+ * const howMany = Metric.value(puts)
+ * ```
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import type * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as Predicate from "effect/Predicate"
+
+/** Commands that were answered. */
+export const commands = Metric.counter("beanstalkd_commands", {
+  description: "Commands that the server has answered",
+  incremental: true
+})
+
+/** Commands that failed. */
+export const errors = Metric.counter("beanstalkd_errors", {
+  description: "Commands that failed",
+  incremental: true
+})
+
+/** Open connections. */
+export const connections = Metric.gauge("beanstalkd_connections", {
+  description: "Open connections"
+})
+
+/** Connections that were lost. */
+export const connectionsLost = Metric.counter("beanstalkd_connections_lost", {
+  description: "Connections that ended otherwise than by closing their Scope",
+  incremental: true
+})
+
+const tagOf = (error: unknown): string => {
+  const tagged = Predicate.hasProperty(error, "reason") ? error.reason : error
+  return Predicate.hasProperty(tagged, "_tag") ? String(tagged._tag) : "defect"
+}
+
+/**
+ * Updates the metrics for one connection, without going through an Effect for each command.
+ */
+export class Recorder {
+  readonly #server: string
+  readonly #context: Context.Context<never>
+  readonly #commands = new Map<string, Metric.Counter<number>>()
+  readonly #connections: Metric.Gauge<number>
+
+  constructor(server: string, context: Context.Context<never>) {
+    this.#server = server
+    this.#context = context
+    this.#connections = Metric.withAttributes(connections, { server })
+  }
+
+  opened(): void {
+    this.#connections.modifyUnsafe(1, this.#context)
+  }
+
+  closed(wasLost: boolean): void {
+    this.#connections.modifyUnsafe(-1, this.#context)
+    if (!wasLost) return
+    Metric.withAttributes(connectionsLost, { server: this.#server }).updateUnsafe(1, this.#context)
+  }
+
+  answered(command: string): void {
+    let counter = this.#commands.get(command)
+    if (counter === undefined) {
+      counter = Metric.withAttributes(commands, { server: this.#server, command })
+      this.#commands.set(command, counter)
+    }
+    counter.updateUnsafe(1, this.#context)
+  }
+
+  failed(command: string, exit: Exit.Failure<unknown, unknown>): void {
+    const error = tagOf(Cause.squash(exit.cause))
+    Metric.withAttributes(errors, { server: this.#server, command, error }).updateUnsafe(1, this.#context)
+  }
+}

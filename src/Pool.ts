@@ -1,0 +1,229 @@
+/**
+ * The connections of one client: a shared one, on which any number of fibers pipeline commands, and a pool of exclusive
+ * ones for what keeps a connection busy: a reserve that waits, a job that is held.
+ *
+ * A connection that died is never handed out and is replaced; one that comes back from a borrower is as good as new: its
+ * tubes are set anew, and if the borrower left a command or a job on it, it is closed instead. The shared connection is
+ * dialled again by a `Schedule` until it is back.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as EffectPool from "effect/Pool"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Arguments from "./Arguments.ts"
+import * as Connection from "./Connection.ts"
+import * as Errors from "./Errors.ts"
+import * as Open from "./Open.ts"
+import { CLOSED_BY_SCOPE, type Pipeline } from "./Pipeline.ts"
+import * as Shared from "./Shared.ts"
+
+/**
+ * What a pool can be told, beyond what a connection can.
+ *
+ * - `maxConnections`: how many exclusive connections there may be, default 10; the shared one comes on top
+ * - `minConnections`: how many of them are kept open, default 0
+ * - `idleTimeout`: how long the others stay open without use, default 60 seconds
+ * - `acquireTimeout`: how long a borrower waits for a connection at most, default for ever
+ * - `reconnect`: when to dial again after a connection was lost or could not be opened; default 50 milliseconds, doubled
+ *   up to 5 seconds, with jitter, for ever
+ */
+export interface Options extends Connection.Options {
+  readonly maxConnections?: number | undefined
+  readonly minConnections?: number | undefined
+  readonly idleTimeout?: Duration.Input | undefined
+  readonly acquireTimeout?: Duration.Input | undefined
+  readonly reconnect?: Schedule.Schedule<unknown, Errors.BeanstalkdError> | undefined
+}
+
+/**
+ * How a pool is doing. `idle` and `used` are its exclusive connections, `waiting` the borrowers that have none yet;
+ * `opened` and `lost` count connections since it was made, the shared one included.
+ */
+export interface Stats {
+  readonly idle: number
+  readonly used: number
+  readonly waiting: number
+  readonly opened: number
+  readonly lost: number
+  readonly shared: boolean
+}
+
+/**
+ * A pool of connections.
+ */
+export interface Pool {
+  /** The address, as errors show it. */
+  readonly server: string
+
+  /**
+   * Borrows a connection that nobody else uses, until the Scope is closed. Borrowers are served first come, first served.
+   * It uses and watches the tubes of the pool's options, whatever its last borrower did.
+   */
+  readonly get: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+
+  /** Borrows a connection for one effect. */
+  readonly use: <A, E, R>(
+    f: (connection: Connection.Connection) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | Errors.BeanstalkdError, R>
+
+  /** Like `get`, for those who need the pipeline itself, which then watches exactly these tubes. */
+  readonly take: (tubes?: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
+
+  /** The connection that fibers share. */
+  readonly shared: Shared.Shared
+
+  /** How the pool is doing. */
+  readonly stats: Effect.Effect<Stats>
+}
+
+/**
+ * The service tag of {@link Pool}.
+ */
+export const Pool: Context.Service<Pool, Pool> = Context.Service<Pool>("effect-beanstalkd/Pool")
+
+const DEFAULT_MAX_CONNECTIONS = 10
+const DEFAULT_IDLE_TIMEOUT = Duration.seconds(60)
+
+const defaultReconnect = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
+  Schedule.jittered
+)
+
+const checked = <A>(value: A | Errors.InvalidArgument) =>
+  value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
+
+const settingsOf = Effect.fnUntraced(function*(options: Options) {
+  const duration = (argument: string, value: unknown) => checked(Arguments.duration("connect", argument, value))
+  const count = (argument: string, value: unknown, least: number) =>
+    checked(Arguments.count("connect", argument, value, least))
+  const max = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
+  return {
+    max,
+    min: Math.min(max, yield* count("minConnections", options.minConnections ?? 0, 0)),
+    timeToLive: yield* duration("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT),
+    acquireTimeout: options.acquireTimeout === undefined
+      ? undefined
+      : yield* duration("acquireTimeout", options.acquireTimeout),
+    patience: yield* duration("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  }
+})
+
+/**
+ * Makes a pool, which ends with the Scope and all its connections with it. Nothing is dialled before it is needed.
+ *
+ * ```ts
+ * import { Pool } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const pool = yield* Pool.make({ host: "127.0.0.1", maxConnections: 4 })
+ *   return yield* pool.use((connection) => connection.stats)
+ * }).pipe(Effect.scoped)
+ * ```
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<Pool, Errors.BeanstalkdError, Scope.Scope> {
+  const server = Open.serverOf(options)
+  const settings = yield* Effect.mapError(settingsOf(options), (cause) => Open.failed(server, cause))
+  const reconnect = options.reconnect ?? defaultReconnect
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const ownTubes = Open.watchedTubes(options)
+  let opened = 0
+  let lost = 0
+  let isClosing = false
+  const open = new Set<Pipeline>()
+
+  const openOne = Effect.map(Open.open(options), (pipeline) => {
+    opened++
+    open.add(pipeline)
+    pipeline.onDeath(() => {
+      open.delete(pipeline)
+      if (pipeline.death === CLOSED_BY_SCOPE) return
+      lost++
+    })
+    return pipeline
+  })
+
+  const shared = yield* Shared.make({
+    server,
+    open: openOne,
+    reconnect,
+    patienceMillis: Duration.toMillis(settings.patience)
+  })
+
+  const pool: EffectPool.Pool<Pipeline, Errors.BeanstalkdError> = yield* EffectPool.makeWithTTL({
+    acquire: Effect.tap(openOne, (pipeline) =>
+      Effect.sync(() => {
+        // At once: a borrower may be waiting for this very connection.
+        pipeline.onDeath(() => fork(EffectPool.invalidate(pool, pipeline)))
+      })),
+    min: settings.min,
+    max: settings.max,
+    timeToLive: settings.timeToLive,
+    timeToLiveStrategy: "usage"
+  })
+
+  // Before the pool shuts down, which waits for its borrowers: they notice.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosing = true
+      for (const pipeline of open) pipeline.die(CLOSED_BY_SCOPE)
+    })
+  )
+
+  const tidy = (pipeline: Pipeline) =>
+    Effect.sync(() => {
+      if (pipeline.isQuiet && pipeline.session.held.size === 0) {
+        pipeline.session.chosenTube = options.use ?? "default"
+      } else {
+        pipeline.die(new Errors.ConnectionClosed({ detail: "it was given back with a command or a job left on it" }))
+      }
+    })
+
+  const failure = (reason: Errors.BeanstalkdErrorReason) =>
+    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
+
+  const { acquireTimeout } = settings
+  const withAcquireTimeout = acquireTimeout === undefined ? identity : Effect.timeoutOrElse({
+    duration: acquireTimeout,
+    orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(acquireTimeout) })))
+  })
+
+  const take = (tubes: ReadonlyArray<string> = ownTubes) =>
+    EffectPool.get(pool).pipe(
+      // Nobody interrupted the borrower: the pool says so when it is shut down.
+      Effect.catchCause((cause) => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause)),
+      Effect.retry({
+        while: (error) => error.isRetryable && !isClosing,
+        schedule: reconnect.pipe(Schedule.upTo({ duration: settings.patience }))
+      }),
+      withAcquireTimeout,
+      Effect.tap((pipeline) => {
+        pipeline.watchOnly(new Set(tubes))
+        return Effect.addFinalizer(() => tidy(pipeline))
+      })
+    )
+
+  const get = Effect.map(take(), Connection.fromPipeline)
+
+  return identity<Pool>({
+    server,
+    get,
+    use: (f) => Effect.scoped(Effect.flatMap(get, f)),
+    take,
+    shared,
+    stats: Effect.gen(function*() {
+      const { idle, pending, used } = yield* EffectPool.stats(pool)
+      return { idle, used, waiting: pending, opened, lost, shared: yield* shared.isUp }
+    })
+  })
+})
+
+/**
+ * A layer with a pool.
+ */
+export const layer = (options?: Options): Layer.Layer<Pool, Errors.BeanstalkdError> => Layer.effect(Pool, make(options))

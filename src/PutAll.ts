@@ -1,0 +1,84 @@
+/**
+ * Putting many jobs: pipelined, in order, with no more than a window of them in memory.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as Errors from "./Errors.ts"
+import type { JobId } from "./Values.ts"
+
+/**
+ * What a job carries: bytes, or text, which travels as UTF-8.
+ */
+export type Body = Uint8Array | string
+
+/** How many puts are on their way at once. */
+const WINDOW = 512
+
+type Source<E, R> = Effect.Effect<Option.Option<Body>, E, R>
+
+const fromIterable = (bodies: Iterable<Body>): Source<never, never> => {
+  const iterator = bodies[Symbol.iterator]()
+  return Effect.sync(() => {
+    const next = iterator.next()
+    return next.done === true ? Option.none() : Option.some(next.value)
+  })
+}
+
+// The workers take turns at the stream: whoever finds the buffer empty pulls for all.
+const fromStream = <E, R>(
+  bodies: Stream.Stream<Body, E, R>
+): Effect.Effect<Source<E, R>, never, R | Scope.Scope> =>
+  Effect.map(Stream.toPull(bodies), (pull) => {
+    let buffer: ReadonlyArray<Body> = []
+    let at = 0
+    const next = Effect.suspend((): Source<E, R> => {
+      if (at < buffer.length) return Effect.succeedSome(buffer[at++]!)
+      return pull.pipe(
+        Effect.map((bodies) => {
+          buffer = bodies
+          at = 1
+          return Option.some(bodies[0])
+        }),
+        Pull.catchDone(() => Effect.succeedNone)
+      )
+    })
+    return Semaphore.makeUnsafe(1).withPermits(1)(next)
+  })
+
+/**
+ * Puts all bodies and gives the ids, in their order. The first failure stops it: nothing more is put, what is on its way
+ * is awaited, and `PutAllError` tells the ids that were acknowledged.
+ */
+export const putAll = Effect.fnUntraced(
+  function*<E, R>(
+    put: (body: Body) => Effect.Effect<JobId, Errors.PutAllError["cause"]>,
+    bodies: Iterable<Body> | Stream.Stream<Body, E, R>
+  ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | Scope.Scope> {
+    const source: Source<E, R> = Stream.isStream(bodies) ? yield* fromStream(bodies) : fromIterable(bodies)
+    const ids: Array<JobId | undefined> = []
+    let failure: Errors.PutAllError["cause"] | undefined
+    let isDone = false
+    const worker = Effect.gen(function*() {
+      while (failure === undefined && !isDone) {
+        const body = yield* source
+        if (Option.isNone(body)) {
+          isDone = true
+          return
+        }
+        const at = ids.push(undefined) - 1
+        const result = yield* Effect.result(put(body.value))
+        if (Result.isSuccess(result)) ids[at] = result.success
+        else failure ??= result.failure
+      }
+    })
+    yield* Effect.forEach(Array.from({ length: WINDOW }), () => worker, { concurrency: "unbounded", discard: true })
+    if (failure === undefined) return ids as ReadonlyArray<JobId>
+    return yield* new Errors.PutAllError({ inserted: ids.filter((id) => id !== undefined), cause: failure })
+  },
+  Effect.scoped
+)

@@ -2,20 +2,19 @@
  * The main job: put jobs, reserve them, work on them, delete them, look at the statistics. It works on the server that
  * BEANSTALKD_URL names, or else on one of its own.
  */
-import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Layer, Option } from "effect"
-import { Connection } from "effect-beanstalkd"
-import { ownServer } from "./support/ownServer.ts"
+import { Console, Effect } from "effect"
+import { Client } from "effect-beanstalkd"
+import { run } from "./support/run.ts"
 
 const TUBE = "quickstart"
 
 const produce = Effect.gen(function*() {
-  const connection = yield* Connection.Connection
+  const beanstalkd = yield* Client.Beanstalkd
   for (const [priority, text] of [[100, "sweep the floor"], [10, "water the plants"], [50, "feed the cat"]] as const) {
-    const id = yield* connection.put(text, { tube: TUBE, priority, ttr: "1 minute" })
+    const id = yield* beanstalkd.put(TUBE, text, { priority, ttr: "1 minute" })
     yield* Console.log(`put      job ${id}: ${text} (priority ${priority})`)
   }
-  const id = yield* connection.put("bake a cake", { tube: TUBE, delay: "1 second" })
+  const id = yield* beanstalkd.put(TUBE, "bake a cake", { delay: "1 second" })
   yield* Console.log(`put      job ${id}: bake a cake (in a second)`)
 })
 
@@ -24,47 +23,32 @@ const work = Effect.fnUntraced(function*(task: string) {
   return `done: ${task}`
 })
 
-// Reserves until no job has come for two seconds.
-const consume = Effect.gen(function*() {
-  const connection = yield* Connection.Connection
-  while (true) {
-    const job = yield* connection.reserveWithTimeout("2 seconds").pipe(
-      Effect.asSome,
-      Effect.catchTag("TimedOut", () => Effect.succeedNone)
-    )
-    if (Option.isNone(job)) return
-    yield* Console.log(`reserved job ${job.value.id}: ${yield* work(job.value.text)}`)
-    yield* connection.delete(job.value.id)
-    yield* Console.log(`deleted  job ${job.value.id}`)
-  }
-})
+// The job belongs to the Scope: if the work fails or is interrupted, it is released.
+const handleOne = Effect.gen(function*() {
+  const beanstalkd = yield* Client.Beanstalkd
+  const job = yield* beanstalkd.reserve(TUBE, { timeout: "2 seconds" })
+  yield* Console.log(`reserved job ${job.id}: ${yield* work(job.text)}`)
+  yield* job.delete
+  yield* Console.log(`deleted  job ${job.id}`)
+}).pipe(Effect.scoped)
+
+// One after the other, until none has come for two seconds.
+const consume = Effect.forever(handleOne).pipe(
+  Effect.catchTag("TimedOut", () => Effect.void)
+)
 
 const report = Effect.gen(function*() {
-  const connection = yield* Connection.Connection
-  const server = yield* connection.stats
-  const tube = yield* connection.statsTube(TUBE)
+  const beanstalkd = yield* Client.Beanstalkd
+  const server = yield* beanstalkd.stats
+  const tube = yield* beanstalkd.statsTube(TUBE)
   yield* Console.log(
     `beanstalkd ${server.version}: ${tube.totalJobs} jobs went through ${tube.name}, ` +
       `${tube.currentJobsReady} are ready, ${tube.currentJobsReserved} reserved`
   )
 })
 
-const program = Effect.gen(function*() {
+run(Effect.gen(function*() {
   yield* produce
   yield* consume
   yield* report
-})
-
-const connection = Layer.unwrap(
-  Effect.map(ownServer, (url) => Connection.layer({ url, use: TUBE, watch: TUBE }))
-)
-
-// What cannot be helped here is told in one line.
-const explain = (error: { readonly message: string }) =>
-  Effect.andThen(Console.error(error.message), Effect.sync(() => process.exitCode = 1))
-
-program.pipe(
-  Effect.provide(connection),
-  Effect.catch(explain),
-  NodeRuntime.runMain
-)
+}))

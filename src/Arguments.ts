@@ -15,7 +15,8 @@ const JOB_ID_RULE = `an integer from 0 to ${Number.MAX_SAFE_INTEGER}`
 const BODY_RULE = "a Uint8Array, or a string without lone surrogates"
 const DURATION_RULE = "a duration: milliseconds, a text like \"5 seconds\", or another Duration.Input, not negative"
 const WHOLE_SECONDS_RULE = `${DURATION_RULE}, up to ${MAX_UINT32} seconds`
-const TTR_RULE = `${DURATION_RULE}, from 1 to ${MAX_UINT32} seconds (plain numbers are milliseconds)`
+const TTR_RULE =
+  `a duration of 1 to ${MAX_UINT32} seconds, such as "1 minute" or 60000 (plain numbers are milliseconds)`
 
 const refuse = (command: string, argument: string, value: unknown, rule: string): InvalidArgument =>
   new InvalidArgument({ command, argument, value, rule })

@@ -21,7 +21,8 @@ const freePort = Effect.promise(async () => {
   return port
 })
 
-const start = Effect.gen(function*() {
+/** The URL of a server that is started here. */
+export const startServer = Effect.gen(function*() {
   const port = yield* freePort
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   yield* spawner.spawn(ChildProcess.make("beanstalkd", ["-l", "127.0.0.1", "-p", `${port}`])).pipe(
@@ -40,7 +41,8 @@ const start = Effect.gen(function*() {
   return `beanstalk://127.0.0.1:${port}`
 }).pipe(Effect.provide(NodeServices.layer))
 
+/** The URL of the server that BEANSTALKD_URL names, or of one that is started here. */
 export const ownServer = Effect.flatMap(
   Config.option(Config.String("BEANSTALKD_URL")),
-  Option.match({ onNone: () => start, onSome: Effect.succeed })
+  Option.match({ onNone: () => startServer, onSome: Effect.succeed })
 )

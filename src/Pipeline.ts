@@ -137,13 +137,26 @@ export class Pipeline implements Handlers {
     command: Protocol.Command<Args, Invalid, A, E>,
     ...args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> {
-    return Effect.callback<A, Invalid | E | Errors.BeanstalkdError>((resume) => {
-      const request = command.encode(...args)
-      if (!isRequest(request)) return resume(Effect.fail(request))
-      const pending = new Pending(command, request, resume as (answer: Answer) => void)
-      this.#enqueue(pending)
-      if (pending.state !== "answered") return Effect.sync(() => this.#abandon(pending))
-    })
+    return Effect.callback((resume) => this.start(command, args, resume))
+  }
+
+  /**
+   * The same for those who are not an effect (yet): calls `resume` once with the answer, and returns what must be run if
+   * nobody waits for it any more.
+   */
+  start<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    command: Protocol.Command<Args, Invalid, A, E>,
+    args: Args,
+    resume: (answer: Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>) => void
+  ): Effect.Effect<void> | undefined {
+    const request = command.encode(...args)
+    if (!isRequest(request)) {
+      resume(Exit.fail(request))
+      return undefined
+    }
+    const pending = new Pending(command, request, resume as (answer: Answer) => void)
+    this.#enqueue(pending)
+    return pending.state === "answered" ? undefined : Effect.sync(() => this.#abandon(pending))
   }
 
   #enqueue(pending: Pending): void {

@@ -3,6 +3,7 @@
  * dialled again, as a `Schedule` says, and commands wait meanwhile. What has left is never sent a second time; what has
  * not goes to the new connection.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -40,8 +41,11 @@ export interface Shared {
 }
 
 // The command had not left when its connection was lost.
-const isUnsent = (error: unknown): error is Errors.BeanstalkdError =>
-  error instanceof Errors.BeanstalkdError && !error.sent && error.reason._tag === "ConnectionClosed"
+const isUnsent = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  if (Exit.isSuccess(exit)) return false
+  const error = Cause.squash(exit.cause)
+  return error instanceof Errors.BeanstalkdError && !error.sent && error.reason._tag === "ConnectionClosed"
+}
 
 /**
  * A shared connection that lives in the Scope. It is dialled by `connect`, or by the first command.
@@ -117,16 +121,18 @@ export const make = Effect.fnUntraced(function*(
       )
     })
 
+  // Below the level of effects, since every command comes through here.
   const runNow = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
     until: number | undefined,
     command: Protocol.Command<Args, Invalid, A, E>,
     args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> =>
-    Effect.suspend(() => {
+    Effect.callback((resume) => {
       const later = () => runLater(until ?? clock.currentTimeMillisUnsafe() + patienceMillis, command, args)
-      return current === undefined
-        ? isClosing ? giveUp(command.name) : later()
-        : Effect.catchIf(current.run(command, ...args), isUnsent, later)
+      if (current !== undefined) {
+        return current.start(command, args, (answer) => resume(isUnsent(answer) && !isClosing ? later() : answer))
+      }
+      return resume(isClosing ? giveUp(command.name) : later())
     })
 
   return identity<Shared>({

@@ -106,23 +106,31 @@ export const makeLease = (
       })
     }))
 
-  const ownPriority = Effect.map(pipeline.run(commands.statsJob, id), (stats) => stats.pri)
+  // Its time has run out: whatever the handle does from now on, it must not do to the next lease of the job.
+  const lose = Effect.suspend(() => {
+    if (isSettled) return Effect.void
+    isSettled = true
+    return onSettled
+  })
 
-  const release = (options: ReleaseOptions = {}) =>
-    settle(
-      "release",
-      options.priority === undefined
-        ? Effect.flatMap(ownPriority, (priority) => pipeline.run(commands.release, id, { ...options, priority }))
-        : pipeline.run(commands.release, id, options)
-    )
+  // Without a priority the job keeps its own, which has to be asked for. The other arguments are checked before that.
+  const withOwnPriority = <O extends Protocol.BuryOptions, E>(
+    command: Protocol.Command<[id: JobId, options?: O], Errors.InvalidArgument, void, E>,
+    options: O
+  ): Effect.Effect<void, E | Errors.NotFound | Errors.InvalidArgument | Errors.BeanstalkdError> =>
+    Effect.suspend(() => {
+      const request = command.encode(id, options)
+      if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
+      if (options.priority !== undefined) return pipeline.run(command, id, options)
+      return Effect.flatMap(
+        pipeline.run(commands.statsJob, id),
+        ({ pri }) => pipeline.run(command, id, { ...options, priority: pri })
+      )
+    })
 
-  const bury = (options: BuryOptions = {}) =>
-    settle(
-      "bury",
-      options.priority === undefined
-        ? Effect.flatMap(ownPriority, (priority) => pipeline.run(commands.bury, id, { priority }))
-        : pipeline.run(commands.bury, id, options)
-    )
+  const release = (options: ReleaseOptions = {}) => settle("release", withOwnPriority(commands.release, options))
+
+  const bury = (options: BuryOptions = {}) => settle("bury", withOwnPriority(commands.bury, options))
 
   const stats = Effect.tap(shared.run(commands.statsJob, id), (stats) => Effect.sync(() => known ??= stats))
   const once = Effect.suspend(() => known === undefined ? stats : Effect.succeed(known))
@@ -136,7 +144,9 @@ export const makeLease = (
     delete: settle("delete", pipeline.run(commands.delete, id)),
     release,
     bury,
-    touch: Effect.suspend(() => isSettled ? gone("touch") : pipeline.run(commands.touch, id)),
+    touch: Effect.suspend(() => isSettled ? gone("touch") : pipeline.run(commands.touch, id)).pipe(
+      Effect.tapErrorTag("NotFound", () => lose)
+    ),
     stats,
     tube: Effect.map(once, (known) => known.tube),
     attempt: Effect.map(once, (known) => known.reserves)

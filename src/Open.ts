@@ -49,6 +49,10 @@ const settingsOf = Effect.fnUntraced(function*(server: string, options: Options)
     options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
   )
   if (timeout instanceof Errors.InvalidArgument) return yield* timeout
+  for (const tube of [options.use ?? "default", ...watchedTubes(options)]) {
+    const checked = Arguments.tube("connect", options.use === tube ? "use" : "watch", tube)
+    if (checked instanceof Errors.InvalidArgument) return yield* checked
+  }
   return identity<Settings>({
     server,
     commandTimeoutMillis: Duration.toMillis(timeout),

@@ -16,7 +16,7 @@ import { type Answer, type AnyCommand, Pending, PendingList } from "./Pending.ts
 import * as Protocol from "./Protocol.ts"
 import { type Nonsense, type RawReply, ReplyParser } from "./ReplyParser.ts"
 import { layOut } from "./RequestWriter.ts"
-import { isNotFound, Session } from "./Session.ts"
+import { isBuried, isNotFound, Session } from "./Session.ts"
 import type { Handlers, Transport } from "./Transport.ts"
 import type { JobId } from "./Values.ts"
 
@@ -211,10 +211,13 @@ export class Pipeline implements Handlers {
     const batch: Array<Protocol.Request> = []
     let bytes = 0
     if (this.#sent.size === 0) this.#oldestSince = this.#now()
-    while (this.#sent.size < this.#settings.maxUnanswered && bytes < this.#settings.maxUnsentBytes) {
-      const pending = this.#queued.shift()
+    const hasRoom = () => this.#sent.size < this.#settings.maxUnanswered
+    while (hasRoom() && bytes < this.#settings.maxUnsentBytes) {
+      const pending = this.#queued.head
       if (pending === undefined) break
       this.#useTubeOf(pending, batch)
+      if (!hasRoom()) break
+      this.#queued.remove(pending)
       this.#send(pending, batch)
       bytes += pending.request.head.length + (pending.request.body?.length ?? 0)
       if (pending.command === Protocol.commands.quit) {
@@ -266,7 +269,7 @@ export class Pipeline implements Handlers {
   readonly #onReply = (reply: RawReply): boolean => {
     const pending = this.#sent.shift()
     if (pending === undefined || pending.command === Protocol.commands.quit) {
-      this.#dieOfNonsense(pending, { reply: reply.word, detail: "nobody asked for a reply" })
+      this.#dieOfNonsense(pending, { reply: Protocol.describeReply(reply), detail: "nobody asked for a reply" })
       return false
     }
     const { server } = this.#settings
@@ -276,7 +279,8 @@ export class Pipeline implements Handlers {
       return false
     }
     if (pending.command === Protocol.commands.use && !isUsing(answer, pending.request.tube)) {
-      this.#dieOfNonsense(pending, { reply: reply.word, detail: `not the answer to use ${pending.request.tube}` })
+      const detail = `not the answer to use ${pending.request.tube}`
+      this.#dieOfNonsense(pending, { reply: Protocol.describeReply(reply), detail })
       return false
     }
     if (reply.word === "RESERVED" && Exit.isSuccess(answer)) {
@@ -343,8 +347,8 @@ export class Pipeline implements Handlers {
     this.#enqueue(
       new Pending(command, request, (answer) => {
         if (Exit.isSuccess(answer)) onSuccess(answer.value as A)
-        // NOT_FOUND is fine: the job's time has run out, and it has been given back already.
-        else if (!isNotFound(answer)) onFailure()
+        // Its time has run out, or the server could but bury it: either way nobody is left without it.
+        else if (!isNotFound(answer) && !isBuried(answer)) onFailure()
       })
     )
   }
@@ -401,12 +405,18 @@ export class Pipeline implements Handlers {
   // The reply belonged to `culprit`, if to anybody; the commands behind it only learn that the connection is gone.
   #dieOfNonsense(culprit: Pending | undefined, { detail, reply }: Nonsense): void {
     const reason = new Errors.UnexpectedReply({ reply, detail })
-    if (culprit !== undefined) this.#fail(culprit, reason)
-    this.die(afterwards(reason))
+    this.#end(afterwards(reason), () => {
+      if (culprit !== undefined) this.#fail(culprit, reason)
+    })
   }
 
   /** Ends it, unless it has ended: nothing is sent any more, and whatever waits for an answer fails. */
   die(reason: Errors.BeanstalkdErrorReason): void {
+    this.#end(reason, () => {})
+  }
+
+  // It is dead before anybody hears of it, so that no one goes on with it.
+  #end(reason: Errors.BeanstalkdErrorReason, before: () => void): void {
     if (this.#death !== undefined) return
     this.#death = reason
     this.#transport?.destroy()
@@ -416,6 +426,7 @@ export class Pipeline implements Handlers {
     // Whoever replaces it hears of it before a fiber can come back for another connection.
     for (const hook of this.#onDeath) hook()
     this.#onDeath.clear()
+    before()
     for (let pending = this.#sent.shift(); pending !== undefined; pending = this.#sent.shift()) {
       this.#fail(pending, reason)
     }

@@ -31,7 +31,8 @@ export { JobId, Priority, TubeName }
  * which is added when the bytes are laid out.
  *
  * With `usesTube` the command acts on the tube that the connection uses when it leaves: `tube`, or if that is
- * undefined, the one that its owner chose with `use`. Otherwise `tube`, `id` and `seconds` only inform its errors.
+ * undefined, the one that its owner chose with `use`. `seconds` is how long the server may
+ * wait before it answers. Otherwise `tube` and `id` inform errors.
  */
 export interface Request {
   readonly head: string
@@ -288,7 +289,10 @@ export const commands = {
     OUT_OF_MEMORY: fails([], (_, server) => new Errors.OutOfMemory({ server }))
   }),
   use: command("use", withTube("use"), { USING: usedTube }),
-  reserve: command("reserve", plain("reserve"), { RESERVED: job, DEADLINE_SOON: deadlineSoon }),
+  reserve: command("reserve", (): Request => ({ head: "reserve", seconds: Infinity }), {
+    RESERVED: job,
+    DEADLINE_SOON: deadlineSoon
+  }),
   reserveWithTimeout: command("reserve-with-timeout", encodeReserveWithTimeout, {
     RESERVED: job,
     DEADLINE_SOON: deadlineSoon,
@@ -379,7 +383,10 @@ const REFUSALS: ReadonlyMap<string, () => Errors.BeanstalkdErrorReason> = new Ma
 
 const describeIssue = SchemaIssue.makeFormatterDefault()
 
-const line = (reply: RawReply): string =>
+/**
+ * The beginning of a reply, for an error.
+ */
+export const describeReply = (reply: RawReply): string =>
   [reply.word, ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`)].join(" ")
     .slice(0, 200)
 
@@ -396,10 +403,12 @@ export const decodeReply = <A, E>(
   const outcome = command.replies.get(reply.word)
   if (outcome !== undefined) {
     const decoded = outcome.decode(reply, request, server)
-    return Result.isSuccess(decoded) ? decoded.success : { reply: line(reply), detail: describeIssue(decoded.failure) }
+    return Result.isSuccess(decoded)
+      ? decoded.success
+      : { reply: describeReply(reply), detail: describeIssue(decoded.failure) }
   }
   const refusal = reply.fields.length === 0 ? REFUSALS.get(reply.word) : undefined
   return refusal === undefined
-    ? { reply: line(reply), detail: `not a reply to ${command.name}` }
+    ? { reply: describeReply(reply), detail: `not a reply to ${command.name}` }
     : Exit.fail(new Errors.BeanstalkdError({ command: command.name, server, sent: true, reason: refusal() }))
 }

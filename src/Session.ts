@@ -14,6 +14,12 @@ import type { JobId } from "./Values.ts"
 export const isNotFound = (answer: Answer): boolean =>
   Exit.isFailure(answer) && Cause.squash(answer.cause) instanceof Errors.NotFound
 
+/**
+ * Whether a command ended with `JobBuried`.
+ */
+export const isBuried = (answer: Answer): boolean =>
+  Exit.isFailure(answer) && Cause.squash(answer.cause) instanceof Errors.JobBuried
+
 const endsLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.delete, commands.release, commands.bury])
 
 const asksForLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.touch, commands.statsJob])

@@ -14,8 +14,9 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import { CountFromString, JobIdFromString, TubeName } from "./Values.ts"
 
-// Digits, and a fraction where there are seconds; not whatever JavaScript takes for a number.
-const NumberFromDigits = Schema.String.check(Schema.isPattern(/^[0-9]+(\.[0-9]+)?$/)).pipe(
+// Digits, a fraction where there are seconds, and a sign: the time left of a job whose expiry the server has yet to
+// notice. Not whatever JavaScript takes for a number.
+const NumberFromDigits = Schema.String.check(Schema.isPattern(/^-?[0-9]+(\.[0-9]+)?$/)).pipe(
   Schema.decodeTo(Schema.Finite, { decode: SchemaGetter.Number<string>(), encode: SchemaGetter.String<number>() })
 )
 const Amount = NumberFromDigits.pipe(Schema.withDecodingDefaultKey(Effect.succeed("0")))

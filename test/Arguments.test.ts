@@ -225,8 +225,8 @@ describe("a ttr", () => {
     assert.instanceOf(error, InvalidArgument)
     assert.strictEqual(
       error.message,
-      "put: ttr must be a duration: milliseconds, a text like \"5 seconds\", or another Duration.Input, " +
-        "not negative, from 1 to 4294967295 seconds (plain numbers are milliseconds), got 60"
+      "put: ttr must be a duration of 1 to 4294967295 seconds, such as \"1 minute\" or 60000 " +
+        "(plain numbers are milliseconds), got 60"
     )
   })
 })

@@ -142,6 +142,17 @@ export const duration = (
   return refuse(command, argument, value, rule)
 }
 
+/**
+ * How long to wait for something, as an option of a connection: a duration longer than nothing.
+ */
+export const patience = (argument: string, value: unknown): Duration.Duration | InvalidArgument => {
+  const rule = `${DURATION_RULE}, and longer than 0`
+  const converted = duration("connect", argument, value, rule)
+  return converted instanceof InvalidArgument || !Duration.isZero(converted)
+    ? converted
+    : refuse("connect", argument, value, rule)
+}
+
 const wholeSeconds = (
   command: string,
   argument: string,

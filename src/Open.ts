@@ -43,11 +43,7 @@ const atLeastOne = (argument: string, value: number): Effect.Effect<number, Erro
 }
 
 const settingsOf = Effect.fnUntraced(function*(server: string, options: Options) {
-  const timeout = Arguments.duration(
-    "connect",
-    "commandTimeout",
-    options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
-  )
+  const timeout = Arguments.patience("commandTimeout", options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT)
   if (timeout instanceof Errors.InvalidArgument) return yield* timeout
   for (const tube of [options.use ?? "default", ...watchedTubes(options)]) {
     const checked = Arguments.tube("connect", options.use === tube ? "use" : "watch", tube)
@@ -80,7 +76,8 @@ export const serverOf = (options: Options): string => Transport.make(options).se
  * The tubes that a connection with these options watches.
  */
 export const watchedTubes = ({ watch }: Options): ReadonlyArray<string> => {
-  const tubes = typeof watch === "string" ? [watch] : watch ?? []
+  if (watch === undefined) return ["default"]
+  const tubes: ReadonlyArray<string> = Array.isArray(watch) ? watch : [watch]
   return tubes.length === 0 ? ["default"] : tubes
 }
 

@@ -215,11 +215,16 @@ export class Pipeline implements Handlers {
     while (hasRoom() && bytes < this.#settings.maxUnsentBytes) {
       const pending = this.#queued.head
       if (pending === undefined) break
+      if (hasChanged(pending.request)) {
+        this.#queued.remove(pending)
+        this.#answer(pending, Exit.fail(changed(pending)))
+        continue
+      }
       this.#useTubeOf(pending, batch)
       if (!hasRoom()) break
       this.#queued.remove(pending)
       this.#send(pending, batch)
-      bytes += pending.request.head.length + (pending.request.body?.length ?? 0)
+      bytes += pending.request.head.length + (pending.request.size ?? 0)
       if (pending.command === Protocol.commands.quit) {
         this.#quitting = true
         break
@@ -445,6 +450,17 @@ export class Pipeline implements Handlers {
 }
 
 const isRequest = (encoded: unknown): encoded is Protocol.Request => !(encoded instanceof Errors.InvalidArgument)
+
+// An array whose memory was given away (or shrunk) since it was passed: its length is no longer what it was.
+const hasChanged = ({ body, size }: Protocol.Request): boolean => typeof body === "object" && body.length !== size
+
+const changed = ({ command, request }: Pending): Errors.InvalidArgument =>
+  new Errors.InvalidArgument({
+    command: command.name,
+    argument: "body",
+    value: request.body,
+    rule: `left alone until it has been sent: it had ${request.size} bytes when it was passed`
+  })
 
 const isUsing = (answer: Answer, tube: string | undefined): boolean => Exit.isSuccess(answer) && answer.value === tube
 

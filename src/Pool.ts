@@ -107,7 +107,9 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
     acquireTimeout: options.acquireTimeout === undefined
       ? undefined
       : yield* duration("acquireTimeout", options.acquireTimeout),
-    patience: yield* duration("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+    patience: yield* checked(
+      Arguments.patience("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+    )
   }
 })
 

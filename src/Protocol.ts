@@ -28,7 +28,7 @@ export { JobId, Priority, TubeName }
 
 /**
  * A command ready to be sent. `head` is its line without CRLF; where a body follows, also without the body's length,
- * which is added when the bytes are laid out.
+ * which is added when the bytes are laid out; `size` is that length, in bytes.
  *
  * With `usesTube` the command acts on the tube that the connection uses when it leaves: `tube`, or if that is
  * undefined, the one that its owner chose with `use`. `seconds` is how long the server may
@@ -37,6 +37,7 @@ export { JobId, Priority, TubeName }
 export interface Request {
   readonly head: string
   readonly body?: Uint8Array | string | undefined
+  readonly size?: number | undefined
   readonly usesTube?: boolean | undefined
   readonly tube?: string | undefined
   readonly id?: JobId | undefined
@@ -202,7 +203,7 @@ const encodePut = (
   if (isInvalid(ttr)) return ttr
   const bytes = Arguments.body("put", body)
   if (isInvalid(bytes)) return bytes
-  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, usesTube: true, tube }
+  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, size: sizeOf(bytes), usesTube: true, tube }
 }
 
 const encodeRelease = (id: JobId, options?: ReleaseOptions): Request | Errors.InvalidArgument => {
@@ -284,7 +285,7 @@ export const commands = {
   put: command("put", encodePut, {
     INSERTED: succeeds([JobIdFromString], ([id]) => id),
     BURIED: fails([JobIdFromString], (_, server, [id]) => new Errors.JobBuried({ command: "put", server, id })),
-    JOB_TOO_BIG: fails([], ({ body }, server) => new Errors.JobTooBig({ server, size: sizeOf(body ?? "") })),
+    JOB_TOO_BIG: fails([], ({ size }, server) => new Errors.JobTooBig({ server, size: size ?? 0 })),
     DRAINING: fails([], (_, server) => new Errors.Draining({ server })),
     OUT_OF_MEMORY: fails([], (_, server) => new Errors.OutOfMemory({ server }))
   }),

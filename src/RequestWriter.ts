@@ -14,8 +14,7 @@ export const sizeOf = (body: Uint8Array | string): number =>
   typeof body === "string" ? Buffer.byteLength(body) : body.length
 
 /**
- * The bytes of these requests, one behind the other. The length that a line announces is taken from the body in the
- * same step in which the body is copied, so that the two cannot disagree.
+ * The bytes of these requests, one behind the other. A body must still have the size that it had when it was passed.
  *
  * Whatever is text, lines and bodies alike, is gathered and encoded in one go.
  */
@@ -23,13 +22,13 @@ export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
   const parts: Array<string | Uint8Array> = []
   let text = ""
   let size = 0
-  for (const { body, head } of requests) {
+  for (const { body, head, size: bodySize } of requests) {
     if (body === undefined) {
       text += head + CRLF
       size += head.length + 2
       continue
     }
-    const length = sizeOf(body)
+    const length = bodySize ?? sizeOf(body)
     const line = `${head} ${length}${CRLF}`
     size += line.length + length + 2
     if (typeof body === "string") {

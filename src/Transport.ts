@@ -125,11 +125,7 @@ const checkAddress = (address: Address): Result.Result<Address, Errors.InvalidAr
 const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArgument> => {
   const address = checkAddress(addressOf(options))
   if (Result.isFailure(address)) return Result.fail(address.failure)
-  const connectTimeout = Arguments.duration(
-    "connect",
-    "connectTimeout",
-    options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT
-  )
+  const connectTimeout = Arguments.patience("connectTimeout", options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT)
   if (connectTimeout instanceof Errors.InvalidArgument) return Result.fail(connectTimeout)
   const keepAlive = options.keepAlive === undefined || options.keepAlive === true
     ? DEFAULT_KEEP_ALIVE

@@ -2,7 +2,7 @@
  * What the client refuses never reaches the server: not a byte of it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { Connection, Errors, type Protocol } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
@@ -148,5 +148,19 @@ describe("what is refused", () => {
       yield* eventually(Effect.sync(() => assert.notStrictEqual(server.received(), "")))
       assert.strictEqual(server.received(), "use y\r\nput 2147483648 0 120 1\r\nx\r\n")
       assert.isFalse(yield* connection.closed)
+    }))
+
+  it.live("is a body whose memory was given away before it could be sent; what was issued beside it is not concerned", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.recorder()
+      const connection = yield* Connection.make({ port: server.port })
+      const body = new Uint8Array(16)
+      const put = yield* Effect.forkChild(Effect.flip(connection.put(body)), { startImmediately: true })
+      yield* Effect.forkScoped(connection.stats, { startImmediately: true })
+      structuredClone(body, { transfer: [body.buffer] })
+      const error = yield* Fiber.join(put)
+      assert.instanceOf(error, Errors.InvalidArgument)
+      assert.strictEqual(error.argument, "body")
+      yield* eventually(Effect.sync(() => assert.strictEqual(server.received(), "stats\r\n")))
     }))
 })

@@ -1,0 +1,351 @@
+/**
+ * Jobs in hand, and the real server: how a job ends, what a handle may do after that, and where the job is when nobody
+ * ended it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Client, Errors, type Job } from "effect-beanstalkd"
+import { eventually } from "../support/Eventually.ts"
+import * as RealServer from "../support/RealServer.ts"
+
+const TUBE = "work"
+const PRIORITY = 42
+
+const open = Effect.fnUntraced(function*(options?: Client.Options) {
+  const server = yield* RealServer.make()
+  const beanstalkd = yield* Client.make({ port: server.port, ...options })
+  const counts = Effect.map(server.stats, (stats) => (command: string) => Number(stats[`cmd-${command}`]))
+  /** Waits until the pool has so many connections, all of them idle, and none was lost on the way. */
+  const isIdle = (connections: number) =>
+    eventually(
+      Effect.map(beanstalkd.pool.stats, (stats) =>
+        assert.deepInclude(stats, { idle: connections, used: 0, waiting: 0, lost: 0 }))
+    )
+  return { server, beanstalkd, counts, isIdle }
+})
+
+/** A client on a server of its own, and a job that it holds. */
+const openWithJob = Effect.fnUntraced(function*(options?: Client.Options & Client.PutOptions) {
+  const opened = yield* open(options)
+  const id = yield* opened.beanstalkd.put(TUBE, "hello", { priority: PRIORITY, ttr: options?.ttr })
+  const job = yield* opened.beanstalkd.reserve(TUBE)
+  assert.strictEqual(job.id, id)
+  return { ...opened, id, job }
+})
+
+const ways = {
+  delete: (job: Job.Job) => job.delete,
+  release: (job: Job.Job) => job.release(),
+  bury: (job: Job.Job) => job.bury()
+} as const
+
+type Settle = keyof typeof ways
+
+const settles: ReadonlyArray<Settle> = ["delete", "release", "bury"]
+
+/** The handle says `NotFound`, whatever it is asked to do. */
+const isOver = Effect.fnUntraced(function*(job: Job.Job) {
+  for (const command of settles) {
+    assert.deepInclude(yield* Effect.flip(ways[command](job)), { _tag: "NotFound", command, id: job.id })
+  }
+  assert.deepInclude(yield* Effect.flip(job.touch), { _tag: "NotFound", command: "touch", id: job.id })
+})
+
+/** Lets its ttr of 1 second pass; once more when the real server has missed the moment, as it can (and was touched). */
+const expires = (job: Job.Job) =>
+  Effect.flip(job.touch).pipe(
+    Effect.map((error) => assert.strictEqual(error._tag, "NotFound")),
+    Effect.delay("1100 millis"),
+    eventually
+  )
+
+RealServer.describeReal("a job on the real server", () => {
+  describe("that is settled", () => {
+    it.live.each(settles)(
+      "with %s says NotFound to everything after that, and the server hears nothing of it",
+      (way) =>
+        Effect.gen(function*() {
+          const { counts, job } = yield* openWithJob()
+          yield* ways[way](job)
+          const before = yield* counts
+          yield* isOver(job)
+          const after = yield* counts
+          for (const command of [...settles, "touch", "stats-job"]) {
+            assert.strictEqual(after(command), before(command), command)
+          }
+          assert.strictEqual(after(way), 1)
+        })
+    )
+
+    it.live.each(settles)("with %s frees its connection at once", (way) =>
+      Effect.gen(function*() {
+        const { beanstalkd, job } = yield* openWithJob()
+        assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 0, used: 1 })
+        yield* ways[way](job)
+        assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 1, used: 0 })
+      }))
+
+    it.live("lets one connection serve any number of reserves in one Scope", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, isIdle } = yield* open({ maxConnections: 1 })
+        yield* beanstalkd.putAll(TUBE, Array.from({ length: 30 }, (_, i) => `${i}`))
+        for (let i = 0; i < 30; i++) {
+          const job = yield* beanstalkd.reserve(TUBE, { timeout: 0 })
+          assert.strictEqual(job.text, `${i}`)
+          yield* ways[settles[i % settles.length]!](job)
+          // It would come again.
+          if (i % settles.length === 1) yield* beanstalkd.delete(job.id)
+        }
+        yield* isIdle(1)
+        assert.strictEqual((yield* beanstalkd.pool.stats).opened, 2)
+      }))
+
+    it.live("by two fibers at once is deleted by the one, and NotFound for the other", () =>
+      Effect.gen(function*() {
+        const { counts, job } = yield* openWithJob()
+        const exits = yield* Effect.all([Effect.exit(job.delete), Effect.exit(job.delete)], {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false])
+        assert.strictEqual((yield* Effect.flip(exits[1]))._tag, "NotFound")
+        assert.strictEqual((yield* counts)("delete"), 1)
+      }))
+
+    it.live("is settled also when the fiber that does it is interrupted meanwhile", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, counts, id, isIdle, job } = yield* openWithJob()
+        const deleting = yield* Effect.forkChild(job.delete, { startImmediately: true })
+        yield* Fiber.interrupt(deleting)
+        yield* isOver(job)
+        yield* isIdle(1)
+        assert.strictEqual((yield* Effect.flip(beanstalkd.peek(id)))._tag, "NotFound")
+        assert.strictEqual((yield* counts)("delete"), 1)
+      }))
+  })
+
+  describe("keeps its own priority", () => {
+    it.live("when it is released or buried without one, and takes the one that it is given", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, id, job } = yield* openWithJob()
+        const priority = Effect.map(beanstalkd.statsJob(id), ({ pri }) => pri)
+        yield* job.release()
+        assert.strictEqual(yield* priority, PRIORITY)
+        yield* (yield* beanstalkd.reserve(TUBE)).release({ priority: 7 })
+        assert.strictEqual(yield* priority, 7)
+        yield* (yield* beanstalkd.reserve(TUBE)).bury()
+        assert.strictEqual(yield* priority, 7)
+        yield* beanstalkd.kickJob(id)
+        yield* (yield* beanstalkd.reserve(TUBE)).bury({ priority: 8 })
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 8, state: "buried", buries: 2, releases: 2 })
+      }))
+
+    it.live("when it is released with a delay only", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, id, job } = yield* openWithJob()
+        yield* job.release({ delay: "1500 millis" })
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: PRIORITY, state: "delayed", delay: 2 })
+      }))
+  })
+
+  describe("knows", () => {
+    it.live("its tube and its attempt, and asks for both once", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, counts, job } = yield* openWithJob()
+        assert.deepStrictEqual([yield* job.tube, yield* job.attempt, yield* job.tube], [TUBE, 1, TUBE])
+        assert.strictEqual((yield* counts)("stats-job"), 1)
+        yield* job.release({ priority: 1 })
+        const again = yield* beanstalkd.reserve(["other", TUBE])
+        assert.deepStrictEqual([yield* again.attempt, yield* again.tube], [2, TUBE])
+        // What the first handle knew, it still knows.
+        assert.deepStrictEqual([yield* job.attempt, (yield* counts)("stats-job")], [1, 2])
+      }))
+
+    it.live("its statistics as they are now", () =>
+      Effect.gen(function*() {
+        const { counts, id, job } = yield* openWithJob()
+        assert.deepInclude(yield* job.stats, { id, tube: TUBE, state: "reserved", pri: PRIORITY, reserves: 1 })
+        yield* job.bury()
+        assert.deepInclude(yield* job.stats, { state: "buried" })
+        // One for each `stats`, and one for the priority that `bury` keeps.
+        assert.strictEqual((yield* counts)("stats-job"), 3)
+      }))
+  })
+
+  describe("that nobody settled", () => {
+    const endings: Record<string, Effect.Effect<void, string>> = {
+      "its Scope is closed": Effect.void,
+      "the program fails": Effect.fail("it did not work"),
+      "the program dies of a defect": Effect.die("it cannot work"),
+      "the program is interrupted": Effect.interrupt
+    }
+    it.live.each(Object.entries(endings))(
+      "is released with its own priority when %s",
+      ([, ending]) =>
+        Effect.gen(function*() {
+          const { beanstalkd, isIdle } = yield* open()
+          const id = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
+          yield* Effect.exit(Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), ending)))
+          // It is there when the Scope is closed, and not a while later.
+          assert.deepInclude(yield* beanstalkd.statsJob(id), {
+            state: "ready",
+            pri: PRIORITY,
+            releases: 1,
+            timeouts: 0
+          })
+          yield* isIdle(1)
+        })
+    )
+
+    it.live("is released when the fiber that works on it is interrupted", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, isIdle } = yield* open()
+        const id = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
+        const reserved = yield* Deferred.make<void>()
+        const working = yield* beanstalkd.reserve(TUBE).pipe(
+          Effect.andThen(Deferred.succeed(reserved, undefined)),
+          Effect.andThen(Effect.never),
+          Effect.scoped,
+          Effect.forkChild
+        )
+        yield* Deferred.await(reserved)
+        yield* Fiber.interrupt(working)
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", pri: PRIORITY, releases: 1 })
+        yield* isIdle(1)
+      }))
+
+    it.live("is not released by the end of a Scope that outlives its lease", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, counts } = yield* open()
+        const id = yield* beanstalkd.put(TUBE, "hello")
+        yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), (job) => job.bury()))
+        assert.strictEqual((yield* beanstalkd.statsJob(id)).state, "buried")
+        assert.strictEqual((yield* counts)("release"), 0)
+      }))
+  })
+
+  describe("whose time has run out", { concurrent: true }, () => {
+    it.live("cannot be touched, nor settled while somebody else has it; and its connection is as good as new", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, id, isIdle, job } = yield* openWithJob({ ttr: "1 second" })
+        yield* expires(job)
+        const other = yield* beanstalkd.reserve(TUBE)
+        assert.strictEqual(other.id, id)
+        assert.deepInclude(yield* Effect.flip(job.delete), { _tag: "NotFound", id })
+        yield* isOver(job)
+        yield* other.delete
+        yield* isIdle(1)
+        yield* beanstalkd.put(TUBE, "next")
+        yield* (yield* beanstalkd.reserve(TUBE)).delete
+        assert.strictEqual((yield* beanstalkd.pool.stats).opened, 2)
+      }))
+
+    it.live("is not deleted by the handle that was told so, though nobody has it", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, id, job } = yield* openWithJob({ ttr: "1 second" })
+        yield* expires(job)
+        assert.deepInclude(yield* Effect.flip(job.delete), { _tag: "NotFound", id })
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", timeouts: 1 })
+      }))
+
+    it.live("costs its Scope nothing: there is nothing left to release", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, isIdle } = yield* open()
+        const id = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+        yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), expires))
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", releases: 0, timeouts: 1 })
+        yield* isIdle(1)
+      }))
+  })
+
+  describe("whose connection is lost", () => {
+    it.live.each(settles)(
+      "cannot be settled with %s any more: BeanstalkdError, and its Scope closes all the same",
+      (way) =>
+        Effect.gen(function*() {
+          const { beanstalkd, server } = yield* open()
+          yield* beanstalkd.put(TUBE, "hello")
+          const scope = yield* Scope.make()
+          const job = yield* Scope.provide(beanstalkd.reserve(TUBE), scope)
+          yield* server.restart
+          yield* eventually(Effect.map(beanstalkd.pool.stats, ({ lost }) => assert.strictEqual(lost, 2)))
+          const error = yield* Effect.flip(ways[way](job))
+          assert.instanceOf(error, Errors.BeanstalkdError)
+          assert.deepStrictEqual([error.sent, error.reason._tag], [false, "ConnectionClosed"])
+          yield* Scope.close(scope, Exit.void)
+          assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 0, used: 0 })
+        })
+    )
+
+    it.live("is back at the server, and the Scope that held it closes without an error", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, server } = yield* open()
+        yield* beanstalkd.put(TUBE, "hello")
+        const exit = yield* Effect.exit(
+          Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), Effect.as(server.restart, "done")))
+        )
+        assert.deepStrictEqual(exit, Exit.succeed("done"))
+        assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 0, used: 0 })
+      }))
+  })
+
+  describe("that the same connection has reserved again", () => {
+    it.live("is out of reach for the handle that released it", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, counts, id, job } = yield* openWithJob({ maxConnections: 1 })
+        yield* job.release()
+        const second = yield* beanstalkd.reserve(TUBE)
+        assert.strictEqual(second.id, id)
+        yield* isOver(job)
+        assert.strictEqual((yield* counts)("touch"), 0)
+        assert.deepInclude(yield* second.stats, { state: "reserved", releases: 1 })
+        yield* second.touch
+        yield* second.delete
+      }))
+
+    it.live("is out of reach for the handle whose time had run out", () =>
+      Effect.gen(function*() {
+        const { beanstalkd } = yield* open({ maxConnections: 1 })
+        yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+        const stale = yield* Effect.scoped(Effect.tap(beanstalkd.reserve(TUBE), expires))
+        const second = yield* beanstalkd.reserve(TUBE)
+        assert.strictEqual(second.id, stale.id)
+        yield* isOver(stale)
+        assert.deepInclude(yield* second.stats, { state: "reserved", reserves: 2 })
+        yield* second.delete
+      }))
+  })
+
+  describe("that was to be settled with an argument that is refused", () => {
+    const wrong: Record<string, (job: Job.Job) => Effect.Effect<void, unknown>> = {
+      "release with a priority that is none": (job) => job.release({ priority: -1 }),
+      "release with a delay that is none": (job) => job.release({ delay: -1 }),
+      "bury with a priority that is none": (job) => job.bury({ priority: 0.5 })
+    }
+    it.live.each(Object.entries(wrong))(
+      "(%s) is still in hand, and the server heard nothing",
+      ([, settle]) =>
+        Effect.gen(function*() {
+          const { beanstalkd, counts, isIdle, job } = yield* openWithJob()
+          assert.instanceOf(yield* Effect.flip(settle(job)), Errors.InvalidArgument)
+          const count = yield* counts
+          assert.deepStrictEqual([count("release"), count("bury"), count("stats-job")], [0, 0, 0])
+          assert.deepInclude(yield* beanstalkd.pool.stats, { used: 1 })
+          yield* job.touch
+          yield* job.delete
+          yield* isIdle(1)
+        })
+    )
+
+    it.live("is released when its Scope is closed", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, isIdle } = yield* open()
+        const id = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
+        const exit = yield* Effect.exit(
+          Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), (job) => job.release({ priority: -1 })))
+        )
+        assert.isTrue(Exit.isFailure(exit))
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", pri: PRIORITY, releases: 1 })
+        yield* isIdle(1)
+      }))
+  })
+})

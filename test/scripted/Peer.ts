@@ -1,0 +1,106 @@
+/**
+ * The conversation between a connection under test and the server at its other end: what the one hears and the other
+ * says, and whether the connection has survived it.
+ */
+import { assert } from "@effect/vitest"
+import { Connection, Errors } from "effect-beanstalkd"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Net from "node:net"
+import { eventually } from "../support/Eventually.ts"
+import type { Serving } from "../support/FakeServer.ts"
+import { withBody } from "./Commands.ts"
+
+export const connect = (server: Serving, options?: Connection.Options) =>
+  Connection.make({ port: server.port, ...options })
+
+/** Issues a command at once: it is queued when this returns, and leaves at the end of the turn. */
+export const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+
+/** The server's end of the connection, once it has been accepted. */
+export const socketOf = (server: Serving, conn = 0): Effect.Effect<Net.Socket> =>
+  eventually(Effect.sync(() => {
+    const socket = server.sockets[conn]
+    assert.isDefined(socket)
+    return socket
+  }))
+
+/** Waits until all that has come on the connection is exactly `bytes`. */
+export const hears = (server: Serving, bytes: string, conn = 0) =>
+  eventually(Effect.sync(() => assert.strictEqual(server.received(conn), bytes)))
+
+export const says = (server: Serving, bytes: string | Uint8Array, conn = 0) =>
+  Effect.map(
+    socketOf(server, conn),
+    (socket) => typeof bytes === "string" ? socket.write(bytes, "latin1") : socket.write(bytes)
+  )
+
+/** Waits until the server knows that the client is gone. */
+export const seesClose = (server: Serving, conn = 0) =>
+  Effect.flatMap(
+    socketOf(server, conn),
+    (socket) =>
+      eventually(Effect.sync(() => assert.isTrue(socket.readableEnded || socket.destroyed, "the server saw no close")))
+  )
+
+interface Expected {
+  readonly reason: Errors.BeanstalkdErrorReason["_tag"]
+  readonly sent: boolean
+  readonly command?: string | undefined
+}
+
+export const isFailure = (error: unknown, { command, reason, sent }: Expected, about = ""): Errors.BeanstalkdError => {
+  assert.instanceOf(error, Errors.BeanstalkdError, about)
+  assert.deepStrictEqual({ reason: error.reason._tag, sent: error.sent }, { reason, sent }, `${about} ${error.message}`)
+  if (command !== undefined) assert.strictEqual(error.command, command)
+  return error
+}
+
+/** What an effect fails with: a `BeanstalkdError` of this kind. */
+export const fails = <A, E, R>(effect: Effect.Effect<A, E, R>, expected: Expected) =>
+  Effect.map(Effect.flip(effect), (error) => isFailure(error, expected))
+
+/** Ends within the very call: nothing is sent, nothing is waited for. */
+export const atOnce = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
+  const exit = (yield* start(effect)).pollUnsafe()
+  assert.isDefined(exit, "it did not end at once")
+  return yield* exit
+})
+
+/** Why a connection that has ended refuses a command: in words, and where it was another command's fault, the cause. */
+export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connection.Connection) {
+  const { reason } = yield* fails(atOnce(connection.listTubeUsed), { reason: "ConnectionClosed", sent: false })
+  assert.instanceOf(reason, Errors.ConnectionClosed)
+  return reason
+})
+
+/** Waits until the connection has found out that it is dead. */
+export const dies = (connection: Connection.Connection) =>
+  eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed, "it did not die")))
+
+/** It says so, refuses further commands at once, and the server knows. */
+export const isDead = Effect.fnUntraced(function*(connection: Connection.Connection, server: Serving, conn = 0) {
+  assert.isTrue(yield* connection.closed, "it does not say that it is closed")
+  const before = server.received(conn)
+  yield* reasonAfterDeath(connection)
+  yield* seesClose(server, conn)
+  assert.strictEqual(server.received(conn), before)
+})
+
+/** One more command gets its own answer. */
+export const isAlive = Effect.fnUntraced(function*(connection: Connection.Connection, server: Serving, conn = 0) {
+  assert.isFalse(yield* connection.closed, "it says that it is closed")
+  const before = server.received(conn)
+  const answer = yield* start(connection.listTubesWatched)
+  yield* hears(server, `${before}list-tubes-watched\r\n`, conn)
+  yield* says(server, withBody("OK", "---\n- still\n- alive\n"), conn)
+  assert.deepStrictEqual(yield* Fiber.join(answer), ["still", "alive"])
+})
+
+/** The error of a fiber that has ended or will; a defect fails the test. */
+export const errorOf = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.flip(Fiber.join(fiber))
+
+/** A put of the plainest kind, into the tube in use or another; {@link putLine} is what it sends. */
+export const put = (connection: Connection.Connection, body: string, tube?: string) =>
+  connection.put(body, { tube, priority: 0, ttr: "1 second" })
+export const putLine = (body: string) => `put 0 0 1 ${body.length}\r\n${body}\r\n`

@@ -1,0 +1,147 @@
+/**
+ * The ways to a server: TCP, a unix socket, TLS. What is said over them is the same.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Connection } from "effect-beanstalkd"
+import { Effect } from "effect"
+import { join } from "node:path"
+import { TLSSocket } from "node:tls"
+import * as FakeServer from "../support/FakeServer.ts"
+import { selfSigned } from "../support/SelfSigned.ts"
+import { tempDir } from "../support/TempDir.ts"
+import { fails, isAlive, isDead, seesClose, socketOf } from "./Peer.ts"
+
+/** A connection that works for as long as its Scope is open, and is gone with it. */
+const worksAndEnds = Effect.fnUntraced(function*(server: FakeServer.Serving, options: Connection.Options) {
+  const connection = yield* Effect.gen(function*() {
+    const connection = yield* Connection.make(options)
+    yield* isAlive(connection, server)
+    yield* isAlive(connection, server)
+    return connection
+  }).pipe(Effect.scoped)
+  yield* isDead(connection, server)
+  return connection
+})
+
+const cannotOpen = Effect.fnUntraced(function*(options: Connection.Options, why: string) {
+  const error = yield* fails(Connection.make(options), { reason: "OpenError", sent: false, command: "connect" })
+  assert.include(error.message, why)
+  return error
+})
+
+describe("TCP", () => {
+  it.live.each(["127.0.0.1", "localhost"])("to %s", (host) =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.silent()
+      const connection = yield* worksAndEnds(server, { host, port: server.port })
+      assert.strictEqual(connection.server, `${host}:${server.port}`)
+    }))
+
+  it.live("to this machine unless told", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.silent()
+      const connection = yield* worksAndEnds(server, { port: server.port })
+      assert.strictEqual(connection.server, `127.0.0.1:${server.port}`)
+    }))
+
+  it.live("by URL", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.silent()
+      const connection = yield* worksAndEnds(server, { url: `beanstalk://localhost:${server.port}` })
+      assert.strictEqual(connection.server, `localhost:${server.port}`)
+    }))
+})
+
+describe("a unix socket", () => {
+  it.live("by path and by URL", () =>
+    Effect.gen(function*() {
+      const path = join(yield* tempDir, "s")
+      for (const options of [{ path }, { url: `unix://${path}` }]) {
+        yield* Effect.gen(function*() {
+          const server = yield* FakeServer.silent({ path })
+          const connection = yield* worksAndEnds(server, options)
+          assert.strictEqual(connection.server, `unix:${path}`)
+        }).pipe(Effect.scoped)
+      }
+    }))
+
+  it.live("that is not there", () =>
+    Effect.gen(function*() {
+      const path = join(yield* tempDir, "s")
+      const error = yield* cannotOpen({ path }, "ENOENT")
+      assert.isTrue(error.isRetryable)
+      assert.strictEqual(error.server, `unix:${path}`)
+    }))
+})
+
+describe("TLS", () => {
+  const ca = selfSigned.cert
+  const speaking = FakeServer.silent({ tls: selfSigned })
+
+  it.live("to a server whose certificate is trusted, by its address", () =>
+    Effect.gen(function*() {
+      const server = yield* speaking
+      yield* worksAndEnds(server, { port: server.port, tls: { ca } })
+    }))
+
+  it.live.each([
+    { how: "the host", options: { host: "localhost", tls: { ca } } },
+    { how: "`servername`", options: { tls: { ca, servername: "localhost" } } }
+  ])("names the server by $how", ({ options }) =>
+    Effect.gen(function*() {
+      const server = yield* speaking
+      yield* worksAndEnds(server, { port: server.port, ...options })
+      const socket = yield* socketOf(server)
+      assert.instanceOf(socket, TLSSocket)
+      assert.strictEqual(Reflect.get(socket, "servername"), "localhost")
+    }))
+
+  it.live("by URL", () =>
+    Effect.gen(function*() {
+      const server = yield* speaking
+      yield* worksAndEnds(server, { url: `beanstalk+tls://localhost:${server.port}`, tls: { ca } })
+    }))
+
+  it.live("over a unix socket", () =>
+    Effect.gen(function*() {
+      const path = join(yield* tempDir, "s")
+      const server = yield* FakeServer.silent({ path, tls: selfSigned })
+      yield* worksAndEnds(server, { path, tls: { ca, servername: "localhost" } })
+    }))
+
+  it.live("to a server whose certificate is not trusted fails", () =>
+    Effect.gen(function*() {
+      const server = yield* speaking
+      yield* cannotOpen({ port: server.port, tls: true }, "self-signed certificate")
+      yield* cannotOpen({ port: server.port, tls: {} }, "self-signed certificate")
+    }))
+
+  it.live("to a server of another name fails", () =>
+    Effect.gen(function*() {
+      const server = yield* speaking
+      yield* cannotOpen({ port: server.port, tls: { ca, servername: "example.com" } }, "example.com")
+    }))
+
+  it.live("to a server that does not speak it fails", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.serve((socket) => {
+        socket.write("UNKNOWN_COMMAND\r\n")
+      })
+      yield* cannotOpen({ port: server.port, tls: true }, "cannot connect")
+      yield* seesClose(server)
+    }))
+
+  it.live("to a server that hangs up in the handshake fails", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.serve((socket) => {
+        socket.end()
+      })
+      yield* cannotOpen({ port: server.port, tls: true }, "cannot connect")
+    }))
+
+  it.live("is not spoken unless it is asked for", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.silent()
+      yield* worksAndEnds(server, { port: server.port, tls: false })
+    }))
+})

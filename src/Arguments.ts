@@ -111,7 +111,6 @@ const hasDurationShape = (value: unknown): value is Duration.Input => {
   }
 }
 
-const ONE_SECOND = Duration.seconds(1)
 const NANOS_PER_SECOND = 1_000_000_000n
 
 const toWholeSeconds = (duration: Duration.Duration): number =>
@@ -153,23 +152,38 @@ export const patience = (argument: string, value: unknown): Duration.Duration | 
     : refuse("connect", argument, value, rule)
 }
 
+// The two forms that are worth a short cut, since they come with every put of a busy producer.
+const plainMillis = (value: unknown): number | undefined => {
+  if (typeof value === "number") return value
+  try {
+    return Duration.isDuration(value) && value.value._tag === "Millis" ? value.value.millis : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const wholeSeconds = (
   command: string,
   argument: string,
   value: unknown,
-  rule: string
+  rule: string,
+  leastMillis: number
 ): number | InvalidArgument => {
+  const millis = plainMillis(value)
+  if (millis !== undefined && millis >= leastMillis && millis <= MAX_UINT32 * 1000) return Math.ceil(millis / 1000)
   const converted = duration(command, argument, value, rule)
   if (converted instanceof InvalidArgument) return converted
   const seconds = toWholeSeconds(converted)
-  return seconds <= MAX_UINT32 ? seconds : refuse(command, argument, value, rule)
+  return seconds <= MAX_UINT32 && Duration.toMillis(converted) >= leastMillis
+    ? seconds
+    : refuse(command, argument, value, rule)
 }
 
 /**
  * A delay in whole seconds, rounded up.
  */
 export const delay = (command: string, value: unknown): number | InvalidArgument =>
-  wholeSeconds(command, "delay", value, WHOLE_SECONDS_RULE)
+  wholeSeconds(command, "delay", value, WHOLE_SECONDS_RULE, 0)
 
 /**
  * A delay in whole seconds, rounded up; 0 if none was given.
@@ -181,15 +195,8 @@ export const optionalDelay = (command: string, value: unknown): number | Invalid
  * A time to run in whole seconds, rounded up; 120 if none was given. Less than a second is refused: it is a `ttr: 60`
  * that was meant as a minute.
  */
-export const ttr = (command: string, value: unknown): number | InvalidArgument => {
-  if (value === undefined) return DEFAULT_TTR_SECONDS
-  const converted = duration(command, "ttr", value, TTR_RULE)
-  if (converted instanceof InvalidArgument) return converted
-  const seconds = toWholeSeconds(converted)
-  return seconds <= MAX_UINT32 && Duration.isGreaterThanOrEqualTo(converted, ONE_SECOND)
-    ? seconds
-    : refuse(command, "ttr", value, TTR_RULE)
-}
+export const ttr = (command: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? DEFAULT_TTR_SECONDS : wholeSeconds(command, "ttr", value, TTR_RULE, 1000)
 
 /**
  * A timeout in whole seconds, rounded up; infinite if it was absent or infinite.

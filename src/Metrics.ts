@@ -58,6 +58,8 @@ export class Recorder {
   readonly #context: Context.Context<never>
   readonly #commands = new Map<string, Metric.Counter<number>>()
   readonly #connections: Metric.Gauge<number>
+  #running = ""
+  #count = 0
 
   constructor(server: string, context: Context.Context<never>) {
     this.#server = server
@@ -75,13 +77,24 @@ export class Recorder {
     Metric.withAttributes(connectionsLost, { server: this.#server }).updateUnsafe(1, this.#context)
   }
 
+  /** Counts an answered command; `commit` hands the count over, one update for a run of the same command. */
   answered(command: string): void {
-    let counter = this.#commands.get(command)
-    if (counter === undefined) {
-      counter = Metric.withAttributes(commands, { server: this.#server, command })
-      this.#commands.set(command, counter)
+    if (command !== this.#running) {
+      this.commit()
+      this.#running = command
     }
-    counter.updateUnsafe(1, this.#context)
+    this.#count++
+  }
+
+  commit(): void {
+    if (this.#count === 0) return
+    let counter = this.#commands.get(this.#running)
+    if (counter === undefined) {
+      counter = Metric.withAttributes(commands, { server: this.#server, command: this.#running })
+      this.#commands.set(this.#running, counter)
+    }
+    counter.updateUnsafe(this.#count, this.#context)
+    this.#count = 0
   }
 
   failed(command: string, exit: Exit.Failure<unknown, unknown>): void {

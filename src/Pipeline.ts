@@ -1,6 +1,6 @@
 /**
- * The commands of one connection on their way: queued to the end of the turn at least, sent together in one write,
- * matched with their replies in order. It knows which tube the server will put into, keeps the bounds and the silence timer,
+ * The commands of one connection on their way: queued until the end of the turn, sent together in one write, matched
+ * with their replies in order. It knows which tube the server will put into, keeps the bounds and the silence timer,
  * and dies once: whatever goes wrong first fails every unanswered command, and nothing is sent after it.
  *
  * All of it runs synchronously: when commands are queued, when bytes arrive, when the timer rings.
@@ -40,9 +40,6 @@ const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
 /** Why a pipeline ends whose Scope is closed. */
 export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
 
-/** How long commands may wait for company while the server is busy with earlier ones. */
-const HOLD_MILLIS = 1
-
 /**
  * A pipeline over one transport, from the moment that it is attached.
  */
@@ -64,8 +61,6 @@ export class Pipeline implements Handlers {
   #congested = false
   /** A flush is due at the end of this turn of the event loop. */
   #flushComing = false
-  /** Lets commands leave that have been held back for company. */
-  #hold: Fiber.Fiber<void> | undefined
   /** Bytes are being written or read, and what is queued meanwhile leaves when that is done. */
   #inTurn = false
   #quitting = false
@@ -169,20 +164,6 @@ export class Pipeline implements Handlers {
 
   readonly #onEndOfTurn = (): void => {
     this.#flushComing = false
-    this.#flushOrHold()
-  }
-
-  // While the server still has more to do than is queued here, what is queued may gather: half as many again leave in one
-  // write, and neither side pays for a system call a command. The server takes a connection's commands one by one, so
-  // this delays them little; should it be slow to answer, they leave after a moment all the same.
-  #flushOrHold(): void {
-    if (this.#queued.size >= this.#sent.size) return this.#flush()
-    if (this.#queued.size === 0 || this.#hold !== undefined) return
-    this.#hold = this.#fork(Effect.andThen(Effect.sleep(HOLD_MILLIS), Effect.sync(this.#endHold)))
-  }
-
-  readonly #endHold = (): void => {
-    this.#hold = undefined
     this.#flush()
   }
 
@@ -261,6 +242,7 @@ export class Pipeline implements Handlers {
     this.#inTurn = true
     const oldest = this.#sent.head
     const nonsense = this.#parser.push(piece)
+    this.#metrics.commit()
     this.#inTurn = wasInTurn
     if (nonsense !== undefined) this.#dieOfNonsense(this.#sent.shift(), nonsense)
     if (this.#death !== undefined) return
@@ -268,7 +250,7 @@ export class Pipeline implements Handlers {
       this.#oldestSince = this.#now()
       this.#watchSilence()
     }
-    this.#flushOrHold()
+    this.#flush()
   }
 
   readonly #onReply = (reply: RawReply): boolean => {
@@ -427,7 +409,6 @@ export class Pipeline implements Handlers {
     this.#transport?.destroy()
     if (this.#transport !== undefined) this.#metrics.closed(reason !== CLOSED_BY_SCOPE && !this.#quitting)
     this.#timer?.interruptUnsafe()
-    this.#hold?.interruptUnsafe()
     // Whoever replaces it hears of it before a fiber can come back for another connection.
     for (const hook of this.#onDeath) hook()
     this.#onDeath.clear()

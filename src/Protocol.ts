@@ -86,15 +86,26 @@ const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
 
 type FieldSchemas = ReadonlyArray<Schema.Codec<unknown, string> | Schema.Codec<unknown, Uint8Array>>
 
+// Most replies have one field; a tuple around it costs half as much again as the field.
+const decoderOf = (schemas: FieldSchemas, fields: Schema.Codec<unknown, ReadonlyArray<unknown>>) => {
+  const [only] = schemas
+  if (only === undefined || schemas.length > 1) return SchemaParser.decodeUnknownResult(fields)
+  const decodeOnly = SchemaParser.decodeUnknownResult(only)
+  const decodeAll = SchemaParser.decodeUnknownResult(fields)
+  return (raw: ReadonlyArray<unknown>) =>
+    raw.length === 1 ? Result.map(decodeOnly(raw[0]), (value) => [value]) : decodeAll(raw)
+}
+
 const outcome = <const F extends FieldSchemas, A, E>(
   schemas: F,
   toExit: (fields: Schema.Tuple<F>["Type"], request: Request, server: string) => Exit.Exit<A, E>
 ): Outcome<A, E> => {
   const fields = Schema.Tuple(schemas)
-  const decode = SchemaParser.decodeUnknownResult(fields)
+  const decode = decoderOf(schemas, fields as never)
   return {
     fields,
-    decode: (reply, request, server) => Result.map(decode(reply.fields), (values) => toExit(values, request, server))
+    decode: (reply, request, server) =>
+      Result.map(decode(reply.fields), (values) => toExit(values as Schema.Tuple<F>["Type"], request, server))
   }
 }
 

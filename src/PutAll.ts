@@ -21,12 +21,20 @@ const WINDOW = 512
 
 type Source<E, R> = Effect.Effect<Option.Option<Body>, E, R>
 
-const fromIterable = (bodies: Iterable<Body>): Source<never, never> => {
-  const iterator = bodies[Symbol.iterator]()
-  return Effect.sync(() => {
-    const next = iterator.next()
-    return next.done === true ? Option.none() : Option.some(next.value)
-  })
+const fromIterable = (bodies: Iterable<Body>): Effect.Effect<Source<never, never>, never, Scope.Scope> => {
+  let isDone = false
+  return Effect.acquireRelease(
+    Effect.sync(() => bodies[Symbol.iterator]()),
+    (iterator) => Effect.sync(() => isDone || iterator.return?.())
+  ).pipe(
+    Effect.map((iterator) =>
+      Effect.sync(() => {
+        const next = iterator.next()
+        isDone = next.done === true
+        return next.done === true ? Option.none() : Option.some(next.value)
+      })
+    )
+  )
 }
 
 // The workers take turns at the stream: whoever finds the buffer empty pulls for all.
@@ -59,7 +67,9 @@ export const putAll = Effect.fnUntraced(
     put: (body: Body) => Effect.Effect<JobId, Errors.PutAllError["cause"]>,
     bodies: Iterable<Body> | Stream.Stream<Body, E, R>
   ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | Scope.Scope> {
-    const source: Source<E, R> = Stream.isStream(bodies) ? yield* fromStream(bodies) : fromIterable(bodies)
+    const source: Source<E, R> = Stream.isStream(bodies)
+      ? yield* fromStream(bodies)
+      : yield* fromIterable(bodies)
     const ids: Array<JobId | undefined> = []
     let failure: Errors.PutAllError["cause"] | undefined
     let isDone = false

@@ -43,11 +43,24 @@ export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
   let at = 0
   for (const part of parts) {
     if (typeof part === "string") {
-      at += bytes.write(part, at)
+      at += writeText(bytes, part, at)
     } else {
       bytes.set(part, at)
       at += part.length
     }
   }
   return bytes
+}
+
+// Below this, a loop is done before the native function has been entered.
+const SHORT = 64
+
+const writeText = (bytes: Buffer, text: string, at: number): number => {
+  if (text.length > SHORT) return bytes.write(text, at)
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 127) return bytes.write(text, at)
+    bytes[at + i] = code
+  }
+  return text.length
 }

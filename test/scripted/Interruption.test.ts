@@ -71,22 +71,6 @@ describe("interrupted before it has left", () => {
       yield* Fiber.join(third)
     }))
 
-  it.live("a command that waits a moment for company is never sent", () =>
-    Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
-      const first = yield* Effect.forEach([1, 2, 3], (n) => start(connection.touch(id(n))))
-      yield* hears(server, "touch 1\r\ntouch 2\r\ntouch 3\r\n")
-      const late = yield* start(connection.touch(id(4)))
-      // The turn in which it was issued is over.
-      yield* Effect.promise(() => Promise.resolve())
-      yield* Fiber.interrupt(late)
-      yield* says(server, "TOUCHED\r\nTOUCHED\r\nTOUCHED\r\n")
-      yield* Fiber.joinAll(first)
-      yield* isAlive(connection, server)
-      assert.strictEqual(server.received(), "touch 1\r\ntouch 2\r\ntouch 3\r\nlist-tubes-watched\r\n")
-    }))
-
   const tube = "a"
   it.live("a put does not take along the `use` that the put behind it relies on", () =>
     Effect.gen(function*() {

@@ -1,13 +1,14 @@
 /**
  * Which CPUs beanstalkd and the measured client run on. Left to itself the scheduler moves them between sharing one and
  * having one each, and a command and its reply take up to three times as long in the one case as in the other: two runs
- * of the same program would differ more than two clients.
+ * of the same program would differ more than two clients. Sharing one, the default, is where rounds agree best, and where
+ * what a client costs counts: time that it takes is time that the server does not have.
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 
 /**
- * `same`: both on one CPU, for when only one of them ever has something to do. `own`: one CPU for each. `any`: where the
+ * `same`: both on one CPU. `own`: one CPU for each. `any`: where the
  * scheduler puts them.
  */
 export type Placement = "same" | "own" | "any"

@@ -223,7 +223,11 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
     Effect.catchTag("DeadlineSoon", (error) => Effect.fail(neverDue(error)))
   )
 
-  const reserveJob = (id: JobId) => onOwnConnection(pool.take(), (pipeline) => pipeline.run(commands.reserveJob, id))
+  const reserveJob = Effect.fnUntraced(function*(id: JobId) {
+    const checked = Arguments.jobId("reserve-job", id)
+    if (checked instanceof Errors.InvalidArgument) return yield* checked
+    return yield* onOwnConnection(pool.take(), (pipeline) => pipeline.run(commands.reserveJob, id))
+  })
 
   return { reserve: reserve as Service["reserve"], reserveJob }
 }

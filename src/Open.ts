@@ -101,9 +101,10 @@ const dial = Effect.fnUntraced(function*(options: Options) {
   const transport = yield* dialer.open(pipeline).pipe(Effect.mapError((reason) => openFailed(server, reason)))
   pipeline.attach(transport)
   yield* Effect.addFinalizer(() => Effect.sync(() => pipeline.die(CLOSED_BY_SCOPE)))
+  // Whatever has left so far was ours: no command of the caller has.
   yield* chooseTubes(pipeline, options).pipe(
     Effect.mapError((error) =>
-      error._tag === "BeanstalkdError" ? error : openFailed(server, new Errors.OpenError({ cause: error }))
+      openFailed(server, error._tag === "BeanstalkdError" ? error.reason : new Errors.OpenError({ cause: error }))
     )
   )
   return pipeline

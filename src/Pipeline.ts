@@ -64,6 +64,7 @@ export class Pipeline implements Handlers {
   /** Bytes are being written or read, and what is queued meanwhile leaves when that is done. */
   #inTurn = false
   #quitting = false
+  #hasAnswered = false
 
   /** Since when the oldest unanswered command has been the oldest. */
   #oldestSince = 0
@@ -93,6 +94,11 @@ export class Pipeline implements Handlers {
   /** Why it died, or undefined while it lives. */
   get death(): Errors.BeanstalkdErrorReason | undefined {
     return this.#death
+  }
+
+  /** Whether it has ever had an answer. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /** Whether nothing is on its way: no command is queued, none awaits its reply. */
@@ -273,6 +279,7 @@ export class Pipeline implements Handlers {
     if (reply.word === "RESERVED" && Exit.isSuccess(answer)) {
       pending.reserved = (answer.value as Protocol.ReceivedJob).id
     }
+    this.#hasAnswered = true
     this.session.onAnswer(pending, answer)
     this.#metrics.answered(pending.command.name)
     if (Exit.isFailure(answer)) this.#metrics.failed(pending.command.name, answer)

@@ -13,7 +13,7 @@ import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as EffectPool from "effect/Pool"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Arguments from "./Arguments.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
@@ -157,6 +157,8 @@ export const make = Effect.fnUntraced(function*(
     patienceMillis: Duration.toMillis(settings.patience)
   })
 
+  // In a Scope of its own, since its shutdown waits for all borrowers: ours only takes their connections away.
+  const poolScope = yield* Scope.make()
   const pool: EffectPool.Pool<Pipeline, Errors.BeanstalkdError> = yield* EffectPool.makeWithTTL({
     acquire: Effect.tap(openOne, (pipeline) =>
       Effect.sync(() => {
@@ -167,13 +169,13 @@ export const make = Effect.fnUntraced(function*(
     max: settings.max,
     timeToLive: settings.timeToLive,
     timeToLiveStrategy: "usage"
-  })
+  }).pipe(Scope.provide(poolScope))
 
-  // Before the pool shuts down, which waits for its borrowers: they notice.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
+  yield* Effect.addFinalizer((exit) =>
+    Effect.suspend(() => {
       isClosing = true
       for (const pipeline of open) pipeline.die(CLOSED_BY_SCOPE)
+      return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })
     })
   )
 
@@ -195,14 +197,23 @@ export const make = Effect.fnUntraced(function*(
     orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(acquireTimeout) })))
   })
 
+  const borrow = EffectPool.get(pool).pipe(
+    // Nobody interrupted the borrower: the pool says so when it is shut down.
+    Effect.catchCause((cause) => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause))
+  )
+
+  // A dial that failed is repeated for as long as a command would wait for a lost server.
+  const borrowAgain = (first: Errors.BeanstalkdError) => {
+    let last: Errors.BeanstalkdError | undefined
+    return Effect.suspend(() => last === undefined ? Effect.fail(first) : borrow).pipe(
+      Effect.tapError((error) => Effect.sync(() => last = error)),
+      Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
+      Effect.timeoutOrElse({ duration: settings.patience, orElse: () => Effect.fail(last ?? first) })
+    )
+  }
+
   const take = (tubes: ReadonlyArray<string> = ownTubes) =>
-    EffectPool.get(pool).pipe(
-      // Nobody interrupted the borrower: the pool says so when it is shut down.
-      Effect.catchCause((cause) => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause)),
-      Effect.retry({
-        while: (error) => error.isRetryable && !isClosing,
-        schedule: reconnect.pipe(Schedule.upTo({ duration: settings.patience }))
-      }),
+    Effect.catchIf(borrow, (error) => error.isRetryable && !isClosing, borrowAgain).pipe(
       withAcquireTimeout,
       Effect.tap((pipeline) => {
         pipeline.watchOnly(new Set(tubes))

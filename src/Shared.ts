@@ -7,12 +7,14 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Latch from "effect/Latch"
 import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Errors from "./Errors.ts"
-import type { Pipeline } from "./Pipeline.ts"
+import { CLOSED_BY_SCOPE, type Pipeline } from "./Pipeline.ts"
 import type * as Protocol from "./Protocol.ts"
 
 /**
@@ -47,6 +49,12 @@ const isUnsent = (exit: Exit.Exit<unknown, unknown>): boolean => {
   return error instanceof Errors.BeanstalkdError && !error.sent && error.reason._tag === "ConnectionClosed"
 }
 
+const awaitDeath = (pipeline: Pipeline): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const forget = pipeline.onDeath(() => resume(Effect.void))
+    return Effect.sync(forget)
+  })
+
 /**
  * A shared connection that lives in the Scope. It is dialled by `connect`, or by the first command.
  */
@@ -57,50 +65,67 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context())
   const isUp = Latch.makeUnsafe(false)
+  const oneAtATime = Semaphore.makeUnsafe(1)
   let current: Pipeline | undefined
-  let isRedialling = false
+  let supervisor: Fiber.Fiber<void> | undefined
   let isClosing = false
   let lastFailure: Errors.BeanstalkdErrorReason = new Errors.ConnectionClosed({ detail: "it has not been opened" })
 
-  const onDeath = (pipeline: Pipeline, own: Scope.Closeable) => {
-    current = undefined
-    Latch.closeUnsafe(isUp)
-    lastFailure = pipeline.death ?? lastFailure
-    fork(Scope.close(own, Exit.void))
-    redial()
-  }
+  const failure = (command: string) =>
+    Effect.suspend(() => Effect.fail(new Errors.BeanstalkdError({ command, server, sent: false, reason: lastFailure })))
 
-  const connect = Effect.suspend(() =>
-    current !== undefined ? Effect.void : Effect.gen(function*() {
-      const own = yield* Scope.fork(scope)
-      const pipeline = yield* Scope.provide(open, own)
-      current = pipeline
-      Latch.openUnsafe(isUp)
-      pipeline.onDeath(() => onDeath(pipeline, own))
+  const install = (pipeline: Pipeline, own: Scope.Closeable) => {
+    current = pipeline
+    Latch.openUnsafe(isUp)
+    pipeline.onDeath(() => {
+      current = undefined
+      lastFailure = pipeline.death ?? lastFailure
+      if (isClosing) return
+      Latch.closeUnsafe(isUp)
+      fork(Scope.close(own, Exit.void))
     })
-  ).pipe(Effect.tapError(({ reason }) => Effect.sync(() => lastFailure = reason)))
-
-  const redial = () => {
-    if (isRedialling || isClosing) return
-    isRedialling = true
-    fork(
-      connect.pipe(
-        Effect.retry(reconnect),
-        Effect.ignore,
-        Effect.ensuring(Effect.sync(() => isRedialling = false)),
-        Effect.forkIn(scope)
-      )
-    )
+    return pipeline
   }
 
+  const dial = Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    if (current !== undefined) return current
+    const own = yield* Scope.fork(scope)
+    return yield* restore(Scope.provide(open, own)).pipe(
+      Effect.map((pipeline) => install(pipeline, own)),
+      Effect.onError((cause) => Scope.close(own, Exit.failCause(cause))),
+      Effect.tapError(({ reason }) => Effect.sync(() => lastFailure = reason))
+    )
+  })).pipe(oneAtATime.withPermits(1))
+
+  // From the dial to the death. A connection that was taken and closed without an answer to anything counts as a dial
+  // that failed, so that the Schedule has its way.
+  const oneLife = Effect.gen(function*() {
+    const pipeline = yield* dial
+    yield* awaitDeath(pipeline)
+    if (!pipeline.hasAnswered) return yield* failure("connect")
+  })
+
+  const supervise = () => {
+    if (supervisor !== undefined || isClosing) return
+    const lives = oneLife.pipe(
+      Effect.retry(reconnect),
+      Effect.forever,
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => supervisor = undefined))
+    )
+    const fiber = fork(lives)
+    supervisor = fiber.pollUnsafe() === undefined ? fiber : undefined
+  }
+
+  // Those who wait must not wait for what will never come.
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       isClosing = true
+      if (current === undefined) lastFailure = CLOSED_BY_SCOPE
+      Latch.openUnsafe(isUp)
+      return supervisor === undefined ? Effect.void : Fiber.interrupt(supervisor)
     })
   )
-
-  const giveUp = (command: string) =>
-    Effect.fail(new Errors.BeanstalkdError({ command, server, sent: false, reason: lastFailure }))
 
   // While there is no connection: the arguments are checked all the same, and only then is the command made to wait.
   const runLater = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
@@ -111,11 +136,11 @@ export const make = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       const request = command.encode(...args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
-      redial()
+      supervise()
       return Latch.await(isUp).pipe(
         Effect.timeoutOrElse({
-          duration: until - clock.currentTimeMillisUnsafe(),
-          orElse: () => giveUp(command.name)
+          duration: Math.max(0, until - clock.currentTimeMillisUnsafe()),
+          orElse: () => failure(command.name)
         }),
         Effect.andThen(runNow(until, command, args))
       )
@@ -132,11 +157,11 @@ export const make = Effect.fnUntraced(function*(
       if (current !== undefined) {
         return current.start(command, args, (answer) => resume(isUnsent(answer) && !isClosing ? later() : answer))
       }
-      return resume(isClosing ? giveUp(command.name) : later())
+      return resume(isClosing ? failure(command.name) : later())
     })
 
   return identity<Shared>({
-    connect,
+    connect: Effect.andThen(dial, Effect.sync(supervise)),
     run: (command, ...args) => runNow(undefined, command, args),
     isUp: Effect.sync(() => current !== undefined)
   })

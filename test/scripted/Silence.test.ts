@@ -316,7 +316,8 @@ describe("opening", () => {
       const server = yield* FakeServer.silent()
       const fiber = yield* start(connect(server, { use: "jobs" }))
       yield* hears(server, "use jobs\r\n")
-      yield* timesOut(fiber, 10_000)
+      yield* endsAfter(fiber, 10_000)
+      isFailure(yield* errorOf(fiber), { reason: "CommandTimeout", sent: false, command: "connect" })
     }))
 
   it.live("fails when nobody listens, and names the address", () =>
@@ -375,7 +376,7 @@ describe("opening", () => {
       const server = yield* FakeServer.serve((socket) => {
         socket.on("data", () => socket.write("FOO\r\n"))
       })
-      yield* fails(connect(server, { use: "jobs" }), { reason: "UnexpectedReply", sent: true, command: "use" })
+      yield* fails(connect(server, { use: "jobs" }), { reason: "UnexpectedReply", sent: false, command: "connect" })
       yield* seesClose(server)
     }))
 })

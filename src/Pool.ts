@@ -103,7 +103,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
   return {
     max,
     min: Math.min(max, yield* count("minConnections", options.minConnections ?? 0, 0)),
-    timeToLive: yield* duration("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT),
+    timeToLive: yield* checked(Arguments.patience("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)),
     acquireTimeout: options.acquireTimeout === undefined
       ? undefined
       : yield* duration("acquireTimeout", options.acquireTimeout),
@@ -157,14 +157,36 @@ export const make = Effect.fnUntraced(function*(
     patienceMillis: Duration.toMillis(settings.patience)
   })
 
+  const failure = (reason: Errors.BeanstalkdErrorReason) =>
+    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
+
+  // The pool replaces what dies, at once. Where somebody takes connections and closes them before they have answered
+  // anything, that would never end, so each such death counts as a dial that failed: the next waits as the Schedule says.
+  let wasRefused = false
+  let pause: Effect.Effect<unknown, unknown> | undefined
+  const inTurn = Effect.gen(function*() {
+    if (!wasRefused) return void (pause = undefined)
+    if (pause === undefined) {
+      const step = yield* Schedule.toStepWithSleep(reconnect)
+      pause = Effect.suspend(() => step(failure(new Errors.ConnectionClosed({ detail: "the server closed it" }))))
+    }
+    yield* Effect.ignore(pause)
+  })
+
   // In a Scope of its own, since its shutdown waits for all borrowers: ours only takes their connections away.
   const poolScope = yield* Scope.make()
   const pool: EffectPool.Pool<Pipeline, Errors.BeanstalkdError> = yield* EffectPool.makeWithTTL({
-    acquire: Effect.tap(openOne, (pipeline) =>
-      Effect.sync(() => {
-        // At once: a borrower may be waiting for this very connection.
-        pipeline.onDeath(() => fork(EffectPool.invalidate(pool, pipeline)))
-      })),
+    acquire: Effect.andThen(
+      inTurn,
+      Effect.tap(openOne, (pipeline) =>
+        Effect.sync(() => {
+          pipeline.onDeath(() => {
+            if (pipeline.death !== CLOSED_BY_SCOPE) wasRefused = !pipeline.hasAnswered
+            // At once: a borrower may be waiting for this very connection.
+            fork(EffectPool.invalidate(pool, pipeline))
+          })
+        }))
+    ),
     min: settings.min,
     max: settings.max,
     timeToLive: settings.timeToLive,
@@ -187,9 +209,6 @@ export const make = Effect.fnUntraced(function*(
         pipeline.die(new Errors.ConnectionClosed({ detail: "it was given back with a command or a job left on it" }))
       }
     })
-
-  const failure = (reason: Errors.BeanstalkdErrorReason) =>
-    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
 
   const { acquireTimeout } = settings
   const withAcquireTimeout = acquireTimeout === undefined ? identity : Effect.timeoutOrElse({

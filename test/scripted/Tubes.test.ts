@@ -196,7 +196,7 @@ describe("tubes chosen at construction", () => {
     Effect.gen(function*() {
       const server = yield* FakeServer.make([{ expect: "watch a\r\n" }, { reply: "NOT_IGNORED\r\n" }])
       const opening = connect(server, { watch: ["a", "default"] })
-      yield* fails(opening, { reason: "UnexpectedReply", sent: true, command: "watch" })
+      yield* fails(opening, { reason: "UnexpectedReply", sent: false, command: "connect" })
       yield* seesClose(server)
     }))
 })

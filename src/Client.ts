@@ -163,6 +163,12 @@ const checkTubes = (tubes: Tubes): Effect.Effect<ReadonlyArray<string>, Errors.I
   return Effect.succeed(list)
 }
 
+// In the table the tube may be left out, for the one in use. Here it may not: an unset variable must not mean `default`.
+const inTube = <A, E>(command: string, tube: string, effect: () => Effect.Effect<A, E>) => {
+  const checked = tube === undefined ? Arguments.tube(command, "tube", tube) : tube
+  return checked instanceof Errors.InvalidArgument ? Effect.fail(checked) : effect()
+}
+
 // A connection that has just come from the pool holds no job that could be due.
 const neverDue = (error: Errors.DeadlineSoon) =>
   new Errors.BeanstalkdError({
@@ -173,14 +179,6 @@ const neverDue = (error: Errors.DeadlineSoon) =>
   })
 
 const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
-  const acquireTimeout = (timeoutMillis: number) =>
-    new Errors.BeanstalkdError({
-      command: "reserve",
-      server: pool.server,
-      sent: false,
-      reason: new Errors.AcquireTimeout({ timeoutMillis })
-    })
-
   // The lease has a Scope of its own below the caller's: it ends with that, or sooner, when the job is settled.
   const onOwnConnection = <E>(
     take: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>,
@@ -203,6 +201,8 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
   const reserve = Effect.fnUntraced(
     function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
       const wanted = yield* checkTubes(tubes)
+      const wrong = Arguments.options("reserve", options)
+      if (wrong !== undefined) return yield* wrong
       const seconds = Arguments.timeout("reserve", options?.timeout)
       if (seconds instanceof Errors.InvalidArgument) return yield* seconds
       if (seconds === Infinity) {
@@ -210,15 +210,16 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       }
       const clock = yield* Clock.Clock
       const began = clock.currentTimeMillisUnsafe()
-      const patience = Math.max(seconds * 1000, patienceMillis)
-      const take = Effect.timeoutOrElse(pool.take(wanted), {
-        duration: patience,
-        orElse: () => Effect.fail(acquireTimeout(patience))
-      })
-      return yield* onOwnConnection(take, (pipeline) => {
+      const patience = Duration.millis(Math.max(seconds * 1000, patienceMillis))
+      return yield* onOwnConnection(pool.take(wanted, patience), (pipeline) => {
         const waited = Math.floor((clock.currentTimeMillisUnsafe() - began) / 1000)
         return Connection.reserveSliced(pipeline, Math.max(0, seconds - waited))
-      })
+      }).pipe(
+        Effect.catchTag(
+          "TimedOut",
+          ({ server }) => Effect.fail(new Errors.TimedOut({ server, timeoutSeconds: seconds }))
+        )
+      )
     },
     Effect.catchTag("DeadlineSoon", (error) => Effect.fail(neverDue(error)))
   )
@@ -255,7 +256,7 @@ export const make = Effect.fnUntraced(function*(
   yield* pool.shared.connect
   const { run } = pool.shared
   const patience = Duration.fromInputUnsafe(options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
-  const put: Service["put"] = (tube, body, options) => run(commands.put, body, options, tube)
+  const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(commands.put, body, options, tube))
   return identity<Service>({
     server: pool.server,
     put,
@@ -263,10 +264,10 @@ export const make = Effect.fnUntraced(function*(
     ...makeReserve(pool, Duration.toMillis(patience)),
     delete: (id) => run(commands.delete, id),
     peek: (id) => run(commands.peek, id),
-    peekReady: (tube) => run(commands.peekReady, tube),
-    peekDelayed: (tube) => run(commands.peekDelayed, tube),
-    peekBuried: (tube) => run(commands.peekBuried, tube),
-    kick: (tube, bound) => run(commands.kick, bound, tube),
+    peekReady: (tube) => inTube("peek-ready", tube, () => run(commands.peekReady, tube)),
+    peekDelayed: (tube) => inTube("peek-delayed", tube, () => run(commands.peekDelayed, tube)),
+    peekBuried: (tube) => inTube("peek-buried", tube, () => run(commands.peekBuried, tube)),
+    kick: (tube, bound) => inTube("kick", tube, () => run(commands.kick, bound, tube)),
     kickJob: (id) => run(commands.kickJob, id),
     pauseTube: (tube, delay) => run(commands.pauseTube, tube, delay),
     stats: run(commands.stats),

@@ -177,7 +177,10 @@ const RESERVE_SLICE_SECONDS = 30
 /**
  * Waits for a job so many seconds (or for ever, if infinite), in slices on the wire.
  */
-export const reserveSliced = (pipeline: Pipeline, seconds: number): Answer<"reserveWithTimeout"> => {
+export const reserveSliced = (
+  pipeline: Pick<Pipeline, "server" | "run">,
+  seconds: number
+): Answer<"reserveWithTimeout"> => {
   const slice = (left: number): Answer<"reserveWithTimeout"> =>
     pipeline.run(commands.reserveWithTimeout, Math.min(left, RESERVE_SLICE_SECONDS) * 1000).pipe(
       Effect.catchTag("TimedOut", () =>
@@ -195,7 +198,7 @@ const withoutTube = <A, E>(effect: Effect.Effect<A, E | Errors.InvalidArgument>)
 /**
  * The connection over a pipeline that was opened elsewhere.
  */
-export const fromPipeline = (pipeline: Pipeline): Connection => {
+export const fromPipeline = (pipeline: Pick<Pipeline, "server" | "death" | "run">): Connection => {
   return {
     server: pipeline.server,
     closed: Effect.sync(() => pipeline.death !== undefined),

@@ -43,9 +43,11 @@ export class NotFound extends Schema.TaggedError<NotFound>(identifier("NotFound"
   command: Schema.String,
   server: Schema.String,
   id: Schema.optionalKey(JobId),
-  tube: Schema.optionalKey(Schema.String)
+  tube: Schema.optionalKey(Schema.String),
+  detail: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
+    if (this.detail !== undefined) return `${this.command}: job ${this.id} on ${this.server}: ${this.detail}`
     const what = this.id !== undefined ? `job ${this.id}` : this.tube !== undefined ? `job in tube ${this.tube}` : "job"
     switch (this.command) {
       case "stats-tube":

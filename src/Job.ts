@@ -3,6 +3,9 @@
  *
  * A job is settled once: deleted, released or buried. That gives its connection back at once. A handle of a job that is
  * settled, or whose time has run out, says `NotFound` and touches nothing, even if somebody else has the job by then.
+ *
+ * Settling is not interruptible, since one must know afterwards whether it happened: it takes a round trip, or the command
+ * timeout if the server is gone.
  */
 import * as Effect from "effect/Effect"
 import * as Errors from "./Errors.ts"
@@ -89,7 +92,15 @@ export const makeLease = (
   let isSettled = false
   let known: JobStats | undefined
 
-  const gone = (command: string) => Effect.fail(new Errors.NotFound({ command, server: pipeline.server, id }))
+  const gone = (command: string) =>
+    Effect.fail(
+      new Errors.NotFound({
+        command,
+        server: pipeline.server,
+        id,
+        detail: "this handle of it was settled, or its time ran out"
+      })
+    )
 
   // Not interruptible: it takes a round trip, and afterwards one must know whether the job is settled.
   const settle = <A, E>(command: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E | Errors.NotFound> =>

@@ -15,7 +15,7 @@ import { Recorder } from "./Metrics.ts"
 import { type Answer, type AnyCommand, Pending, PendingList } from "./Pending.ts"
 import * as Protocol from "./Protocol.ts"
 import { type Nonsense, type RawReply, ReplyParser } from "./ReplyParser.ts"
-import { layOut } from "./RequestWriter.ts"
+import { layOut, sizeOf } from "./RequestWriter.ts"
 import { isBuried, isNotFound, Session } from "./Session.ts"
 import type { Handlers, Transport } from "./Transport.ts"
 import type { JobId } from "./Values.ts"
@@ -65,6 +65,7 @@ export class Pipeline implements Handlers {
   #inTurn = false
   #quitting = false
   #hasAnswered = false
+  #wasTurnedAway = false
 
   /** Since when the oldest unanswered command has been the oldest. */
   #oldestSince = 0
@@ -96,9 +97,9 @@ export class Pipeline implements Handlers {
     return this.#death
   }
 
-  /** Whether it has ever had an answer. */
-  get hasAnswered(): boolean {
-    return this.#hasAnswered
+  /** Whether the other end closed it before it had answered anything. */
+  get wasTurnedAway(): boolean {
+    return this.#wasTurnedAway
   }
 
   /** Whether nothing is on its way: no command is queued, none awaits its reply. */
@@ -150,7 +151,7 @@ export class Pipeline implements Handlers {
     args: Args,
     resume: (answer: Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>) => void
   ): Effect.Effect<void> | undefined {
-    const request = command.encode(...args)
+    const request = Protocol.encode(command, args)
     if (!isRequest(request)) {
       resume(Exit.fail(request))
       return undefined
@@ -392,6 +393,7 @@ export class Pipeline implements Handlers {
     const last = this.#sent.tail
     const hasQuit = last?.command === Protocol.commands.quit && reason._tag === "ConnectionClosed"
     if (hasQuit) this.#sent.remove(last)
+    this.#wasTurnedAway = !this.#hasAnswered && !hasQuit
     this.die(reason)
     if (hasQuit) this.#answer(last, Exit.void)
   }
@@ -440,7 +442,7 @@ export class Pipeline implements Handlers {
 const isRequest = (encoded: unknown): encoded is Protocol.Request => !(encoded instanceof Errors.InvalidArgument)
 
 // An array whose memory was given away (or shrunk) since it was passed: its length is no longer what it was.
-const hasChanged = ({ body, size }: Protocol.Request): boolean => typeof body === "object" && body.length !== size
+const hasChanged = ({ body, size }: Protocol.Request): boolean => typeof body === "object" && sizeOf(body) !== size
 
 const changed = ({ command, request }: Pending): Errors.InvalidArgument =>
   new Errors.InvalidArgument({

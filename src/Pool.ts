@@ -20,6 +20,7 @@ import * as Errors from "./Errors.ts"
 import * as Open from "./Open.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "./Pipeline.ts"
 import * as Shared from "./Shared.ts"
+import { Turns } from "./Turns.ts"
 
 /**
  * What a pool can be told, beyond what a connection can.
@@ -71,7 +72,10 @@ export interface Pool {
   ) => Effect.Effect<A, E | Errors.BeanstalkdError, R>
 
   /** Like `get`, for those who need the pipeline itself, which then watches exactly these tubes. */
-  readonly take: (tubes?: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
+  readonly take: (
+    tubes?: ReadonlyArray<string>,
+    acquireTimeout?: Duration.Duration
+  ) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
 
   /** The connection that fibers share. */
   readonly shared: Shared.Shared
@@ -92,11 +96,21 @@ const defaultReconnect = Schedule.min([Schedule.exponential("50 millis"), Schedu
   Schedule.jittered
 )
 
+const GIVEN_BACK = new Errors.ConnectionClosed({ detail: "it was given back to the pool" })
+
 const checked = <A>(value: A | Errors.InvalidArgument) =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
 const settingsOf = Effect.fnUntraced(function*(options: Options) {
-  const duration = (argument: string, value: unknown) => checked(Arguments.duration("connect", argument, value))
+  if (options.reconnect !== undefined && !Schedule.isSchedule(options.reconnect)) {
+    const { reconnect } = options
+    return yield* new Errors.InvalidArgument({
+      command: "connect",
+      argument: "reconnect",
+      value: reconnect,
+      rule: "a Schedule"
+    })
+  }
   const count = (argument: string, value: unknown, least: number) =>
     checked(Arguments.count("connect", argument, value, least))
   const max = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
@@ -106,7 +120,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
     timeToLive: yield* checked(Arguments.patience("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)),
     acquireTimeout: options.acquireTimeout === undefined
       ? undefined
-      : yield* duration("acquireTimeout", options.acquireTimeout),
+      : yield* checked(Arguments.patience("acquireTimeout", options.acquireTimeout)),
     patience: yield* checked(
       Arguments.patience("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
     )
@@ -166,6 +180,7 @@ export const make = Effect.fnUntraced(function*(
   let pause: Effect.Effect<unknown, unknown> | undefined
   const inTurn = Effect.gen(function*() {
     if (!wasRefused) return void (pause = undefined)
+    wasRefused = false
     if (pause === undefined) {
       const step = yield* Schedule.toStepWithSleep(reconnect)
       pause = Effect.suspend(() => step(failure(new Errors.ConnectionClosed({ detail: "the server closed it" }))))
@@ -181,7 +196,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.tap(openOne, (pipeline) =>
         Effect.sync(() => {
           pipeline.onDeath(() => {
-            if (pipeline.death !== CLOSED_BY_SCOPE) wasRefused = !pipeline.hasAnswered
+            if (pipeline.wasTurnedAway) wasRefused = true
             // At once: a borrower may be waiting for this very connection.
             fork(EffectPool.invalidate(pool, pipeline))
           })
@@ -197,6 +212,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       isClosing = true
       for (const pipeline of open) pipeline.die(CLOSED_BY_SCOPE)
+      turns.sendAway(failure(CLOSED_BY_SCOPE))
       return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })
     })
   )
@@ -210,37 +226,89 @@ export const make = Effect.fnUntraced(function*(
       }
     })
 
-  const { acquireTimeout } = settings
-  const withAcquireTimeout = acquireTimeout === undefined ? identity : Effect.timeoutOrElse({
-    duration: acquireTimeout,
-    orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(acquireTimeout) })))
-  })
+  const turns = new Turns<Errors.BeanstalkdError>(settings.max)
 
   const borrow = EffectPool.get(pool).pipe(
     // Nobody interrupted the borrower: the pool says so when it is shut down.
     Effect.catchCause((cause) => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause))
   )
 
-  // A dial that failed is repeated for as long as a command would wait for a lost server.
+  // A dial that failed is repeated for as long as a command would wait for a lost server. By then those who wait for their
+  // turn have waited for nothing as well.
   const borrowAgain = (first: Errors.BeanstalkdError) => {
     let last: Errors.BeanstalkdError | undefined
     return Effect.suspend(() => last === undefined ? Effect.fail(first) : borrow).pipe(
       Effect.tapError((error) => Effect.sync(() => last = error)),
       Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
-      Effect.timeoutOrElse({ duration: settings.patience, orElse: () => Effect.fail(last ?? first) })
+      Effect.timeoutOrElse({ duration: settings.patience, orElse: () => Effect.fail(last ?? first) }),
+      Effect.tapError((error) => Effect.sync(() => turns.sendAway(error)))
     )
   }
 
-  const take = (tubes: ReadonlyArray<string> = ownTubes) =>
-    Effect.catchIf(borrow, (error) => error.isRetryable && !isClosing, borrowAgain).pipe(
-      withAcquireTimeout,
-      Effect.tap((pipeline) => {
-        pipeline.watchOnly(new Set(tubes))
-        return Effect.addFinalizer(() => tidy(pipeline))
-      })
-    )
+  const waitForTurn = (patience: Duration.Duration | undefined) => {
+    const took = patience === undefined ? turns.take : Effect.timeoutOrElse(turns.take, {
+      duration: patience,
+      orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(patience) })))
+    })
+    return Effect.acquireRelease(Effect.map(took, giveBackOnce), (giveBack) => Effect.sync(giveBack), {
+      interruptible: true
+    })
+  }
 
-  const get = Effect.map(take(), Connection.fromPipeline)
+  const giveBackOnce = () => {
+    let isGivenBack = false
+    return () => {
+      if (isGivenBack) return
+      isGivenBack = true
+      turns.giveBack()
+    }
+  }
+
+  const take = Effect.fnUntraced(function*(
+    tubes: ReadonlyArray<string> = ownTubes,
+    patience: Duration.Duration | undefined = settings.acquireTimeout
+  ) {
+    const giveBack = yield* waitForTurn(patience)
+    const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
+      Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain)
+    )
+    pipeline.watchOnly(new Set(tubes))
+    // A dead connection takes nobody's place, even while it is still in somebody's hands.
+    const forget = pipeline.onDeath(giveBack)
+    yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
+    return pipeline
+  })
+
+  const get = Effect.gen(function*() {
+    const pipeline = yield* take()
+    let isBack = false
+    yield* Effect.addFinalizer(() => Effect.sync(() => isBack = true))
+    return Connection.fromPipeline({
+      server,
+      get death() {
+        return isBack ? GIVEN_BACK : pipeline.death
+      },
+      run: (command, ...args) =>
+        Effect.suspend(() =>
+          isBack
+            ? Effect.fail(
+              new Errors.BeanstalkdError({ command: command.name, server, sent: false, reason: GIVEN_BACK })
+            )
+            : pipeline.run(command, ...args)
+        )
+    })
+  })
+
+  // The pool fills up only when somebody borrows.
+  if (settings.min > 0) {
+    const topUp = Effect.gen(function*() {
+      const { idle, used } = yield* EffectPool.stats(pool)
+      if (idle + used >= settings.min) return
+      // One after the other, and all in hand at once.
+      yield* Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
+    })
+    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(topUp), Schedule.spaced("1 second")))
+  }
 
   return identity<Pool>({
     server,
@@ -249,8 +317,8 @@ export const make = Effect.fnUntraced(function*(
     take,
     shared,
     stats: Effect.gen(function*() {
-      const { idle, pending, used } = yield* EffectPool.stats(pool)
-      return { idle, used, waiting: pending, opened, lost, shared: yield* shared.isUp }
+      const { idle, used } = yield* EffectPool.stats(pool)
+      return { idle, used, waiting: turns.waiting, opened, lost, shared: yield* shared.isUp }
     })
   })
 })

@@ -101,7 +101,7 @@ const outcome = <const F extends FieldSchemas, A, E>(
   toExit: (fields: Schema.Tuple<F>["Type"], request: Request, server: string) => Exit.Exit<A, E>
 ): Outcome<A, E> => {
   const fields = Schema.Tuple(schemas)
-  const decode = decoderOf(schemas, fields as never)
+  const decode = decoderOf(schemas, fields)
   return {
     fields,
     decode: (reply, request, server) =>
@@ -349,6 +349,21 @@ export const commands = {
   listTubesWatched: command("list-tubes-watched", plain("list-tubes-watched"), { OK: tubeList }),
   pauseTube: command("pause-tube", encodePauseTube, { PAUSED: done, NOT_FOUND: notFound("pause-tube") }),
   quit: command("quit", plain("quit"), {})
+}
+
+/**
+ * The request for a command, or what is wrong with its arguments. It does not throw, not even where the arguments do.
+ */
+export const encode = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+  command: Command<Args, Invalid, A, E>,
+  args: Args
+): Request | Invalid => {
+  try {
+    return command.encode(...args)
+  } catch {
+    const rule = "objects whose properties can be read"
+    return new Errors.InvalidArgument({ command: command.name, argument: "options", value: undefined, rule }) as Invalid
+  }
 }
 
 type Commands = typeof commands

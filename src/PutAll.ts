@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -58,6 +59,10 @@ const fromStream = <E, R>(
     return Semaphore.makeUnsafe(1).withPermits(1)(next)
   })
 
+// Text and bytes are iterables too, of what nobody means to put.
+const isManyBodies = (bodies: unknown): bodies is Iterable<Body> =>
+  Predicate.isIterable(bodies) && typeof bodies !== "string" && !ArrayBuffer.isView(bodies)
+
 /**
  * Puts all bodies and gives the ids, in their order. The first failure stops it: nothing more is put, what is on its way
  * is awaited, and `PutAllError` tells the ids that were acknowledged.
@@ -67,6 +72,11 @@ export const putAll = Effect.fnUntraced(
     put: (body: Body) => Effect.Effect<JobId, Errors.PutAllError["cause"]>,
     bodies: Iterable<Body> | Stream.Stream<Body, E, R>
   ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | Scope.Scope> {
+    if (!Stream.isStream(bodies) && !isManyBodies(bodies)) {
+      const rule = "an iterable or a Stream of bodies, not a single one"
+      const cause = new Errors.InvalidArgument({ command: "put", argument: "bodies", value: bodies, rule })
+      return yield* new Errors.PutAllError({ inserted: [], cause })
+    }
     const source: Source<E, R> = Stream.isStream(bodies)
       ? yield* fromStream(bodies)
       : yield* fromIterable(bodies)

@@ -11,7 +11,10 @@ const CRLF = "\r\n"
  * How many bytes a body has on the wire, where text is UTF-8.
  */
 export const sizeOf = (body: Uint8Array | string): number =>
-  typeof body === "string" ? Buffer.byteLength(body) : body.length
+  typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
+
+// A subclass may say something else of itself.
+const trueLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")!
 
 /**
  * The bytes of these requests, one behind the other. A body must still have the size that it had when it was passed.
@@ -46,7 +49,7 @@ export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
       at += writeText(bytes, part, at)
     } else {
       bytes.set(part, at)
-      at += part.length
+      at += sizeOf(part)
     }
   }
   return bytes

@@ -15,7 +15,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "./Errors.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "./Pipeline.ts"
-import type * as Protocol from "./Protocol.ts"
+import * as Protocol from "./Protocol.ts"
 
 /**
  * What it needs: how to open a pipeline, when to dial again, and how long a command waits while there is none.
@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function*(
   const oneLife = Effect.gen(function*() {
     const pipeline = yield* dial
     yield* awaitDeath(pipeline)
-    if (!pipeline.hasAnswered) return yield* failure("connect")
+    if (pipeline.wasTurnedAway) return yield* failure("connect")
   })
 
   const supervise = () => {
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(
     args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> =>
     Effect.suspend(() => {
-      const request = command.encode(...args)
+      const request = Protocol.encode(command, args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
       supervise()
       return Latch.await(isUp).pipe(

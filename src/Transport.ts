@@ -125,6 +125,9 @@ const checkAddress = (address: Address): Result.Result<Address, Errors.InvalidAr
 const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArgument> => {
   const address = checkAddress(addressOf(options))
   if (Result.isFailure(address)) return Result.fail(address.failure)
+  if (options.tls !== undefined && typeof options.tls !== "boolean" && typeof options.tls !== "object") {
+    return refuse("tls", options.tls, "true, false, or the options of node:tls")
+  }
   const connectTimeout = Arguments.patience("connectTimeout", options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT)
   if (connectTimeout instanceof Errors.InvalidArgument) return Result.fail(connectTimeout)
   const keepAlive = options.keepAlive === undefined || options.keepAlive === true

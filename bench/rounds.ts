@@ -50,13 +50,16 @@ const inChild = async (placement: Placement, run: Run): Promise<Sample> => {
   return JSON.parse(stdout)
 }
 
+/** What a client does before it is measured, so that its code has been compiled. */
+const WARMUP = 20_000
+
 /** So many operations that each loop does the same number of them. */
 const shared = (ops: number, fibers: number): number => Math.ceil(ops / fibers) * fibers
 
 const measureOne = (plan: Plan, client: string, which: Case): Promise<Sample> =>
   withBeanstalkd(which.cpus, async (port) => {
     const ops = shared(plan.ops(client, which), which.fibers)
-    const warmup = shared(ops / 5, which.fibers)
+    const warmup = shared(Math.max(ops / 5, Math.min(ops, WARMUP)), which.fibers)
     await plan.prepare(which.bench, port, warmup + ops)
     const { bench, cpus, fibers } = which
     const sample = await inChild(cpus, { module: plan.module(client).href, bench, fibers, port, warmup, ops })

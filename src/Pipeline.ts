@@ -174,11 +174,11 @@ export class Pipeline implements Handlers {
     this.#flush()
   }
 
-  #flush(): void {
+  #flush(now = this.#now()): void {
     if (this.#inTurn) return
     this.#inTurn = true
     while (this.#death === undefined && !this.#congested && !this.#quitting) {
-      const batch = this.#nextBatch()
+      const batch = this.#nextBatch(now)
       if (batch.length === 0) break
       this.#watchSilence()
       this.#write(batch)
@@ -195,10 +195,10 @@ export class Pipeline implements Handlers {
   }
 
   // Moves commands from the queue to those that have been sent, up to the bounds.
-  #nextBatch(): ReadonlyArray<Protocol.Request> {
+  #nextBatch(now: number): ReadonlyArray<Protocol.Request> {
     const batch: Array<Protocol.Request> = []
     let bytes = 0
-    if (this.#sent.size === 0) this.#oldestSince = this.#now()
+    if (this.#sent.size === 0) this.#oldestSince = now
     const hasRoom = () => this.#sent.size < this.#settings.maxUnanswered
     while (hasRoom() && bytes < this.#settings.maxUnsentBytes) {
       const pending = this.#queued.head
@@ -253,11 +253,12 @@ export class Pipeline implements Handlers {
     this.#inTurn = wasInTurn
     if (nonsense !== undefined) this.#dieOfNonsense(this.#sent.shift(), nonsense)
     if (this.#death !== undefined) return
+    const now = this.#now()
     if (this.#sent.head !== oldest) {
-      this.#oldestSince = this.#now()
+      this.#oldestSince = now
       this.#watchSilence()
     }
-    this.#flush()
+    this.#flush(now)
   }
 
   readonly #onReply = (reply: RawReply): boolean => {

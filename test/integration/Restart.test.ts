@@ -4,7 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Schedule } from "effect"
-import { Client, Connection, Errors, Protocol } from "effect-beanstalkd"
+import { Client, Errors, Protocol } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
@@ -54,16 +54,24 @@ const makePutters = (beanstalkd: Client.Service) => {
   return { noted, putter, stop, more }
 }
 
-/** The bodies of all jobs of the tube. */
-const takeAll = Effect.fnUntraced(function*({ port, stats }: RealServer.RealServer) {
-  const connection = yield* Connection.make({ port, watch: TUBE })
-  const total = Number((yield* stats)["current-jobs-ready"])
-  const jobs = yield* Effect.forEach(Array.from({ length: total }), () => connection.reserveWithTimeout(0), {
-    concurrency: 500
-  })
-  assert.strictEqual((yield* Effect.flip(connection.reserveWithTimeout(0)))._tag, "TimedOut")
-  return jobs.map(({ text }) => text)
-}, Effect.scoped)
+/** The bodies of all jobs, without the library: each id is peeked, up to that of a new job. */
+const allBodies = Effect.fnUntraced(function*({ raw }: RealServer.RealServer) {
+  const newest = Number(/INSERTED (\d+)/.exec(yield* raw("put 0 0 1 0\r\n"))![1])
+  const answers = yield* raw(Array.from({ length: newest - 1 }, (_, i) => `peek ${i + 1}`).join("\r\n"))
+  const bodies: Array<string> = []
+  for (let at = 0; at < answers.length;) {
+    const line = answers.slice(at, answers.indexOf("\r\n", at))
+    at += line.length + 2
+    const size = /^FOUND \d+ (\d+)$/.exec(line)?.[1]
+    if (size === undefined) continue
+    bodies.push(answers.slice(at, at + Number(size)))
+    at += Number(size) + 2
+  }
+  return bodies
+})
+
+/** A server that is killed as it writes to its binlog can bring back the last job with zeros for a body. */
+const isTorn = (body: string) => /^\0+$/.test(body)
 
 RealServer.describeReal("a server that is killed and started again", () => {
   it.live("under 200 fibers that put: none hangs, and every error says truly whether its put was sent", () =>
@@ -88,7 +96,9 @@ RealServer.describeReal("a server that is killed and started again", () => {
       yield* stop
       yield* Effect.timeout(Effect.forEach(putters, Fiber.join, { discard: true }), "5 seconds")
 
-      const exist = yield* takeAll(server)
+      const all = yield* allBodies(server)
+      const exist = all.filter((body) => !isTorn(body))
+      assert.isAtMost(all.length - exist.length, 4, "torn, one for each kill")
       const { acknowledged, sent, unsent } = noted
       const existing = new Set(exist)
       assert.strictEqual(exist.length, existing.size, "none is there twice")
@@ -186,6 +196,6 @@ RealServer.describeReal("a server that stands still", () => {
       yield* server.cont
       yield* Effect.retry(beanstalkd.put(TUBE, "after"), { times: 3 })
       // The first put had reached the server, as its error allows.
-      assert.sameMembers(yield* takeAll(server), ["before", "meanwhile", "after"])
+      assert.sameMembers(yield* allBodies(server), ["before", "meanwhile", "after"])
     }))
 })

@@ -22,7 +22,8 @@ const program = Effect.gen(function*() {
   yield* beanstalkd.putAll("work", Array.from({ length: times }, (_, i) => `${i}`))
   const outer = yield* Scope.make()
   const reserveAndDelete = Effect.flatMap(beanstalkd.reserve("work", { timeout: 0 }), (job) => job.delete)
-  const run = (n: number) => Effect.repeat(Scope.provide(reserveAndDelete, outer), { times: n - 1 })
+  const half = (n: number) => Effect.repeat(Scope.provide(reserveAndDelete, outer), { times: n / 2 - 1 })
+  const run = (n: number) => Effect.all([half(n), half(n)], { concurrency: 2, discard: true })
   yield* run(WARM_UP)
   const before = yield* usedHeap
   yield* run(times - WARM_UP)

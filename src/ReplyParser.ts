@@ -71,9 +71,10 @@ export class ReplyParser {
     let at = 0
     while (at < bytes.length && !this.#stopped) {
       if (this.#awaited !== undefined) {
-        const { word } = this.#awaited
+        const { fields, word } = this.#awaited
         at = this.#readBody(this.#awaited, bytes, at)
-        if (at < 0) return this.#stop(word, "the body is not followed by CRLF")
+        // With the id, so that one can delete a job whose body the server itself has torn.
+        if (at < 0) return this.#stop([word, ...fields].join(" "), "the body is not followed by CRLF")
         continue
       }
       const end = endOfLine(bytes, at)

@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import { Buffer } from "node:buffer"
 import { types } from "node:util"
 import { InvalidArgument } from "./Errors.ts"
 import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAME_PATTERN } from "./Values.ts"
@@ -79,6 +80,15 @@ export const body = (command: string, value: unknown): Uint8Array | string | Inv
   types.isUint8Array(value) || (typeof value === "string" && value.isWellFormed())
     ? value
     : refuse(command, "body", value, BODY_RULE)
+
+/**
+ * How many bytes a body has on the wire, where text is UTF-8.
+ */
+export const sizeOf = (body: Uint8Array | string): number =>
+  typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
+
+// A subclass may say something else of itself.
+const trueLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")!
 
 const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 

@@ -16,7 +16,6 @@ import * as SchemaParser from "effect/SchemaParser"
 import * as Arguments from "./Arguments.ts"
 import * as Errors from "./Errors.ts"
 import type { Nonsense, RawReply } from "./ReplyParser.ts"
-import { sizeOf } from "./RequestWriter.ts"
 import { JobStatsFromText, ServerStatsFromText, TubeListFromText, TubeStatsFromText } from "./Stats.ts"
 import { CountFromString, JobId, JobIdFromString, Priority, TubeName } from "./Values.ts"
 
@@ -214,7 +213,7 @@ const encodePut = (
   if (isInvalid(ttr)) return ttr
   const bytes = Arguments.body("put", body)
   if (isInvalid(bytes)) return bytes
-  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, size: sizeOf(bytes), usesTube: true, tube }
+  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, size: Arguments.sizeOf(bytes), usesTube: true, tube }
 }
 
 const encodeRelease = (id: JobId, options?: ReleaseOptions): Request | Errors.InvalidArgument => {

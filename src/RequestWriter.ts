@@ -3,18 +3,10 @@
  * one, ended by CRLF too. The counterpart of `ReplyParser`.
  */
 import { Buffer } from "node:buffer"
+import { sizeOf } from "./Arguments.ts"
 import type { Request } from "./Protocol.ts"
 
 const CRLF = "\r\n"
-
-/**
- * How many bytes a body has on the wire, where text is UTF-8.
- */
-export const sizeOf = (body: Uint8Array | string): number =>
-  typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
-
-// A subclass may say something else of itself.
-const trueLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")!
 
 /**
  * The bytes of these requests, one behind the other. A body must still have the size that it had when it was passed.

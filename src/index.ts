@@ -4,6 +4,7 @@
  */
 export * as Client from "./Client.ts"
 export * as Connection from "./Connection.ts"
+export * as Consumer from "./Consumer.ts"
 export * as Errors from "./Errors.ts"
 export * as Job from "./Job.ts"
 export * as Metrics from "./Metrics.ts"

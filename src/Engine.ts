@@ -277,7 +277,7 @@ export class Conn implements Outcome {
  * A server.
  */
 export class Engine {
-  readonly store = new Store()
+  readonly store: Store
   readonly host: EngineStats.HostFacts
   readonly maxJobSize: number
   readonly startedAt: number
@@ -285,7 +285,6 @@ export class Engine {
     EngineStats.Counted,
     number
   >
-  readonly #now: () => number
   readonly #onChange: () => void
   readonly #conns = new Set<Conn>()
   #runnable: Array<Conn> = []
@@ -296,11 +295,11 @@ export class Engine {
   workers = 0
 
   constructor(options: Options) {
-    this.#now = options.now
+    this.store = new Store(options.now)
     this.#onChange = options.onChange ?? (() => {})
     this.host = options.host
     this.maxJobSize = Math.min(options.maxJobSize ?? DEFAULT_MAX_JOB_SIZE, LARGEST_MAX_JOB_SIZE)
-    this.startedAt = this.#now()
+    this.startedAt = this.store.now
   }
 
   /** The open connections. */
@@ -349,7 +348,7 @@ export class Engine {
 
   /** Everything that happens, happens in a turn: what was due before comes first, what it makes possible comes last. */
   turn(event: () => void): void {
-    this.store.now = this.#now()
+    this.store.setNow()
     this.store.runTimers()
     event()
     // This makes others runnable, which join at the end.

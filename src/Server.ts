@@ -91,7 +91,7 @@ export class ListenError extends Schema.TaggedError<ListenError>("effect-beansta
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `cannot listen on ${this.address}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `cannot listen on ${this.address}: ${Errors.why(this.cause)}`
   }
 }
 

@@ -169,12 +169,15 @@ const fromCodec = <A, C, RD, RE>(
     onUndecodable: (server: string, undecodable: Undecodable) => Effect.Effect<B, E, R>,
     onJob: (job: TypedJob<A>) => B
   ) =>
-    Stream.unwrap(Effect.map(client, (client) =>
-      Stream.mapEffect(Consumer.fromClient(client, name, options), (job) =>
-        Effect.matchEffect(decode(job), {
-          onFailure: (error) => onUndecodable(client.server, { job, error }),
-          onSuccess: (value) => Effect.succeed(onJob(Object.assign(job, { value })))
-        }))))
+    Stream.unwrap(
+      Effect.map(client, (client) =>
+        Stream.mapEffect(Consumer.fromClient(client, name, options), (job) =>
+          Effect.matchEffect(decode(job), {
+            onFailure: (error) =>
+              onUndecodable(client.server, { job, error }),
+            onSuccess: (value) => Effect.succeed(onJob(Object.assign(job, { value })))
+          })))
+    )
 
   return {
     name,

@@ -8,7 +8,7 @@ export default defineConfig({
     ]
   },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/*.test.ts"],
     globalSetup: ["test/support/announce.ts"],
     testTimeout: 30_000
   }

@@ -28,11 +28,19 @@ import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 
+type Attributes = Readonly<Record<string, string>>
+
+// A metric keeps the key of the attributes that it had last, so whoever updates often has metrics of her own: those with the
+// same name and the same attributes are one.
+const makeCommands = (attributes: Attributes = {}) =>
+  Metric.counter("beanstalkd_commands", {
+    description: "Commands that the server has answered",
+    incremental: true,
+    attributes
+  })
+
 /** Commands that were answered. */
-export const commands = Metric.counter("beanstalkd_commands", {
-  description: "Commands that the server has answered",
-  incremental: true
-})
+export const commands = makeCommands()
 
 /** Commands that failed. */
 export const errors = Metric.counter("beanstalkd_errors", {
@@ -51,23 +59,27 @@ export const connectionsLost = Metric.counter("beanstalkd_connections_lost", {
   incremental: true
 })
 
+const makeJobs = (attributes: Attributes = {}) =>
+  Metric.counter("beanstalkd_jobs", { description: "What became of the jobs", incremental: true, attributes })
+
+const makeJobsInFlight = (attributes: Attributes = {}) =>
+  Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
+
+const makeJobDuration = (attributes: Attributes = {}) =>
+  Metric.histogram("beanstalkd_job_duration", {
+    description: "How long handlers ran, in milliseconds",
+    boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 20 }),
+    attributes
+  })
+
 /** Jobs, by what became of them. */
-export const jobs = Metric.counter("beanstalkd_jobs", {
-  description: "What became of the jobs of workers",
-  incremental: true
-})
+export const jobs = makeJobs()
 
 /** Jobs whose handlers run. */
-export const jobsInFlight = Metric.gauge("beanstalkd_jobs_in_flight", {
-  description: "Jobs whose handlers run"
-})
+export const jobsInFlight = makeJobsInFlight()
 
 /** How long handlers ran. */
-export const jobDuration = Metric.histogram("beanstalkd_job_duration", {
-  description: "How long handlers ran, in milliseconds",
-  attributes: { unit: "milliseconds" },
-  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 20 })
-})
+export const jobDuration = makeJobDuration()
 
 /** What can become of a job. */
 export type Outcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "lost"
@@ -84,7 +96,7 @@ export const countJob = (outcome: Outcome, { server, tube }: Place): Effect.Effe
 
 /** Updates the metrics of one worker, without going through an Effect for each job. */
 export class JobRecorder {
-  readonly #place: Place
+  readonly #place: Attributes
   readonly #context: Context.Context<never>
   readonly #counters = new Map<Outcome, Metric.Counter<number>>()
   readonly #inFlight: Metric.Gauge<number>
@@ -93,14 +105,14 @@ export class JobRecorder {
   constructor({ server, tube }: Place, context: Context.Context<never>) {
     this.#place = { server, tube }
     this.#context = context
-    this.#inFlight = Metric.withAttributes(jobsInFlight, { server, tube })
-    this.#duration = Metric.withAttributes(jobDuration, { server, tube })
+    this.#inFlight = makeJobsInFlight(this.#place)
+    this.#duration = makeJobDuration(this.#place)
   }
 
   count(outcome: Outcome): void {
     let counter = this.#counters.get(outcome)
     if (counter === undefined) {
-      counter = Metric.withAttributes(jobs, { ...this.#place, outcome })
+      counter = makeJobs({ ...this.#place, outcome })
       this.#counters.set(outcome, counter)
     }
     counter.updateUnsafe(1, this.#context)
@@ -161,7 +173,7 @@ export class Recorder {
     if (this.#count === 0) return
     let counter = this.#commands.get(this.#running)
     if (counter === undefined) {
-      counter = Metric.withAttributes(commands, { server: this.#server, command: this.#running })
+      counter = makeCommands({ server: this.#server, command: this.#running })
       this.#commands.set(this.#running, counter)
     }
     counter.updateUnsafe(this.#count, this.#context)

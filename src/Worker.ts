@@ -189,7 +189,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
           "messaging.destination.name": tube.name,
           "messaging.message.id": String(job.id)
         }
-      })
+      }, { captureStackTrace: false })
     )
 
   const begin = (job: ReservedJob) => {

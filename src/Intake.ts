@@ -178,8 +178,26 @@ export class Intake {
     line.isHot = Exit.isSuccess(answer)
     line.batch = line.isHot ? nextBatch : 1
     if (Exit.isSuccess(answer)) this.#onReserved(line, answer.value)
-    else if (Cause.squash(answer.cause) instanceof Errors.DeadlineSoon) this.#touchAll(line)
+    else this.#onMiss(line, Cause.squash(answer.cause))
     this.fill()
+  }
+
+  #onMiss(line: Line, error: unknown): void {
+    if (error instanceof Errors.DeadlineSoon) return this.#touchAll(line)
+    if (!(error instanceof Errors.BeanstalkdError) || error.reason._tag !== "UnexpectedReply") return
+    if (error.reason.tornJob !== undefined) this.#fork(this.#deleteTorn(error.reason.tornJob))
+  }
+
+  // Whoever reserves it loses the connection, with all jobs in hand, so it must go. As long as the server has not seen the
+  // end of that connection, it is not found.
+  #deleteTorn(id: JobId): Effect.Effect<void> {
+    return this.#settings.pool.shared.run(commands.delete, id).pipe(
+      Effect.retry({ while: (error) => error._tag === "NotFound", schedule: Schedule.spaced("10 millis"), times: 10 }),
+      Effect.andThen(Effect.logError("deleted: the server came back with nothing of it but its length")),
+      Effect.annotateLogs({ tubes: this.#settings.tubes, job: id }),
+      // Somebody else has met it, or will again.
+      Effect.ignore
+    )
   }
 
   #onReserved(line: Line, received: ReceivedJob): void {

@@ -10,6 +10,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { sizeOf } from "./Arguments.ts"
 import * as Errors from "./Errors.ts"
 import { Recorder } from "./Metrics.ts"
@@ -19,7 +21,7 @@ import { type Nonsense, type RawReply, ReplyParser } from "./ReplyParser.ts"
 import { layOut } from "./RequestWriter.ts"
 import { isBuried, isNotFound, Session } from "./Session.ts"
 import type { Handlers, Transport } from "./Transport.ts"
-import type { JobId } from "./Values.ts"
+import { type JobId, JobIdFromString } from "./Values.ts"
 
 /**
  * What a pipeline needs to know. Times are in milliseconds, sizes in bytes.
@@ -415,8 +417,9 @@ export class Pipeline implements Handlers {
   }
 
   // The reply belonged to `culprit`, if to anybody; the commands behind it only learn that the connection is gone.
-  #dieOfNonsense(culprit: Pending | undefined, { detail, reply }: Nonsense): void {
-    const reason = new Errors.UnexpectedReply({ reply, detail })
+  #dieOfNonsense(culprit: Pending | undefined, { detail, reply, tornJob }: Nonsense): void {
+    const id = Schema.decodeUnknownOption(JobIdFromString)(tornJob)
+    const reason = new Errors.UnexpectedReply({ reply, detail, ...(Option.isSome(id) ? { tornJob: id.value } : {}) })
     this.#end(afterwards(reason), () => {
       if (culprit !== undefined) this.#fail(culprit, reason)
     })

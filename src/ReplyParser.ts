@@ -15,11 +15,13 @@ export interface RawReply {
 }
 
 /**
- * Why the bytes cannot be cut into replies. `reply` is the beginning of what came.
+ * Why the bytes cannot be cut into replies. `reply` is the beginning of what came. `tornJob` is the id in a reply whose
+ * body and the CRLF behind it are zeros.
  */
 export interface Nonsense {
   readonly reply: string
   readonly detail: string
+  readonly tornJob?: string
 }
 
 /**
@@ -71,10 +73,9 @@ export class ReplyParser {
     let at = 0
     while (at < bytes.length && !this.#stopped) {
       if (this.#awaited !== undefined) {
-        const { fields, word } = this.#awaited
-        at = this.#readBody(this.#awaited, bytes, at)
-        // With the id, so that one can delete a job whose body the server itself has torn.
-        if (at < 0) return this.#stop([word, ...fields].join(" "), "the body is not followed by CRLF")
+        const end = this.#readBody(this.#awaited, bytes, at)
+        if (typeof end !== "number") return end
+        at = end
         continue
       }
       const end = endOfLine(bytes, at)
@@ -117,8 +118,8 @@ export class ReplyParser {
     return undefined
   }
 
-  // The position after what it has read, or -1 if the body is not followed by CRLF.
-  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number {
+  // The position after what it has read.
+  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number | Nonsense {
     const body = this.#body
     let at = from
     if (this.#filled < body.length) {
@@ -128,7 +129,14 @@ export class ReplyParser {
       at = end
     }
     while (at < bytes.length && this.#filled < body.length + 2) {
-      if (bytes[at] !== (this.#filled === body.length ? CR : LF)) return -1
+      if (bytes[at] !== (this.#filled === body.length ? CR : LF)) {
+        const isTorn = bytes[at] === 0 && body.every((byte) => byte === 0)
+        return this.#stop(
+          [word, ...fields].join(" "),
+          "the body is not followed by CRLF",
+          isTorn ? fields[0] : undefined
+        )
+      }
       this.#filled++
       at++
     }
@@ -140,11 +148,11 @@ export class ReplyParser {
     return at
   }
 
-  #stop(reply: string, detail: string): Nonsense {
+  #stop(reply: string, detail: string, tornJob?: RawReply["fields"][number]): Nonsense {
     this.#stopped = true
     this.#line = NO_LINE
     this.#body = NOTHING
-    return { reply: reply.slice(0, 200), detail }
+    return { reply: reply.slice(0, 200), detail, ...(typeof tornJob === "string" ? { tornJob } : {}) }
   }
 }
 

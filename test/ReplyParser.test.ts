@@ -300,6 +300,17 @@ describe("a body", () => {
     })
   }
 
+  it("of zeros, followed by zeros, is torn, and told with the id of its job", () => {
+    const tornIn = (text: string) => parse([latin1(text)]).nonsense?.tornJob
+    for (const bytes of ["RESERVED 7 3\r\n\0\0\0\0\0", "RESERVED 7 0\r\n\0\0", "FOUND 7 1\r\n\0\0\0"]) {
+      for (const pieces of everyWay(latin1(bytes))) assert.strictEqual(parse(pieces).nonsense?.tornJob, "7", bytes)
+    }
+    assert.isUndefined(tornIn("RESERVED 7 3\r\n\0\0\0XX"))
+    assert.isUndefined(tornIn("RESERVED 7 3\r\n\0a\0\0\0"))
+    assert.isUndefined(tornIn("RESERVED 7 0\r\nX\0"))
+    assert.isUndefined(tornIn("OK 3\r\n\0\0\0\0\0"))
+  })
+
   it("is not there before the line end behind it", () => {
     for (const bytes of ["RESERVED 1 2\r\nab", "RESERVED 1 2\r\nab\r", "RESERVED 1 0\r\n", "RESERVED 1 0\r\n\r"]) {
       assert.deepStrictEqual(parse([latin1(bytes)]).replies, [])

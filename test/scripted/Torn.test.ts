@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"
-import { Client, Consumer, Errors, Tube, Worker } from "effect-beanstalkd"
+import { Client, Consumer, Errors, Protocol, Tube, Worker } from "effect-beanstalkd"
 import type * as Net from "node:net"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
@@ -71,6 +71,6 @@ describe("a torn job", () => {
       const error = yield* Effect.flip(Effect.scoped(beanstalkd.reserve("work")))
       assert.instanceOf(error, Errors.BeanstalkdError)
       assert.isTrue(error.sent)
-      assert.deepInclude(error.reason, { _tag: "UnexpectedReply", tornJob: 7 })
+      assert.deepInclude(error.reason, { _tag: "UnexpectedReply", tornJob: Protocol.JobId.make(7) })
     }))
 })

@@ -76,6 +76,12 @@ const discard = (socket: Net.Socket): void => {
   socket.removeAllListeners("readable").on("data", () => {}).resume()
 }
 
+// Where a FIN has been asked for, node cannot reset any more, and would keep the handle.
+const reset = (socket: Net.Socket): void => {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
 class Connection implements Link {
   up = 0
   down = 0
@@ -118,8 +124,8 @@ class Connection implements Link {
   }
 
   #reset(): void {
-    this.#client.resetAndDestroy()
-    this.#server.resetAndDestroy()
+    reset(this.#client)
+    reset(this.#server)
   }
 
   async #pump(direction: Direction): Promise<void> {
@@ -159,7 +165,7 @@ class Connection implements Link {
 /** A connection that gets no further than to the proxy. */
 const atTheGate = (client: Net.Socket, gate: Exclude<Plan["gate"], "open" | undefined>): Link => {
   client.on("error", () => {})
-  if (gate === "reset") client.resetAndDestroy()
+  if (gate === "reset") reset(client)
   if (gate === "black-hole") client.resume()
   return {
     up: 0,
@@ -169,7 +175,7 @@ const atTheGate = (client: Net.Socket, gate: Exclude<Plan["gate"], "open" | unde
       return !client.destroyed
     },
     cut: (how) => {
-      if (how === "reset") client.resetAndDestroy()
+      if (how === "reset") reset(client)
       else if (how !== "silence") client.destroy()
     }
   }

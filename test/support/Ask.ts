@@ -37,7 +37,10 @@ const withQuit = (command: string): Buffer => Buffer.from(`${command}\r\nquit\r\
  *
  * A job that was reserved is therefore ready again, and the server counts one more connection.
  */
-export const ask = (port: number, command: string): Effect.Effect<string, AskError> => {
+export const ask = (port: number, command: string): Effect.Effect<string, AskError> =>
+  Effect.suspend(() => askOnce(port, command))
+
+const askOnce = (port: number, command: string): Effect.Effect<string, AskError> => {
   let received = ""
   const answer = Effect.callback<string, AskError>((resume) => {
     const socket = Net.connect(port, "127.0.0.1")
@@ -54,7 +57,10 @@ export const ask = (port: number, command: string): Effect.Effect<string, AskErr
 }
 
 /** `ask` of a server that has no port. */
-export const askDialer = (dialer: Dialer, command: string): Effect.Effect<string, AskError> => {
+export const askDialer = (dialer: Dialer, command: string): Effect.Effect<string, AskError> =>
+  Effect.suspend(() => askDialerOnce(dialer, command))
+
+const askDialerOnce = (dialer: Dialer, command: string): Effect.Effect<string, AskError> => {
   let received = ""
   const answer = Effect.gen(function*() {
     const closed = yield* Deferred.make<void>()

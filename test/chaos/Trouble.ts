@@ -54,8 +54,10 @@ const acts = (dice: Dice, { proxy, server, workers }: Setting): Record<Action, E
   })
   return {
     "server killed": Effect.all([server.kill, moment(0, 400), server.restart], { discard: true }),
-    // Longer than a command waits.
-    "server away": Effect.all([server.kill, moment(1_200, 2_000), server.restart], { discard: true }),
+    // Longer than a command waits, and without a proxy that takes what it cannot pass on.
+    "server away": Effect.all([proxy.refuse, server.kill, moment(1_200, 2_500), server.restart, proxy.accept], {
+      discard: true
+    }),
     "server frozen": Effect.all([server.stop, moment(100, 3_000), server.cont], { discard: true }),
     "server drained": Effect.all([server.signal("SIGUSR1"), moment(100, 800), server.restart], { discard: true }),
     "worker killed": Effect.suspend(() => workers.replace(dice.int(0, workers.size - 1), "SIGKILL")),

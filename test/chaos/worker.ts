@@ -26,7 +26,8 @@ const handler: Worker.Handler<WorkItem, Failed, never> = Effect.fnUntraced(funct
   if (kind === "hopeless") return yield* new Failed({ forGood: true })
   if (kind === "poison") return yield* Effect.die(new Error("poison"))
   if (kind === "flaky" && (yield* Effect.orDie(job.attempt)) === 1) return yield* new Failed({ forGood: false })
-  if (kind === "slow") yield* Effect.sleep(50 + n % 200)
+  // Some take longer than the worker waits when it is stopped.
+  if (kind === "slow") yield* Effect.sleep(n % 5 === 0 ? 1_500 : 50 + n % 200)
   yield* note("d", n)
   if (kind === "own") yield* Effect.ignore(job.delete)
 })

@@ -2,12 +2,16 @@
  * All commands.
  */
 import * as Command from "effect/cli/Command"
+import { drain } from "./drain.ts"
 import { bury, deleteJobs, kick, kickJob } from "./ids.ts"
+import { jobs } from "./jobs.ts"
+import { move } from "./move.ts"
 import { peek, peekBuried, peekDelayed, peekReady } from "./peek.ts"
 import { put } from "./put.ts"
 import { reserve, tail } from "./reserve.ts"
 import { beanstalk } from "./root.ts"
 import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
+import { exportJobs, importJobs } from "./transfer.ts"
 
 export const all = beanstalk.pipe(Command.withSubcommands([
   put,
@@ -25,5 +29,10 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   pause,
   stats,
   statsTube,
-  statsJob
+  statsJob,
+  jobs,
+  exportJobs,
+  importJobs,
+  move,
+  drain
 ]))

@@ -37,7 +37,7 @@ export const batch = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
 export const values = <A, E>(answers: ReadonlyArray<Exit.Exit<A, E>>): Effect.Effect<ReadonlyArray<A>, E> =>
   Effect.forEach(answers, (answer) => answer)
 
-type ById<A> = Command<[id: JobId], Errors.InvalidArgument, A, Errors.NotFound>
+type MayBeMissing<Args extends ReadonlyArray<unknown>, A> = Command<Args, Errors.InvalidArgument, A, Errors.NotFound>
 
 // Most ids of a range belong to no job. An error for each of them would cost more than all the rest.
 const nothing: Outcome<undefined, never> = {
@@ -45,7 +45,9 @@ const nothing: Outcome<undefined, never> = {
   decode: () => Result.succeed(Exit.succeed(undefined))
 }
 
-const orNothing = <A>(command: ById<A>): Command<[id: JobId], Errors.InvalidArgument, A | undefined, never> => ({
+const orNothing = <Args extends ReadonlyArray<unknown>, A>(
+  command: MayBeMissing<Args, A>
+): Command<Args, Errors.InvalidArgument, A | undefined, never> => ({
   ...command,
   replies: new Map([
     ...command.replies as ReadonlyMap<string, Outcome<A, never>>,
@@ -53,8 +55,13 @@ const orNothing = <A>(command: ById<A>): Command<[id: JobId], Errors.InvalidArgu
   ])
 })
 
-/** `stats-job` that gives `undefined` where there is no job. */
-export const statsOrNothing = orNothing<Success<"statsJob">>(commands.statsJob)
-
-/** `peek` that gives `undefined` where there is no job. */
-export const peekOrNothing = orNothing<Success<"peek">>(commands.peek)
+/** Commands that give `undefined` where there is no such job or tube. */
+export const ifThere = {
+  statsJob: orNothing<[id: JobId], Success<"statsJob">>(commands.statsJob),
+  statsTube: orNothing<[tube: string], Success<"statsTube">>(commands.statsTube),
+  reserveJob: orNothing<[id: JobId], Success<"reserveJob">>(commands.reserveJob),
+  peek: orNothing<[id: JobId], Success<"peek">>(commands.peek),
+  peekReady: orNothing<[tube?: string], Success<"peekReady">>(commands.peekReady),
+  peekDelayed: orNothing<[tube?: string], Success<"peekDelayed">>(commands.peekDelayed),
+  peekBuried: orNothing<[tube?: string], Success<"peekBuried">>(commands.peekBuried)
+}

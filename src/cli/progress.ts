@@ -13,9 +13,11 @@ const CLEAR_LINE = "\r\u001B[K"
 export interface Progress {
   /** So many are done; `part` of the whole, from 0 to 1, where that cannot be told from the total. */
   readonly at: (done: number, part?: number) => void
+  /** Makes room for results, which may go to the same terminal. */
+  readonly hide: () => void
 }
 
-const quiet: Progress = { at: () => {} }
+const quiet: Progress = { at: () => {}, hide: () => {} }
 
 const duration = (seconds: number): string => {
   const s = Math.ceil(seconds)
@@ -64,6 +66,9 @@ export const make = Effect.fnUntraced(function*(
       if (now - drawnAt < REDRAW_MILLIS) return
       drawnAt = now
       show()
+    },
+    hide: () => {
+      if (process.stdout.isTTY) process.stderr.write(CLEAR_LINE)
     }
   }
 })

@@ -64,6 +64,7 @@ const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
       put++
       ids += json ? `{"id":${answer.value}}\n` : `${answer.value}\n`
     }
+    progress.hide()
     yield* write(ids)
     const failed = answers.findIndex(Exit.isFailure)
     const failure = answers[failed]

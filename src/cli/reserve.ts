@@ -127,8 +127,7 @@ export const tail = Command.make(
           ? `${JSON.stringify({ id: job.id, tube: name, ...fields })}\n`
           : `${job.id}\t${name}\t${oneLine(fields.body)}\n`
       )
-      yield* end(job, { action, priority, delay })
-      shown++
+      yield* Effect.uninterruptible(Effect.tap(end(job, { action, priority, delay }), () => Effect.sync(() => shown++)))
     }).pipe(Effect.scoped)
     yield* Effect.whileLoop({ while: () => shown < count, body: () => one, step: () => {} }).pipe(
       Effect.catchTag("TimedOut", () => Effect.void),

@@ -2,6 +2,8 @@
  * All commands.
  */
 import * as Command from "effect/cli/Command"
+import { bench } from "./bench.ts"
+import { completionsOf } from "./completions.ts"
 import { drain } from "./drain.ts"
 import { bury, deleteJobs, kick, kickJob } from "./ids.ts"
 import { jobs } from "./jobs.ts"
@@ -11,6 +13,7 @@ import { put } from "./put.ts"
 import { reserve, tail } from "./reserve.ts"
 import { beanstalk } from "./root.ts"
 import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
+import { top } from "./top.ts"
 import { exportJobs, importJobs } from "./transfer.ts"
 
 export const all = beanstalk.pipe(Command.withSubcommands([
@@ -34,5 +37,8 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   exportJobs,
   importJobs,
   move,
-  drain
+  drain,
+  top,
+  bench,
+  completionsOf((): Command.Command.Any => all)
 ]))

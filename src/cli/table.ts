@@ -5,15 +5,18 @@ import * as CliOutput from "effect/cli/CliOutput"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 
-export type Cell = string | number
+/** Text, or a number; `undefined` is a number that is not known. */
+export type Cell = string | number | undefined
 
 /** Whether the codes for colours may be written to stdout. */
 export const canColor = Effect.map(TerminalCapabilities.TerminalCapabilities, ({ canColor }) => canColor)
 
+const show = (cell: Cell): string => String(cell ?? "-")
+
 const pad = (cell: Cell, width: number): string => {
-  const text = String(cell)
+  const text = show(cell)
   const blanks = " ".repeat(Math.max(0, width - CliOutput.displayWidth(text)))
-  return typeof cell === "number" ? blanks + text : text + blanks
+  return typeof cell === "string" ? text + blanks : blanks + text
 }
 
 /** The lines of an aligned table, the heading first: numbers to the right, everything else to the left. */
@@ -22,10 +25,10 @@ export const align = (
   rows: ReadonlyArray<ReadonlyArray<Cell>>
 ): ReadonlyArray<string> => {
   const widths = heading.map((title, i) =>
-    rows.reduce((width, row) => Math.max(width, CliOutput.displayWidth(String(row[i] ?? ""))), title.length)
+    rows.reduce((width, row) => Math.max(width, CliOutput.displayWidth(show(row[i]))), title.length)
   )
-  const first = rows[0] ?? []
-  const titles = heading.map((title, i) => typeof first[i] === "number" ? title.padStart(widths[i]!) : title)
+  const first = rows[0] ?? heading
+  const titles = heading.map((title, i) => typeof first[i] === "string" ? title : title.padStart(widths[i]!))
   return [titles, ...rows].map((row) => row.map((cell, i) => pad(cell, widths[i]!)).join("  ").trimEnd())
 }
 
@@ -50,7 +53,7 @@ export const table = Effect.fnUntraced(function*(
   heading: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<Cell>>
 ) {
-  if (!process.stdout.isTTY) return rows.map((row) => `${row.join("\t")}\n`).join("")
+  if (!process.stdout.isTTY) return rows.map((row) => `${row.map(show).join("\t")}\n`).join("")
   const [titles, ...lines] = align(heading, rows)
   const bold = (yield* canColor) ? `\u001B[1m${titles}\u001B[0m` : titles
   return [bold, ...lines].map((line) => `${line}\n`).join("")

@@ -10,10 +10,11 @@ import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type * as HelpDoc from "effect/cli/HelpDoc"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
-import { normalize } from "./argv.ts"
 import { all } from "./all.ts"
+import { normalize } from "./argv.ts"
 import { ending } from "./failures.ts"
 import { note } from "./output.ts"
 
@@ -56,10 +57,14 @@ const program = Effect.suspend(() => Command.runWith(all, { version })(normalize
 process.stdout.on("error", () => {})
 process.stderr.on("error", () => {})
 
-// The first Ctrl-C lets commands end what they are at and say how far they came; whoever is in a hurry presses twice.
-let interrupts = 0
+// The first Ctrl-C lets commands end what they are at and say how far they came; whoever is in a hurry presses again. What
+// comes in the same moment is the same Ctrl-C: `timeout` and `npx` pass on what the terminal has sent already.
+const SAME_CTRL_C_MILLIS = 500
+const clock = Clock.Clock.defaultValue()
+let interruptedAt: number | undefined
 process.on("SIGINT", () => {
-  if (++interrupts === 2) process.exit(130)
+  interruptedAt ??= clock.currentTimeMillisUnsafe()
+  if (clock.currentTimeMillisUnsafe() - interruptedAt > SAME_CTRL_C_MILLIS) process.exit(130)
 })
 
 NodeRuntime.runMain(program, {

@@ -18,7 +18,7 @@ import type * as Stream from "effect/Stream"
 import * as Arguments from "./Arguments.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
-import { type Job, makeLease } from "./Job.ts"
+import { type Job, ReservedJob } from "./Job.ts"
 import * as Open from "./Open.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import * as Pool from "./Pool.ts"
@@ -189,9 +189,9 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       return yield* Effect.gen(function*() {
         const pipeline = yield* restore(take)
         const received = yield* restore(reserve(pipeline))
-        const lease = makeLease(received, pipeline, pool.shared, Scope.close(own, Exit.void))
-        yield* Scope.addFinalizer(own, lease.end)
-        return lease.job
+        const job = new ReservedJob(received, pipeline, pool.shared, { afterwards: Scope.close(own, Exit.void) })
+        yield* Scope.addFinalizer(own, job.end)
+        return job
       }).pipe(
         Scope.provide(own),
         Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))

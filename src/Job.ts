@@ -8,6 +8,7 @@
  * timeout if the server is gone.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Errors from "./Errors.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import * as Protocol from "./Protocol.ts"
@@ -69,110 +70,212 @@ export interface Job {
 export type PeekedJob = Protocol.ReceivedJob
 
 /**
- * A job and what its owner must do when its Scope is closed.
+ * Whoever reserved a job, and is told what becomes of it.
  */
-export interface Lease {
-  readonly job: Job
-  /** Releases the job, unless it is settled; the connection is closed if that fails, which releases it as well. */
-  readonly end: Effect.Effect<void>
+export interface Owner {
+  /** The command that settles it is on its way; what is sent now comes behind it. */
+  readonly onSettling?: ((job: ReservedJob) => void) | undefined
+  /** That command was refused: the job is still in hand. */
+  readonly onRefused?: ((job: ReservedJob) => void) | undefined
+  /** It is settled, or lost. */
+  readonly onOver?: ((job: ReservedJob) => void) | undefined
+  /** What is done before an effect that settled it returns, or that found it lost. */
+  readonly afterwards?: Effect.Effect<void> | undefined
 }
 
 const { commands } = Protocol
 
+type Answer<A, E> = Exit.Exit<A, E | Errors.BeanstalkdError>
+
 /**
- * The lease of a job that `pipeline` has reserved. `onSettled` runs once, when the job is settled or lost.
+ * The job that `pipeline` has reserved.
  */
-export const makeLease = (
-  received: Protocol.ReceivedJob,
-  pipeline: Pipeline,
-  shared: Pick<Shared, "run">,
-  onSettled: Effect.Effect<void>
-): Lease => {
-  const { id } = received
-  let isSettled = false
-  let known: JobStats | undefined
+export class ReservedJob implements Job {
+  readonly #received: Protocol.ReceivedJob
+  readonly #pipeline: Pipeline
+  readonly #shared: Pick<Shared, "run">
+  readonly #owner: Owner
+  #isOver = false
+  /** The command that settled it has been answered. */
+  #isSettled = false
+  #known: JobStats | undefined
 
-  const gone = (command: string) =>
-    Effect.fail(
-      new Errors.NotFound({
-        command,
-        server: pipeline.server,
-        id,
-        detail: "this handle of it was settled, or its time ran out"
-      })
-    )
-
-  // Not interruptible: it takes a round trip, and afterwards one must know whether the job is settled.
-  const settle = <A, E>(command: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E | Errors.NotFound> =>
-    Effect.uninterruptible(Effect.suspend((): Effect.Effect<A, E | Errors.NotFound> => {
-      if (isSettled) return gone(command)
-      isSettled = true
-      return Effect.onExit(effect, () => {
-        // Refused, with the job still in hand: it can be tried again, and the end of the Scope takes care of it.
-        if (pipeline.death === undefined && pipeline.session.held.has(id)) {
-          isSettled = false
-          return Effect.void
-        }
-        return onSettled
-      })
-    }))
-
-  // Its time has run out: whatever the handle does from now on, it must not do to the next lease of the job.
-  const lose = Effect.suspend(() => {
-    if (isSettled) return Effect.void
-    isSettled = true
-    return onSettled
-  })
-
-  // Without a priority the job keeps its own, which has to be asked for. The other arguments are checked before that.
-  const withOwnPriority = <O extends Protocol.BuryOptions, E>(
-    command: Protocol.Command<[id: JobId, options?: O], Errors.InvalidArgument, void, E>,
-    options: O
-  ): Effect.Effect<void, E | Errors.NotFound | Errors.InvalidArgument | Errors.BeanstalkdError> =>
-    Effect.suspend(() => {
-      const request = command.encode(id, options)
-      if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
-      if (options.priority !== undefined) return pipeline.run(command, id, options)
-      return Effect.flatMap(
-        pipeline.run(commands.statsJob, id),
-        ({ pri }) => pipeline.run(command, id, { ...options, priority: pri })
-      )
-    })
-
-  const release = (options: ReleaseOptions = {}) => settle("release", withOwnPriority(commands.release, options))
-
-  const bury = (options: BuryOptions = {}) => settle("bury", withOwnPriority(commands.bury, options))
-
-  const stats = Effect.tap(shared.run(commands.statsJob, id), (stats) => Effect.sync(() => known ??= stats))
-  const once = Effect.suspend(() => known === undefined ? stats : Effect.succeed(known))
-
-  const job: Job = {
-    id,
-    body: received.body,
-    get text() {
-      return received.text
-    },
-    delete: settle("delete", pipeline.run(commands.delete, id)),
-    release,
-    bury,
-    touch: Effect.suspend(() => isSettled ? gone("touch") : pipeline.run(commands.touch, id)).pipe(
-      Effect.tapErrorTag("NotFound", () => lose)
-    ),
-    stats,
-    tube: Effect.map(once, (known) => known.tube),
-    attempt: Effect.map(once, (known) => known.reserves)
+  constructor(received: Protocol.ReceivedJob, pipeline: Pipeline, shared: Pick<Shared, "run">, owner: Owner) {
+    this.#received = received
+    this.#pipeline = pipeline
+    this.#shared = shared
+    this.#owner = owner
   }
 
-  const end = Effect.suspend(() => {
-    if (isSettled) return Effect.void
-    return Effect.catchTags(release(), {
-      // Its time has run out meanwhile, or it was buried: nobody is left without it.
-      NotFound: () => Effect.void,
-      JobBuried: () => Effect.void,
-      InvalidArgument: Effect.die,
-      BeanstalkdError: ({ reason }) => Effect.sync(() => pipeline.die(reason))
-    })
-  })
+  get id(): JobId {
+    return this.#received.id
+  }
 
-  return { job, end }
+  get body(): Uint8Array {
+    return this.#received.body
+  }
+
+  get text(): string {
+    return this.#received.text
+  }
+
+  /** Whether it is settled, on the way to that, or lost. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Its statistics, if they have been asked for. */
+  get known(): JobStats | undefined {
+    return this.#known
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Effects
+  // -------------------------------------------------------------------------------------------------------------------
+
+  get delete(): Effect.Effect<void, Protocol.Failure<"delete">> {
+    return this.#settled((resume) => this.settle(commands.delete, [this.id], resume))
+  }
+
+  release(options: ReleaseOptions = {}): Effect.Effect<void, Protocol.Failure<"release">> {
+    return this.#settled((resume) =>
+      this.#settleWithPriority<ReleaseOptions, Protocol.Failure<"release">>(commands.release, options, resume)
+    )
+  }
+
+  bury(options: BuryOptions = {}): Effect.Effect<void, Protocol.Failure<"bury">> {
+    return this.#settled((resume) => this.#settleWithPriority(commands.bury, options, resume))
+  }
+
+  get touch(): Effect.Effect<void, Protocol.Failure<"touch">> {
+    return Effect.suspend(() => this.#isOver ? this.#gone("touch") : this.#pipeline.run(commands.touch, this.id)).pipe(
+      Effect.tapErrorTag("NotFound", () =>
+        Effect.suspend(() => {
+          if (this.#isOver) return Effect.void
+          this.lose()
+          return this.#afterwards
+        }))
+    )
+  }
+
+  get stats(): Effect.Effect<JobStats, Protocol.Failure<"statsJob">> {
+    return Effect.tap(
+      this.#shared.run(commands.statsJob, this.id),
+      (stats) => Effect.sync(() => this.#known ??= stats)
+    )
+  }
+
+  get tube(): Effect.Effect<string, Protocol.Failure<"statsJob">> {
+    return Effect.map(this.#statsOnce, ({ tube }) => tube)
+  }
+
+  get attempt(): Effect.Effect<number, Protocol.Failure<"statsJob">> {
+    return Effect.map(this.#statsOnce, ({ reserves }) => reserves)
+  }
+
+  get #statsOnce(): Effect.Effect<JobStats, Protocol.Failure<"statsJob">> {
+    return Effect.suspend(() => this.#known === undefined ? this.stats : Effect.succeed(this.#known))
+  }
+
+  /** Releases it, unless it is settled; the connection is closed if that fails, which releases it as well. */
+  get end(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#isOver) return Effect.void
+      return Effect.catchTags(this.release(), {
+        // Its time has run out meanwhile, or it was buried: nobody is left without it.
+        NotFound: () => Effect.void,
+        JobBuried: () => Effect.void,
+        InvalidArgument: Effect.die,
+        BeanstalkdError: ({ reason }) => Effect.sync(() => this.#pipeline.die(reason))
+      })
+    })
+  }
+
+  // Not interruptible: it takes a round trip, and afterwards one must know whether the job is settled.
+  #settled<E>(
+    settle: (resume: (answer: Exit.Exit<void, E>) => void) => void
+  ): Effect.Effect<void, E> {
+    return Effect.uninterruptible(
+      Effect.onExit(Effect.callback<void, E>(settle), () => this.#isSettled ? this.#afterwards : Effect.void)
+    )
+  }
+
+  get #afterwards(): Effect.Effect<void> {
+    return this.#owner.afterwards ?? Effect.void
+  }
+
+  #gone(command: string): Exit.Exit<never, Errors.NotFound> {
+    const detail = "this handle of it was settled, or its time ran out"
+    return Exit.fail(new Errors.NotFound({ command, server: this.#pipeline.server, id: this.id, detail }))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The same without effects
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Its time has run out: whatever the handle does from now on, it must not do to the next lease of the job. */
+  lose(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#owner.onOver?.(this)
+  }
+
+  /** Ends the lease with this command, unless it is over, and calls `resume` once. */
+  settle<Args extends ReadonlyArray<unknown>, Invalid, E>(
+    command: Protocol.Command<Args, Invalid, void, E>,
+    args: Args,
+    resume: (answer: Answer<void, Invalid | E | Errors.NotFound>) => void
+  ): void {
+    if (this.#isOver) return resume(this.#gone(command.name))
+    this.#isOver = true
+    this.#send(command, args, resume)
+  }
+
+  // Without a priority the job keeps its own, which has to be asked for. The other arguments are checked before that.
+  #settleWithPriority<O extends Protocol.BuryOptions, E>(
+    command: Protocol.Command<[id: JobId, options?: O | undefined], Errors.InvalidArgument, void, E>,
+    options: O,
+    resume: (answer: Answer<void, Errors.InvalidArgument | Errors.NotFound | E>) => void
+  ): void {
+    const request = command.encode(this.id, options)
+    if (request instanceof Errors.InvalidArgument && !this.#isOver) return resume(Exit.fail(request))
+    const priority = options.priority ?? this.#known?.pri
+    if (this.#isOver || priority !== undefined) return this.settle(command, [this.id, { ...options, priority }], resume)
+    this.#isOver = true
+    this.inspect((answer) => {
+      if (Exit.isSuccess(answer)) {
+        return this.#send(command, [this.id, { ...options, priority: answer.value.pri }], resume)
+      }
+      this.#onSettleExit(Exit.failCause(answer.cause), resume)
+    })
+  }
+
+  #send<Args extends ReadonlyArray<unknown>, Invalid, E>(
+    command: Protocol.Command<Args, Invalid, void, E>,
+    args: Args,
+    resume: (answer: Answer<void, Invalid | E>) => void
+  ): void {
+    this.#pipeline.start(command, args, (answer) => this.#onSettleExit(answer, resume))
+    this.#owner.onSettling?.(this)
+  }
+
+  #onSettleExit<E>(answer: Answer<void, E>, resume: (answer: Answer<void, E>) => void): void {
+    // Refused, with the job still in hand: it can be tried again, and the end of the Scope takes care of it.
+    if (this.#pipeline.death === undefined && this.#pipeline.session.held.has(this.id)) {
+      this.#isOver = false
+      this.#owner.onRefused?.(this)
+    } else {
+      this.#isSettled = true
+      this.#owner.onOver?.(this)
+    }
+    resume(answer)
+  }
+
+  /** Asks for its statistics, and keeps them. */
+  inspect(resume: (answer: Answer<JobStats, Protocol.Failure<"statsJob">>) => void): void {
+    this.#pipeline.start(commands.statsJob, [this.id], (answer) => {
+      if (Exit.isSuccess(answer)) this.#known ??= answer.value
+      resume(answer)
+    })
+  }
 }

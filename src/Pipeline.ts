@@ -166,6 +166,7 @@ export class Pipeline implements Handlers {
     if (this.#death !== undefined) return this.#fail(pending, afterwards(this.#death))
     this.#queued.append(pending)
     if (this.#inTurn || this.#flushComing) return
+    if (this.#transport?.isSynchronous === true) return this.#flush()
     this.#flushComing = true
     queueMicrotask(this.#onEndOfTurn)
   }

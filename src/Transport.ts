@@ -25,6 +25,8 @@ import { DEFAULT_PORT } from "./Values.ts"
  * - `tls`: for a TLS proxy in front of the server; `true`, or the options of `node:tls` (`ca`, `cert`, `key`, ...)
  * - `connectTimeout`: default 5 seconds, the TLS handshake included
  * - `keepAlive`: TCP keep-alive, by default after 30 seconds of silence; `false` for none
+ * - `dialer`: another way to reach a server than through a socket, such as that of a `Server` in memory; the options
+ *   above do not matter then
  */
 export interface Options {
   readonly host?: string | undefined
@@ -34,6 +36,7 @@ export interface Options {
   readonly tls?: boolean | Tls.ConnectionOptions | undefined
   readonly connectTimeout?: Duration.Input | undefined
   readonly keepAlive?: boolean | Duration.Input | undefined
+  readonly dialer?: Dialer | undefined
 }
 
 /**
@@ -51,6 +54,8 @@ export interface Handlers {
 export interface Transport {
   /** Hands bytes over; `false` asks to wait for `onDrain` before handing over more. */
   readonly write: (bytes: Uint8Array) => boolean
+  /** Replies come before `write` returns, so that nothing is gained by waiting for more to send. */
+  readonly isSynchronous?: boolean | undefined
   /** Ends at once: what has not been sent is dropped, and no handler is called any more. */
   readonly destroy: () => void
 }
@@ -216,6 +221,7 @@ const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
  * The dialer for these options. Options that make no sense fail when it is used, as an `OpenError` that names them.
  */
 export const make = (options: Options): Dialer => {
+  if (options.dialer !== undefined) return options.dialer
   const url = options.url === undefined ? Result.succeed({}) : fromUrl(options.url)
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   const all: Options = { ...Result.getOrElse(url, () => ({})), ...given }

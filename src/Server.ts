@@ -1,0 +1,232 @@
+/**
+ * A beanstalkd inside this process: on a socket, for any client, or in memory, for a client in the same process. Programs
+ * and tests run with it on a machine that has no server. It answers as beanstalkd 1.12 does, and all its time is Effect's
+ * `Clock`: `TestClock.adjust("24 hours")` matures delays, expires times to run, ends pauses and waits.
+ *
+ * Jobs live as long as the server: there is no binlog.
+ */
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Arguments from "./Arguments.ts"
+import * as Client from "./Client.ts"
+import { DEFAULT_MAX_JOB_SIZE } from "./Engine.ts"
+import * as EngineHost from "./EngineHost.ts"
+import * as Errors from "./Errors.ts"
+import type { Faults } from "./Faults.ts"
+import * as MemoryNetwork from "./MemoryNetwork.ts"
+import * as ServerSocket from "./ServerSocket.ts"
+import { DEFAULT_PORT } from "./Values.ts"
+
+export type {
+  /** What can be wrong with a server. */
+  Faults
+} from "./Faults.ts"
+
+/**
+ * What any server can be told.
+ *
+ * - `maxJobSize`: the largest body that a put may have, in bytes; default 65,535, at most 1,073,741,824
+ */
+export interface EngineOptions {
+  readonly maxJobSize?: number | undefined
+}
+
+/**
+ * Where a server listens.
+ *
+ * - `host`, `port`: default 127.0.0.1 and 11300; port 0 is any that is free
+ * - `path`: a unix socket instead
+ */
+export interface Options extends EngineOptions {
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly path?: string | undefined
+}
+
+/**
+ * A running server, and what a test can do to it.
+ */
+export interface Service {
+  /** Where it listens: `127.0.0.1:11300`, `unix:/path` or `memory`. */
+  readonly address: string
+
+  /** The TCP port, or undefined if it has none. */
+  readonly port: number | undefined
+
+  /** Options for `Client.make`, `Pool.make` or `Connection.make` to reach it. */
+  readonly clientOptions: Pick<Client.Options, "host" | "port" | "path" | "dialer">
+
+  /** From now on every put is answered DRAINING, as after SIGUSR1. There is no way back. */
+  readonly drain: Effect.Effect<void>
+
+  /** How many connections are open. */
+  readonly connections: Effect.Effect<number>
+
+  /** Cuts off all connections, as a network would that fails, and gives their number. */
+  readonly dropConnections: Effect.Effect<number>
+
+  /** Makes it faulty from now on; `inject({})` makes it sound again. */
+  readonly inject: (faults: Faults) => Effect.Effect<void, Errors.InvalidArgument>
+
+  /** Waits until so many connections (default 1) wait in a reserve for a job of this tube. */
+  readonly awaitWaiting: (tube: string, count?: number) => Effect.Effect<void>
+}
+
+/**
+ * The service tag of a server.
+ */
+export class Server extends Context.Service<Server, Service>()("effect-beanstalkd/Server") {}
+
+/**
+ * The server cannot listen there: the port is taken, the path cannot be written, the options make no sense.
+ */
+export class ListenError extends Schema.TaggedError<ListenError>("effect-beanstalkd/ListenError")("ListenError", {
+  address: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `cannot listen on ${this.address}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
+
+const invalid = (value: unknown, argument: string, rule: string) =>
+  new Errors.InvalidArgument({ command: "listen", argument, value, rule })
+
+const makeHost = Effect.fnUntraced(function*({ maxJobSize = DEFAULT_MAX_JOB_SIZE }: EngineOptions) {
+  const checked = Arguments.count("listen", "maxJobSize", maxJobSize, 0)
+  return checked instanceof Errors.InvalidArgument ? yield* checked : yield* EngineHost.make({ maxJobSize: checked })
+})
+
+const fromHost = (
+  host: EngineHost.EngineHost,
+  where: Pick<Service, "address" | "port" | "clientOptions">
+): Service => ({
+  ...where,
+  drain: Effect.sync(() => host.engine.drain()),
+  connections: Effect.sync(() => host.engine.connections),
+  dropConnections: Effect.sync(() => host.engine.dropConnections()),
+  inject: Effect.fnUntraced(function*(faults) {
+    const delay = Arguments.duration("inject", "delay", faults.delay ?? 0)
+    if (delay instanceof Errors.InvalidArgument) return yield* delay
+    const split = faults.split === undefined ? 1 : Arguments.count("inject", "split", faults.split, 1)
+    if (split instanceof Errors.InvalidArgument) return yield* split
+    host.inject(faults)
+  }),
+  awaitWaiting: (tube, count = 1) => host.awaitWaiting(tube, count)
+})
+
+const listenOptions = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options) => {
+  if (path !== undefined) return path === "" ? invalid(path, "path", "the path of a unix socket") : { path }
+  return Number.isInteger(port) && port >= 0 && port <= 65_535
+    ? { host, port }
+    : invalid(port, "port", "an integer from 0 to 65535")
+}
+
+const show = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options): string =>
+  path === undefined ? `${host.includes(":") ? `[${host}]` : host}:${port}` : `unix:${path}`
+
+/**
+ * Starts a server on a socket, which ends with the Scope. Its connections are cut off then.
+ *
+ * ```ts
+ * import { Connection, Server } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* Server.make({ port: 0 })
+ *   const connection = yield* Connection.make(server.clientOptions)
+ *   return yield* connection.put("hello")
+ * }).pipe(Effect.scoped)
+ * ```
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+  const failed = (cause: unknown) => new ListenError({ address: show(options), cause })
+  const listen = listenOptions(options)
+  if (listen instanceof Errors.InvalidArgument) return yield* failed(listen)
+  const host = yield* Effect.mapError(makeHost(options), failed)
+  const server = yield* NodeSocketServer.make({ ...listen, allowHalfOpen: true, noDelay: true, keepAlive: true }).pipe(
+    Effect.mapError((error) => failed(error.reason.cause))
+  )
+  yield* Effect.forkScoped(server.run(ServerSocket.serve(host)))
+  if (server.address._tag === "UnixPathAddress") {
+    return fromHost(host, { address: show(options), port: undefined, clientOptions: { path: options.path } })
+  }
+  const { port } = server.address
+  return fromHost(host, {
+    address: show({ ...options, port }),
+    port,
+    clientOptions: { host: options.host ?? "127.0.0.1", port }
+  })
+})
+
+/**
+ * A server on a socket as a layer.
+ *
+ * ```ts
+ * import { Server } from "effect-beanstalkd"
+ * import { Layer } from "effect"
+ *
+ * const main = Layer.launch(Server.layer({ port: 11300 }))
+ * ```
+ */
+export const layer = (options?: Options): Layer.Layer<Server, ListenError> => Layer.effect(Server, make(options))
+
+/**
+ * Starts a server that can be reached from this process only, by its `clientOptions`. A command runs and its reply is
+ * read before anything else happens, so that a test may set its clock forward at any moment.
+ */
+export const makeMemory = Effect.fnUntraced(function*(
+  options: EngineOptions = {}
+): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+  const host = yield* Effect.mapError(makeHost(options), (cause) => new ListenError({ address: "memory", cause }))
+  const dialer = MemoryNetwork.makeDialer(host)
+  return fromHost(host, { address: dialer.server, port: undefined, clientOptions: { dialer } })
+})
+
+/**
+ * A server in memory and a client of it, as a layer. With options for either:
+ *
+ * ```ts
+ * import { Server } from "effect-beanstalkd"
+ *
+ * const strict = Server.layerMemoryWith({ maxJobSize: 1000, client: { maxConnections: 2 } })
+ * ```
+ */
+export const layerMemoryWith = (
+  options: EngineOptions & {
+    readonly client?: Omit<Client.Options, "host" | "port" | "path" | "url" | "tls" | "dialer"> | undefined
+  }
+): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const server = yield* makeMemory(options)
+    const client = yield* Client.make({ ...options.client, ...server.clientOptions })
+    return Context.make(Server, server).pipe(Context.add(Client.Beanstalkd, client))
+  }))
+
+/**
+ * A server in memory and a client of it. Wherever this layer is provided within one build it is the same server, as
+ * layers are memoised; `Layer.fresh(Server.layerMemory)` is another one.
+ *
+ * ```ts
+ * import { Client, Server } from "effect-beanstalkd"
+ * import { Effect, Fiber } from "effect"
+ * import { TestClock } from "effect/testing"
+ *
+ * const test = Effect.gen(function*() {
+ *   const beanstalkd = yield* Client.Beanstalkd
+ *   const server = yield* Server.Server
+ *   yield* beanstalkd.put("emails", "hello", { delay: "24 hours" })
+ *   const waiting = yield* Effect.forkChild(Effect.scoped(beanstalkd.reserve("emails")))
+ *   yield* server.awaitWaiting("emails")
+ *   yield* TestClock.adjust("24 hours")
+ *   return yield* Fiber.join(waiting)
+ * }).pipe(Effect.provide(Server.layerMemory))
+ * ```
+ */
+export const layerMemory: Layer.Layer<Client.Beanstalkd | Server> = Layer.orDie(layerMemoryWith({}))

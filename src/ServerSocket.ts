@@ -1,0 +1,66 @@
+/**
+ * A connection of the embedded server over a socket of Effect's `SocketServer`.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Socket from "effect/socket/Socket"
+import type { EngineHost } from "./EngineHost.ts"
+
+// The other side has ended its half of the connection, and can still read.
+const isEndOfStream = ({ reason }: Socket.SocketError): boolean =>
+  reason._tag === "SocketCloseError" && reason.code === 1000
+
+/** Serves one connection, until it is over. */
+export const serve = (host: EngineHost) =>
+  Effect.fnUntraced(function*(socket: Socket.Socket) {
+    const pull = yield* Socket.readerBytes(socket)
+    const writer = yield* socket.writer
+    const fork = Effect.runForkWith(yield* Effect.context())
+    const isOver = Deferred.makeUnsafe<void>()
+    const mayRead = Latch.makeUnsafe(true)
+
+    const end = () => Deferred.doneUnsafe(isOver, Exit.void)
+    // At once, and without what has not gone out.
+    const destroy = writer.write(new Socket.CloseEvent(1000))
+
+    const conn = host.accept({
+      write: (bytes) => {
+        const writing = fork(writer.write(bytes))
+        if (writing.pollUnsafe() !== undefined) return true
+        writing.addObserver((exit) => {
+          if (Exit.isSuccess(exit)) conn?.drained()
+        })
+        return false
+      },
+      end,
+      drop: () => {
+        fork(Effect.ignore(destroy))
+        end()
+      },
+      resume: () => Latch.openUnsafe(mayRead)
+    })
+    if (conn === undefined) return yield* destroy
+
+    const read = Effect.gen(function*() {
+      while (true) {
+        for (const piece of yield* pull) {
+          if (!conn.receive(piece)) Latch.closeUnsafe(mayRead)
+        }
+        yield* mayRead.await
+      }
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          if (isEndOfStream(error)) return conn.halfClose()
+          conn.close()
+          end()
+        })
+      )
+    )
+    yield* Effect.forkChild(read)
+    yield* Deferred.await(isOver).pipe(
+      Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => conn.close()), Effect.ignore(destroy)))
+    )
+  }, Effect.scoped)

@@ -12,6 +12,7 @@ import { peek, peekBuried, peekDelayed, peekReady } from "./peek.ts"
 import { put } from "./put.ts"
 import { reserve, tail } from "./reserve.ts"
 import { beanstalk } from "./root.ts"
+import { serve } from "./serve.ts"
 import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
 import { top } from "./top.ts"
 import { exportJobs, importJobs } from "./transfer.ts"
@@ -40,5 +41,6 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   drain,
   top,
   bench,
+  serve,
   completionsOf((): Command.Command.Any => all)
 ]))

@@ -12,7 +12,7 @@ const host = Flag.String("host").pipe(
   Flag.optional
 )
 
-const port = BoundedInt(Flag.String("port"), 1, 65_535).pipe(
+const port = BoundedInt(Flag.String("port"), 0, 65_535).pipe(
   Flag.withMetavar("PORT"),
   Flag.withDescription("Port of the server, default 11300"),
   Flag.optional

@@ -72,6 +72,6 @@ NodeRuntime.runMain(program, {
   teardown: (exit) => {
     const { code, line } = ending(exit)
     if (line !== undefined) process.stderr.write(`${line}\n`)
-    process.exit(code)
+    process.exit(code === 130 ? process.exitCode ?? code : code)
   }
 })

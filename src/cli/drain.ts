@@ -3,10 +3,8 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { commands } from "../Protocol.ts"
 import { connect, openPipeline } from "./connect.ts"
-import { emptyTube, peekHead, states } from "./emptying.ts"
+import { deleteAndPeek, emptyTube, states } from "./emptying.ts"
 import { tubeArgument } from "./flags.ts"
 
 export const drain = Command.make(
@@ -20,14 +18,7 @@ export const drain = Command.make(
       tube,
       states,
       done: "deleted",
-      // The look at the next leaves together with the delete: one way to the server and back for each job.
-      step: ({ id }, state) =>
-        Effect.map(
-          Effect.all([Effect.exit(pipeline.run(commands.delete, id)), peekHead(pipeline, tube, state)], {
-            concurrency: "unbounded"
-          }),
-          ([deleted, next]) => ({ isDone: Exit.isSuccess(deleted), next })
-        )
+      step: ({ id }, state) => deleteAndPeek(pipeline, id, tube, state)
     })
   }, Effect.scoped)
 ).pipe(

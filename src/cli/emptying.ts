@@ -8,14 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Errors from "../Errors.ts"
 import type { Pipeline } from "../Pipeline.ts"
-import type { ReceivedJob } from "../Protocol.ts"
+import { commands, type ReceivedJob } from "../Protocol.ts"
+import type { JobId } from "../Values.ts"
 import { ifThere } from "./batch.ts"
 import * as flags from "./flags.ts"
-import { note, result } from "./output.ts"
+import { countOfJobs, note, result } from "./output.ts"
 import * as Progress from "./progress.ts"
 
-/** The states whose jobs can be taken from under the server. */
-const STATES = ["buried", "ready", "delayed"] as const
+/** The states whose jobs can be had without a reserve; delayed first, since those become ready with time. */
+const STATES = ["delayed", "ready", "buried"] as const
 export type State = typeof STATES[number]
 
 /** `--state STATE`, by default all of them. */
@@ -38,6 +39,23 @@ export const peekHead = (
 export interface Step {
   readonly isDone: boolean
   readonly next: ReceivedJob | undefined
+}
+
+/**
+ * Deletes a job, and looks at the next one, for which one way to the server and back is enough. `isDone` is false if the
+ * job was gone, or in the hands of a worker.
+ */
+export const deleteAndPeek = (
+  pipeline: Pipeline,
+  id: JobId,
+  tube: string,
+  state: State
+): Effect.Effect<Step, Errors.InvalidArgument | Errors.BeanstalkdError> => {
+  const isDone = pipeline.run(commands.delete, id).pipe(
+    Effect.as(true),
+    Effect.catchTag("NotFound", () => Effect.succeed(false))
+  )
+  return Effect.all({ isDone, next: peekHead(pipeline, tube, state) }, { concurrency: "unbounded" })
 }
 
 export interface Emptying<E> {
@@ -79,7 +97,7 @@ export const emptyTube = Effect.fnUntraced(function*<E>({ done, pipeline, step, 
     Effect.onExit((exit) => {
       if (Exit.isSuccess(exit)) return Effect.void
       const why = Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "stopped"
-      return note(`${why}: ${count} of ${total} jobs ${done}`)
+      return note(`${why}: ${count} of ${countOfJobs(total)} ${done}`)
     }),
     Effect.onExit(() => Effect.ignore(result(String(count), { tube, [done]: count })))
   )

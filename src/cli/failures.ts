@@ -4,14 +4,9 @@
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
 import * as Errors from "../Errors.ts"
+import { Failed } from "./failed.ts"
 import { OutputClosed } from "./output.ts"
-
-/** An error of the command itself; the message is the whole line. */
-export class Failed extends Schema.TaggedError<Failed>("effect-beanstalkd/cli/Failed")("Failed", {
-  message: Schema.String
-}) {}
 
 /** Wrong usage that only the command itself can see: flags that exclude each other, and the like. */
 export const wrongUsage = (message: string, command?: string): CliError.ShowHelp =>
@@ -37,6 +32,9 @@ const openFailed = (server: string, cause: unknown): string => {
   }
 }
 
+/** Commands of which one would like to know whether they were carried out. */
+const CHANGING = new Set(["put", "delete", "release", "bury", "kick", "kick-job", "pause-tube"])
+
 const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): string => {
   switch (reason._tag) {
     case "OpenError":
@@ -53,7 +51,7 @@ const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): strin
     case "ReadError":
     case "WriteError":
       return `CONNECTION_LOST: ${server}: ${reason.message}` +
-        (sent ? ` (${command} was on its way and may have been carried out)` : "")
+        (sent && CHANGING.has(command) ? ` (${command} was on its way and may have been carried out)` : "")
     default:
       return `${reason.message} (${command} on ${server})`
   }
@@ -89,7 +87,7 @@ export const ending = (exit: Exit.Exit<unknown, unknown>): { readonly code: numb
   const error = Cause.squash(exit.cause)
   // Its usage has been shown, on stderr.
   if (CliError.isCliError(error)) return { code: 2 }
-  if (error instanceof OutputClosed) return { code: 0 }
+  if (error instanceof OutputClosed) return { code: error.isUndone ? 1 : 0 }
   const line = describe(error).replace(/\s*\n\s*/g, " ")
   return { code: isInvalid(error) ? 2 : 1, line }
 }

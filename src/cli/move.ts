@@ -5,13 +5,12 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as Open from "../Open.ts"
 import { commands, type ReceivedJob } from "../Protocol.ts"
 import { ifThere } from "./batch.ts"
 import { connect, openPipeline, serverOptions } from "./connect.ts"
 import { putCopies } from "./copy.ts"
-import { emptyTube, peekHead, type State, states } from "./emptying.ts"
+import { deleteAndPeek, emptyTube, peekHead, type State, states } from "./emptying.ts"
 import { wrongUsage } from "./failures.ts"
 import { switchedOff, tubeArgument } from "./flags.ts"
 import { delayLeft } from "./records.ts"
@@ -63,15 +62,10 @@ export const move = Command.make(
       const copy = { tube: to, state: as, priority, delay: delayLeft(stats), ttr, body: job.body }
       const [put] = yield* putCopies(target, [copy])
       const id = yield* put!
-      const [deleted, next] = yield* Effect.all([
-        Effect.result(pipeline.run(commands.delete, job.id)),
-        peekHead(pipeline, from, state)
-      ], { concurrency: "unbounded" })
-      if (Result.isSuccess(deleted)) return { isDone: true, next }
-      if (deleted.failure._tag !== "NotFound") return yield* deleted.failure
+      const step = yield* deleteAndPeek(pipeline, job.id, from, state)
       // A worker was faster: the job is its, and the copy one too many.
-      yield* Effect.ignore(target.run(commands.delete, id))
-      return { isDone: false, next }
+      if (!step.isDone) yield* Effect.ignore(target.run(commands.delete, id))
+      return step
     })
 
     yield* emptyTube({ pipeline, tube: from, states, done: "moved", step: moveOne })

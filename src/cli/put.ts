@@ -11,9 +11,10 @@ import * as Cause from "effect/Cause"
 import { commands, type PutOptions } from "../Protocol.ts"
 import { batch } from "./batch.ts"
 import { connect, openPipeline } from "./connect.ts"
-import { describe, Failed, wrongUsage } from "./failures.ts"
+import { Failed } from "./failed.ts"
+import { describe, wrongUsage } from "./failures.ts"
 import { delayOf, priority, switchedOff, ttr, use } from "./flags.ts"
-import { note, result, write } from "./output.ts"
+import { countOfJobs, note, result, undoneIfClosed, write } from "./output.ts"
 import * as Progress from "./progress.ts"
 import { beanstalk } from "./root.ts"
 import { forEachLines, fromBase64, readAll, sizeOfStdin } from "./stdin.ts"
@@ -48,7 +49,7 @@ const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
   let put = 0
 
   const failedAt = (line: number, why: string) =>
-    new Failed({ message: `${why} (line ${line}; ${put} jobs were put into ${options.use})` })
+    new Failed({ message: `${why} (line ${line}; ${countOfJobs(put)} put into ${options.use})` })
 
   // All or nothing of it happens: what was put has its id printed.
   const putSome = Effect.fnUntraced(function*(lines: ReadonlyArray<Uint8Array>, first: number) {
@@ -65,7 +66,7 @@ const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
       ids += json ? `{"id":${answer.value}}\n` : `${answer.value}\n`
     }
     progress.hide()
-    yield* write(ids)
+    yield* undoneIfClosed(write(ids))
     const failed = answers.findIndex(Exit.isFailure)
     const failure = answers[failed]
     if (failure !== undefined && Exit.isFailure(failure)) {
@@ -79,7 +80,7 @@ const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
     ({ bytes, first, lines }) =>
       Effect.tap(putSome(lines, first), () => Effect.sync(() => progress.at(put, size && bytes / size)))
   ).pipe(
-    Effect.onInterrupt(() => note(`interrupted: ${put} jobs were put into ${options.use}`))
+    Effect.onInterrupt(() => note(`interrupted: ${countOfJobs(put)} put into ${options.use}`))
   )
 }, Effect.scoped)
 

@@ -33,10 +33,12 @@ const explain = SchemaIssue.makeFormatterDefault()
 const parseJson = (text: string): Result.Result<unknown, string> =>
   Result.try({ try: () => JSON.parse(text) as unknown, catch: () => "not JSON" })
 
-/** The job that a line describes, or what is wrong with the line. */
-export const parse = (line: Uint8Array): Result.Result<Copy, string> => {
+/** The job that a line describes, or what is wrong with the line; undefined for a blank line. */
+export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined => {
   if (!isUtf8(line)) return Result.fail("not UTF-8")
-  const json = parseJson(Buffer.from(line.buffer, line.byteOffset, line.length).toString())
+  const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString()
+  if (text.trim() === "") return undefined
+  const json = parseJson(text)
   if (Result.isFailure(json)) return Result.fail(json.failure)
   const record = decode(json.success)
   if (Result.isFailure(record)) return Result.fail(`not an exported job: ${explain(record.failure)}`)

@@ -11,7 +11,7 @@ import type { Job } from "../Job.ts"
 import { connect } from "./connect.ts"
 import { wrongUsage } from "./failures.ts"
 import { base64Bodies, BoundedInt, delayOf, newPriority, seconds, switchedOff, tube } from "./flags.ts"
-import { bodyFields, note, printJob, write } from "./output.ts"
+import { bodyFields, countOfJobs, note, printJob, undoneIfClosed, write } from "./output.ts"
 import { beanstalk } from "./root.ts"
 import { oneLine } from "./table.ts"
 
@@ -82,7 +82,7 @@ export const reserve = Command.make(
     const client = yield* connect
     const job = yield* client.reserve(tubes, { timeout: Option.getOrUndefined(flags.timeout) })
     // Printed first: a job that could not be shown to anybody is released, not deleted.
-    yield* printJob(job, base64)
+    yield* undoneIfClosed(printJob(job, base64))
     if (Option.isSome(action)) yield* end(job, { action: action.value, priority, delay })
   }, Effect.scoped)
 ).pipe(
@@ -122,16 +122,16 @@ export const tail = Command.make(
       const job = yield* client.reserve(tubes, { timeout })
       const name = yield* job.tube
       const fields = bodyFields(job, base64)
-      yield* write(
+      yield* undoneIfClosed(write(
         json
           ? `${JSON.stringify({ id: job.id, tube: name, ...fields })}\n`
           : `${job.id}\t${name}\t${oneLine(fields.body)}\n`
-      )
+      ))
       yield* Effect.uninterruptible(Effect.tap(end(job, { action, priority, delay }), () => Effect.sync(() => shown++)))
     }).pipe(Effect.scoped)
     yield* Effect.whileLoop({ while: () => shown < count, body: () => one, step: () => {} }).pipe(
       Effect.catchTag("TimedOut", () => Effect.void),
-      Effect.onInterrupt(() => note(`interrupted: ${shown} jobs were shown and ended with ${action}`))
+      Effect.onInterrupt(() => note(`interrupted: ${countOfJobs(shown)} shown, each ended with ${action}`))
     )
   }, Effect.scoped)
 ).pipe(

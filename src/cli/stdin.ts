@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { fstatSync } from "node:fs"
-import { Failed } from "./failures.ts"
+import { Failed } from "./failed.ts"
 
 /** Some lines of stdin, without their LF; `first` is the number of the first, from 1, `bytes` how many came so far. */
 export interface Lines {

@@ -11,11 +11,12 @@ import * as Result from "effect/Result"
 import { commands } from "../Protocol.ts"
 import { batch } from "./batch.ts"
 import { connect, openPipeline } from "./connect.ts"
-import { putCopies } from "./copy.ts"
-import { describe, Failed } from "./failures.ts"
+import { type Copy, putCopies } from "./copy.ts"
+import { Failed } from "./failed.ts"
+import { describe } from "./failures.ts"
 import { ALL_STATES, states, switchedOff, tubeArgument } from "./flags.ts"
 import { findIds, forEachJobs, type ListedJob } from "./listing.ts"
-import { note, result, write } from "./output.ts"
+import { countOfJobs, note, result, undoneIfClosed, write } from "./output.ts"
 import * as Progress from "./progress.ts"
 import { format, parse } from "./records.ts"
 import { forEachLines, type Lines, sizeOfStdin } from "./stdin.ts"
@@ -32,14 +33,15 @@ export const exportJobs = Command.make(
     const pipeline = yield* openPipeline
     let exported = 0
     let deleted = 0
-    const said = () => `${exported} jobs exported${flags.delete ? `, ${deleted} of them deleted` : ""}`
+    const said = () => `${countOfJobs(exported)} exported${flags.delete ? `, ${deleted} of them deleted` : ""}`
 
     const isWanted = ({ stats }: ListedJob) => flags.states.length === 0 || flags.states.includes(stats.state)
 
     // Deleted is only what has been handed over, and then it is counted.
     const exportSome = Effect.fnUntraced(function*(jobs: ReadonlyArray<ListedJob>, progress: Progress.Progress) {
       progress.hide()
-      yield* write(jobs.map(format).join(""))
+      const written = write(jobs.map(format).join(""))
+      yield* flags.delete ? undoneIfClosed(written) : written
       exported += jobs.length
       progress.at(exported)
       if (!flags.delete) return
@@ -86,25 +88,27 @@ export const importJobs = Command.make(
     let imported = 0
 
     const failedAt = (line: number, why: string) =>
-      new Failed({ message: `${why} (line ${line}; ${imported} jobs were imported)` })
+      new Failed({ message: `${why} (line ${line}; ${countOfJobs(imported)} imported)` })
 
     const importSome = Effect.fnUntraced(function*({ first, lines }: Lines) {
-      const parsed = lines.map(parse)
-      const wrong = parsed.findIndex(Result.isFailure)
-      const copies = (wrong < 0 ? parsed : parsed.slice(0, wrong)).filter(Result.isSuccess).map(({ success }) =>
-        Option.isSome(tube) ? { ...success, tube: tube.value } : success
-      )
-      const answers = yield* putCopies(pipeline, copies)
+      const jobs: Array<{ readonly line: number; readonly copy: Copy }> = []
+      let refused: { readonly line: number; readonly why: string } | undefined
+      for (const [i, bytes] of lines.entries()) {
+        const line = first + i
+        const job = parse(bytes)
+        if (job === undefined) continue
+        if (Result.isFailure(job)) {
+          refused = { line, why: `BAD_INPUT: ${job.failure}` }
+          break
+        }
+        jobs.push({ line, copy: Option.isSome(tube) ? { ...job.success, tube: tube.value } : job.success })
+      }
+      const answers = yield* putCopies(pipeline, jobs.map(({ copy }) => copy))
       imported += answers.filter(Exit.isSuccess).length
-      const failed = answers.findIndex(Exit.isFailure)
-      const failure = answers[failed]
-      if (failure !== undefined && Exit.isFailure(failure)) {
-        return yield* failedAt(first + failed, describe(Cause.squash(failure.cause)))
+      for (const [i, answer] of answers.entries()) {
+        if (Exit.isFailure(answer)) return yield* failedAt(jobs[i]!.line, describe(Cause.squash(answer.cause)))
       }
-      const refused = parsed[wrong]
-      if (refused !== undefined && Result.isFailure(refused)) {
-        return yield* failedAt(first + wrong, `BAD_INPUT: ${refused.failure}`)
-      }
+      if (refused !== undefined) return yield* failedAt(refused.line, refused.why)
     }, Effect.uninterruptible)
 
     yield* Effect.gen(function*() {
@@ -116,7 +120,7 @@ export const importJobs = Command.make(
       )
     }).pipe(
       Effect.scoped,
-      Effect.onInterrupt(() => note(`interrupted: ${imported} jobs were imported`))
+      Effect.onInterrupt(() => note(`interrupted: ${countOfJobs(imported)} imported`))
     )
     yield* result(String(imported), { imported })
   }, Effect.scoped)

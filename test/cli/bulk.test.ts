@@ -104,17 +104,17 @@ describeServers("many jobs", (make) => {
     Effect.gen(function*() {
       const { port } = yield* make
       const beanstalk = Cli.on({ port })
-      const good = "{\"body\":\"h\u00e9\",\"tube\":\"a\",\"delay\":10,\"state\":\"delayed\"}\n{\"body\":\"\"}\n"
+      const good = "{\"body\":\"h\u00e9\",\"tube\":\"a\",\"delay\":10,\"state\":\"delayed\"}\n\r\n \n{\"body\":\"\"}\n"
       assert.strictEqual((yield* beanstalk(["import"], { stdin: good })).stdout, "2\n")
       assert.include(yield* statsOfTube(port, "a"), { delayed: 1 })
       const bad: ReadonlyArray<readonly [string, RegExp]> = [
-        ["nonsense", /^BAD_INPUT: not JSON \(line 2; 1 jobs were imported\)\n$/],
-        ["{\"tube\":\"a\"}", /^BAD_INPUT: not an exported job: .*body.* \(line 2; 1 jobs were imported\)\n$/],
+        ["nonsense", /^BAD_INPUT: not JSON \(line 2; 1 job imported\)\n$/],
+        ["{\"tube\":\"a\"}", /^BAD_INPUT: not an exported job: .*body.* \(line 2; 1 job imported\)\n$/],
         ["{\"body\":\"x\",\"tube\":\"-\"}", /^BAD_INPUT: not an exported job: .* \(line 2; /],
         ["{\"body\":\"!\",\"encoding\":\"base64\"}", /^BAD_INPUT: the body is not base64 \(line 2; /]
       ]
       for (const [line, message] of bad) {
-        const ended = yield* beanstalk(["import"], { stdin: `{"body":"x"}\n${line}\n{"body":"y"}\n` })
+        const ended = yield* beanstalk(["import"], { stdin: `{"body":"x"}\n${line}\n\n{"body":"y"}\n` })
         assert.match(ended.stderr, message)
         assert.strictEqual(ended.code, 1)
       }
@@ -206,7 +206,7 @@ RealServer.describeReal("many jobs, on a server with its moods", () => {
       yield* server.kill
       yield* drained.type("three\n")
       const { code, stderr, stdout } = yield* drained.ended
-      assert.match(stderr, /^CONNECTION_LOST: .* \(line 3; 2 jobs were put into default\)\n$/)
+      assert.match(stderr, /^CONNECTION_LOST: .* \(line 3; 2 jobs put into default\)\n$/)
       assert.deepStrictEqual([code, stdout], [1, "1\n2\n"])
     }).pipe(Effect.scoped))
 
@@ -220,7 +220,7 @@ RealServer.describeReal("many jobs, on a server with its moods", () => {
       assert.deepStrictEqual(yield* put.ended, {
         code: 130,
         stdout: "1\n2\n",
-        stderr: "interrupted: 2 jobs were put into default\n"
+        stderr: "interrupted: 2 jobs put into default\n"
       })
     }).pipe(Effect.scoped))
 

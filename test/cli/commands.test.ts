@@ -73,10 +73,10 @@ describeServers("beanstalk", (make) => {
       const server = yield* make
       const beanstalk = Cli.on(server)
       const notBase64 = yield* beanstalk(["put", "--lines", "--base64"], { stdin: "aGk=\nb\"\naGk=\n" })
-      assert.strictEqual(notBase64.stderr, "BAD_INPUT: not base64 (line 2; 1 jobs were put into default)\n")
+      assert.strictEqual(notBase64.stderr, "BAD_INPUT: not base64 (line 2; 1 job put into default)\n")
       assert.deepStrictEqual([notBase64.code, notBase64.stdout], [1, "1\n"])
       const long = yield* beanstalk(["put", "--lines"], { stdin: `x\n${"y".repeat(70_000)}\n` })
-      assert.match(long.stderr, /^JOB_TOO_BIG: a body of 70000 bytes .*\(line 2; 1 jobs were put into default\)\n$/)
+      assert.match(long.stderr, /^JOB_TOO_BIG: a body of 70000 bytes .*\(line 2; 1 job put into default\)\n$/)
       assert.deepStrictEqual([long.code, long.stdout], [1, "2\n"])
       const endless = yield* beanstalk(["put", "--lines"], { stdin: `x\n${"y".repeat(1_000_000)}` })
       assert.match(endless.stderr, /^JOB_TOO_BIG: line 2 is longer than anything the server takes/)

@@ -101,7 +101,7 @@ describe("wrong usage", () => {
     [["put", "x", "-u", "a b"], /Expected: the name of a tube/],
     [["stats-tube", "\u00e9"], /Expected: the name of a tube/],
     [["drain"], /Missing required argument: tube\nUsage: beanstalk drain /],
-    [["drain", "x", "--state", "reserved"], /"buried" \| "ready" \| "delayed"/],
+    [["drain", "x", "--state", "reserved"], /"delayed" \| "ready" \| "buried"/],
     [["delete"], /beanstalk delete: .*\nUsage: beanstalk delete /],
     [["delete", "1", "x"], /"x"\. Expected: the id of a job/],
     [["peek", "9007199254740992"], /Expected: the id of a job/],

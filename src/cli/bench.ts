@@ -43,7 +43,7 @@ const sizes = (count: number, most: number): ReadonlyArray<number> =>
 const times = <A>(n: number, value: A): ReadonlyArray<A> => Array.from({ length: n }, () => value)
 
 const measure = Effect.fnUntraced(function*(pipeline: Pipeline, tube: string, count: number, size: number) {
-  const progress = yield* Progress.make("bench", count * 2)
+  const progress = yield* Progress.make("bench", { total: count * 2 })
   const body = new Uint8Array(size).fill(120)
   const seconds = { put: 0, reserve: 0, delete: 0 }
   let done = 0

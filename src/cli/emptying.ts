@@ -81,7 +81,7 @@ export const emptyTube = Effect.fnUntraced(function*<E>({ done, pipeline, step, 
   let count = 0
 
   yield* Effect.gen(function*() {
-    const progress = yield* Progress.make(`${done} from ${tube}`, total)
+    const progress = yield* Progress.make(`${done} from ${tube}`, { total })
     // Counting belongs to the step: an interruption that waits for the step comes right behind it.
     const takeOne = (job: ReceivedJob, state: State) =>
       Effect.uninterruptible(Effect.map(step(job, state), ({ isDone, next }) => {

@@ -71,7 +71,10 @@ export const jobs = Command.make(
     yield* Effect.scoped(connect)
     const pipeline = yield* openPipeline
     const ids = yield* Effect.scoped(
-      Effect.flatMap(Progress.make("looking for jobs"), (progress) => findIds(pipeline, tubes, progress))
+      Effect.flatMap(
+        Progress.make("looking for jobs", { vanishes: true }),
+        (progress) => findIds(pipeline, tubes, progress)
+      )
     )
     const rows: Array<ReadonlyArray<Cell>> = []
     yield* forEachJobs(pipeline, ids, (jobs) => {

@@ -38,11 +38,12 @@ export const draw = (label: string, done: number, part: number | undefined, mill
 }
 
 /**
- * A progress line, which ends with the Scope. With a `total` it has a bar and tells the time left.
+ * A progress line, which ends with the Scope. With a `total` it has a bar and tells the time left. One that `vanishes`
+ * leaves no trace.
  */
 export const make = Effect.fnUntraced(function*(
   label: string,
-  total?: number
+  { total, vanishes = false }: { readonly total?: number | undefined; readonly vanishes?: boolean | undefined } = {}
 ): Effect.fn.Return<Progress, never, Scope.Scope> {
   if (!process.stderr.isTTY) return quiet
   const clock = yield* Clock.Clock
@@ -55,6 +56,7 @@ export const make = Effect.fnUntraced(function*(
   }
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
+      if (vanishes) return void process.stderr.write(CLEAR_LINE)
       show()
       process.stderr.write("\n")
     })

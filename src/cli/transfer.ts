@@ -51,9 +51,12 @@ export const exportJobs = Command.make(
 
     yield* Effect.gen(function*() {
       const ids = yield* Effect.scoped(
-        Effect.flatMap(Progress.make("looking for jobs"), (progress) => findIds(pipeline, flags.tubes, progress))
+        Effect.flatMap(
+          Progress.make("looking for jobs", { vanishes: true }),
+          (progress) => findIds(pipeline, flags.tubes, progress)
+        )
       )
-      const progress = yield* Progress.make("export", ids.length)
+      const progress = yield* Progress.make("export", { total: ids.length })
       yield* forEachJobs(pipeline, ids, (jobs) => exportSome(jobs.filter(isWanted), progress))
     }).pipe(
       Effect.scoped,

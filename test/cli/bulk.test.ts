@@ -169,12 +169,17 @@ describeServers("many jobs", (make) => {
       const { port } = yield* make
       const beanstalk = Cli.on({ port })
       yield* beanstalk(["put", "--lines"], { stdin: numbers(20_000) })
-      for (const args of [["jobs"], ["export", "--delete"]]) {
+      const cases: ReadonlyArray<readonly [ReadonlyArray<string>, number]> = [
+        [["jobs"], 0],
+        [["export", "--delete"], 1],
+        [["reserve", "delete"], 1],
+        [["tail", "delete"], 1]
+      ]
+      for (const [args, exitCode] of cases) {
         const running = yield* Cli.start(["--port", `${port}`, ...args])
         yield* running.closeStdout
-        const { stderr } = yield* running.ended
-        assert.notInclude(stderr, "Error")
-        assert.notInclude(stderr, "EPIPE")
+        const { code, stderr } = yield* running.ended
+        assert.deepStrictEqual([stderr, code], ["", exitCode], args.join(" "))
       }
       assert.include(yield* statsOfTube(port, "default"), { ready: 20_000 })
     }).pipe(Effect.scoped))
@@ -222,6 +227,30 @@ RealServer.describeReal("many jobs, on a server with its moods", () => {
         stdout: "1\n2\n",
         stderr: "interrupted: 2 jobs put into default\n"
       })
+    }).pipe(Effect.scoped))
+
+  it.live("import that is interrupted says how many it has put", () =>
+    Effect.gen(function*() {
+      const server = yield* RealServer.make()
+      const running = yield* Cli.start(["--port", `${server.port}`, "import"])
+      yield* running.type("{\"body\":\"x\"}\n")
+      yield* eventually(Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-jobs-ready"], "1")))
+      yield* running.signal("SIGINT")
+      assert.deepStrictEqual(yield* running.ended, { code: 130, stdout: "", stderr: "interrupted: 1 job imported\n" })
+    }).pipe(Effect.scoped))
+
+  it.live("move keeps the order in which jobs were buried, and that of those that are ready", () =>
+    Effect.gen(function*() {
+      const server = yield* RealServer.make()
+      const beanstalk = Cli.on(server)
+      yield* beanstalk(["put", "--lines", "-u", "a"], { stdin: "one\ntwo\nthree\nfour\nfive\n" })
+      for (const id of ["3", "1"]) yield* beanstalk(["bury", id])
+      yield* beanstalk(["move", "a", "b"])
+      yield* beanstalk(["kick", "-u", "b"])
+      const bodies = Cli.ndjson(yield* beanstalk(["tail", "delete", "-w", "b", "-t", "0", "--json"])).map(({ body }) =>
+        body
+      )
+      assert.deepStrictEqual(bodies, ["two", "four", "five", "three"])
     }).pipe(Effect.scoped))
 
   it.live("move that is interrupted has lost nothing", () =>

@@ -49,16 +49,19 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const began = clock.currentTimeMillisUnsafe()
   let drawnAt = began
+  let isDrawn = false
   let last: [done: number, part: number | undefined] = [0, undefined]
   const show = () => {
+    isDrawn = true
     const line = draw(label, ...last, clock.currentTimeMillisUnsafe() - began)
     process.stderr.write(CLEAR_LINE + line.slice(0, Math.max(1, (process.stderr.columns || 80) - 1)))
   }
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      if (vanishes) return void process.stderr.write(CLEAR_LINE)
-      show()
-      process.stderr.write("\n")
+      if (!vanishes) {
+        show()
+        process.stderr.write("\n")
+      } else if (isDrawn) process.stderr.write(CLEAR_LINE)
     })
   )
   return {

@@ -1,11 +1,12 @@
 /**
- * Fresh beanstalkd servers on free ports of the loopback, and a look into them.
+ * Fresh beanstalkd servers on free ports of the loopback, the real one and the embedded one, and a look into them.
  */
-import { spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { connect, createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { placed, type Placement } from "./cpus.ts"
+import { fileURLToPath } from "node:url"
+import { type Command, placed, type Placement } from "./cpus.ts"
 import { own } from "./processes.ts"
 
 /** What `beanstalkd -v` says, or `undefined` if there is no beanstalkd. */
@@ -39,19 +40,33 @@ export const ask = async (port: number, commands: string): Promise<string> => {
 
 const accepts = (port: number): Promise<boolean> => ask(port, "quit\r\n").then(() => true, () => false)
 
-/** Runs `use` with the port of a beanstalkd that nothing else uses, and ends that afterwards. */
-export const withBeanstalkd = async <A>(placement: Placement, use: (port: number) => Promise<A>): Promise<A> => {
+/** How to start a server on a port. */
+export type Start = (port: number) => Command
+
+export const real: Start = (port) => ["beanstalkd", "-l", "127.0.0.1", "-p", String(port)]
+
+const PROGRAM = fileURLToPath(new URL("server/program.ts", import.meta.url))
+
+/** It answers a message with what its heap holds. */
+export const embedded: Start = (port) => [process.execPath, "--expose-gc", PROGRAM, String(port)]
+
+/** Runs `use` with the port and the process of a server that nothing else uses, and ends that afterwards. */
+export const withServer = async <A>(
+  start: Start,
+  placement: Placement,
+  use: (port: number, server: ChildProcess) => Promise<A>
+): Promise<A> => {
   const port = await freePort()
-  const [command, ...args] = placed(placement, "server", ["beanstalkd", "-l", "127.0.0.1", "-p", String(port)])
-  const server = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] })
+  const [command, ...args] = placed(placement, "server", start(port))
+  const server = spawn(command, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
   own(server)
   const ended = once(server, "exit")
   try {
     while (!await accepts(port)) {
-      if (server.exitCode !== null) throw new Error(`beanstalkd ended with ${server.exitCode} instead of listening`)
+      if (server.exitCode !== null) throw new Error(`${command} ended with ${server.exitCode} instead of listening`)
       await sleep(5)
     }
-    return await use(port)
+    return await use(port, server)
   } finally {
     server.kill()
     await ended

@@ -5,13 +5,14 @@ import { version } from "./beanstalkd.ts"
 import { UsageError } from "./options.ts"
 import { exitOnSignals } from "./processes.ts"
 import * as put from "./put.ts"
+import * as server from "./server.ts"
 
 interface Bench {
   readonly usage: string
   readonly run: (args: Array<string>, beanstalkd: string) => Promise<number>
 }
 
-const BENCHES: Readonly<Record<string, Bench>> = { put }
+const BENCHES: Readonly<Record<string, Bench>> = { put, server }
 
 const main = async ([name = "", ...args]: Array<string>): Promise<number> => {
   if (!Object.hasOwn(BENCHES, name)) throw new UsageError(name === "" ? "which bench?" : `no such bench: "${name}"`)

@@ -40,7 +40,7 @@ const opsOf = (client: string, { bench, fibers }: Case): number => {
   return client === "jackd" ? 20_000 : 50_000
 }
 
-const prepare = async (bench: string, port: number, ops: number): Promise<void> => {
+export const prepare = async (bench: string, port: number, ops: number): Promise<void> => {
   if (bench === "put") return
   const session = await limit.put(port, 512)
   await session.run(ops)
@@ -50,7 +50,7 @@ const prepare = async (bench: string, port: number, ops: number): Promise<void> 
 /** The number of that name in the reply to `stats`. */
 const stat = (stats: string, name: string): number => Number(stats.match(new RegExp(`^${name}: (\\d+)`, "m"))?.[1])
 
-const check = async (bench: string, port: number, ops: number): Promise<void> => {
+export const check = async (bench: string, port: number, ops: number): Promise<void> => {
   const replies = await ask(port, `use ${TUBE}\r\npeek-ready\r\nstats\r\nquit\r\n`)
   const ready = bench === "put" ? ops : 0
   if (stat(replies, "total-jobs") !== ops || stat(replies, "current-jobs-ready") !== ready) {

@@ -6,7 +6,7 @@
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { withBeanstalkd } from "./beanstalkd.ts"
+import { real, type Start, withServer } from "./beanstalkd.ts"
 import type { Run, Sample } from "./child.ts"
 import { placed, type Placement } from "./cpus.ts"
 import { own } from "./processes.ts"
@@ -22,6 +22,8 @@ export interface Plan {
   readonly rounds: number
   readonly cases: ReadonlyArray<Case>
   readonly clients: ReadonlyArray<string>
+  /** The server to be measured with this client, if it is not the real one. */
+  readonly server?: (client: string) => Start
   readonly module: (client: string) => URL
   readonly ops: (client: string, which: Case) => number
   /** Puts the server into the state that the bench needs. `ops` include those for warming up. */
@@ -57,7 +59,7 @@ const WARMUP = 20_000
 const shared = (ops: number, fibers: number): number => Math.ceil(ops / fibers) * fibers
 
 const measureOne = (plan: Plan, client: string, which: Case): Promise<Sample> =>
-  withBeanstalkd(which.cpus, async (port) => {
+  withServer(plan.server?.(client) ?? real, which.cpus, async (port) => {
     const ops = shared(plan.ops(client, which), which.fibers)
     const warmup = shared(Math.max(ops / 5, Math.min(ops, WARMUP)), which.fibers)
     await plan.prepare(which.bench, port, warmup + ops)

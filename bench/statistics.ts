@@ -3,7 +3,7 @@
  */
 import type { Case, Measured } from "./rounds.ts"
 
-/** The client that the others are measured by. */
+/** The client that the others are measured by, unless told otherwise. */
 export const LIMIT = "limit"
 
 /** One client in one case: medians over the rounds. */
@@ -11,7 +11,7 @@ export interface Row extends Case {
   readonly client: string
   readonly opsPerSecond: number
   readonly cpuMicrosPerOp: number
-  /** The median of the ratios within a round; `null` if the limit was not measured. */
+  /** The median of the ratios within a round to what it is measured by; `null` if that was not measured. */
   readonly ratioToLimit: number | null
   readonly slowest: number
   readonly fastest: number
@@ -54,7 +54,8 @@ export const ratio = (
 export const toRows = (
   samples: ReadonlyArray<Measured>,
   cases: ReadonlyArray<Case>,
-  clients: ReadonlyArray<string>
+  clients: ReadonlyArray<string>,
+  baseline: string = LIMIT
 ): ReadonlyArray<Row> =>
   cases.flatMap((which) =>
     clients.flatMap((client) => {
@@ -62,7 +63,7 @@ export const toRows = (
       const [first] = mine
       if (first === undefined) return []
       const rates = mine.map(opsPerSecond)
-      const toLimit = ratio(opsPerSecond, mine, samplesOf(samples, which, LIMIT))
+      const toLimit = ratio(opsPerSecond, mine, samplesOf(samples, which, baseline))
       return [{
         bench: which.bench,
         client,

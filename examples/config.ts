@@ -3,8 +3,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, ConfigProvider, Console, Effect, Layer } from "effect"
-import { Client } from "effect-beanstalkd"
-import { startServer } from "./support/ownServer.ts"
+import { Client, Server } from "effect-beanstalkd"
 
 const live = Client.layerConfig({
   url: Config.String("QUEUE_URL"),
@@ -19,12 +18,12 @@ const program = Effect.gen(function*() {
   yield* Console.log(`job ${id} is ${state} in ${tube}`)
 })
 
-// What the environment would have.
+// What the environment would have, and a server where it says.
 const environment = Layer.unwrap(
-  Effect.map(
-    startServer,
-    (url) => ConfigProvider.layer(ConfigProvider.fromEnv({ env: { QUEUE_URL: url, QUEUE_MAX_CONNECTIONS: "2" } }))
-  )
+  Effect.map(Server.make({ port: 0 }), ({ port }) =>
+    ConfigProvider.layer(ConfigProvider.fromEnv({
+      env: { QUEUE_URL: `beanstalk://127.0.0.1:${port}`, QUEUE_MAX_CONNECTIONS: "2" }
+    })))
 )
 
 program.pipe(

@@ -1,6 +1,6 @@
 /**
  * The main job: put jobs, reserve them, work on them, delete them, look at the statistics. It works on the server that
- * BEANSTALKD_URL names, or else on one of its own.
+ * BEANSTALKD_URL names, or else on one inside this process.
  */
 import { Console, Effect } from "effect"
 import { Client } from "effect-beanstalkd"

@@ -3,10 +3,10 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Context, Effect, Layer } from "effect"
-import { Client } from "effect-beanstalkd"
-import { startServer } from "./support/ownServer.ts"
+import { Client, Server } from "effect-beanstalkd"
 
-const clientOfNewServer = Effect.flatMap(startServer, (url) => Client.make({ url }))
+// In a real program: Client.make({ host: "emails.internal" })
+const clientOfNewServer = Effect.flatMap(Server.makeMemory(), ({ clientOptions }) => Client.make(clientOptions))
 
 class Emails extends Context.Service<Emails, Client.Service>()("example/Emails") {
   static readonly layer = Layer.effect(Emails, clientOfNewServer)

@@ -58,6 +58,16 @@ export const options = (command: string, value: unknown): InvalidArgument | unde
     : refuse(command, "options", value, "an object")
 
 /**
+ * One tube or several, as a list.
+ */
+export const tubes = (command: string, value: unknown): ReadonlyArray<string> | InvalidArgument => {
+  const list: unknown = typeof value === "string" ? [value] : value
+  if (!Array.isArray(list) || list.length === 0) return refuse(command, "tubes", value, "at least one tube")
+  const wrong = list.map((name) => tube(command, "tubes", name)).find((checked) => checked instanceof InvalidArgument)
+  return wrong ?? list
+}
+
+/**
  * A whole number of something, at least so many.
  */
 export const count = (command: string, argument: string, value: unknown, least: number): number | InvalidArgument =>

@@ -149,20 +149,6 @@ export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-b
 
 const { commands } = Protocol
 
-const checkTubes = (tubes: Tubes): Effect.Effect<ReadonlyArray<string>, Errors.InvalidArgument> => {
-  const list = typeof tubes === "string" ? [tubes] : tubes
-  if (!Array.isArray(list) || list.length === 0) {
-    return Effect.fail(
-      new Errors.InvalidArgument({ command: "reserve", argument: "tubes", value: tubes, rule: "at least one tube" })
-    )
-  }
-  for (const tube of list) {
-    const checked = Arguments.tube("reserve", "tubes", tube)
-    if (checked instanceof Errors.InvalidArgument) return Effect.fail(checked)
-  }
-  return Effect.succeed(list)
-}
-
 // In the table the tube may be left out, for the one in use. Here it may not: an unset variable must not mean `default`.
 const inTube = <A, E>(command: string, tube: string, effect: () => Effect.Effect<A, E>) => {
   const checked = tube === undefined ? Arguments.tube(command, "tube", tube) : tube
@@ -200,7 +186,8 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 
   const reserve = Effect.fnUntraced(
     function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
-      const wanted = yield* checkTubes(tubes)
+      const wanted = Arguments.tubes("reserve", tubes)
+      if (wanted instanceof Errors.InvalidArgument) return yield* wanted
       const wrong = Arguments.options("reserve", options)
       if (wrong !== undefined) return yield* wrong
       const seconds = Arguments.timeout("reserve", options?.timeout)

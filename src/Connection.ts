@@ -172,7 +172,7 @@ export const Connection: Context.Service<Connection, Connection> = Context.Servi
 const { commands } = Protocol
 
 /** How long one reserve waits on the wire, in seconds. */
-const RESERVE_SLICE_SECONDS = 30
+export const RESERVE_SLICE_SECONDS = 30
 
 /**
  * Waits for a job so many seconds (or for ever, if infinite), in slices on the wire.

@@ -8,7 +8,7 @@ import { Fields } from "./Fields.ts"
 import { type Body, Input, TOO_LONG } from "./Input.ts"
 import { type Outcome, type Reserver, Store, type StoredJob, type StoredTube } from "./Store.ts"
 
-/** Where the replies of a connection go. What happens because of them must happen in a later turn. */
+/** Where the replies of a connection go. */
 export interface Output {
   /** Takes bytes; `false` asks to wait for `drained` before more are written. */
   readonly write: (bytes: Uint8Array) => boolean
@@ -83,8 +83,8 @@ export class Conn implements Outcome {
     this.engine.turn(() => {
       this.#input.push(bytes)
       this.run()
+      this.#isFull = this.#input.size > MAX_UNREAD
     })
-    this.#isFull = this.#input.size > MAX_UNREAD
     return !this.#isFull
   }
 
@@ -277,7 +277,7 @@ export class Conn implements Outcome {
  * A server.
  */
 export class Engine {
-  readonly store = new Store()
+  readonly store: Store
   readonly host: EngineStats.HostFacts
   readonly maxJobSize: number
   readonly startedAt: number
@@ -285,9 +285,9 @@ export class Engine {
     EngineStats.Counted,
     number
   >
-  readonly #now: () => number
   readonly #onChange: () => void
   readonly #conns = new Set<Conn>()
+  #events: Array<() => void> = []
   #runnable: Array<Conn> = []
   #dirty: Array<Conn> = []
   isDraining = false
@@ -296,11 +296,11 @@ export class Engine {
   workers = 0
 
   constructor(options: Options) {
-    this.#now = options.now
+    this.store = new Store(options.now)
     this.#onChange = options.onChange ?? (() => {})
     this.host = options.host
     this.maxJobSize = Math.min(options.maxJobSize ?? DEFAULT_MAX_JOB_SIZE, LARGEST_MAX_JOB_SIZE)
-    this.startedAt = this.#now()
+    this.startedAt = this.store.now
   }
 
   /** The open connections. */
@@ -347,18 +347,36 @@ export class Engine {
   // For connections
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Everything that happens, happens in a turn: what was due before comes first, what it makes possible comes last. */
+  /**
+   * Everything that happens, happens in a turn: what was due before comes first, what it makes possible comes last. What
+   * happens in the course of a turn, because a reply was read at once, comes after it.
+   */
   turn(event: () => void): void {
-    this.store.now = this.#now()
-    this.store.runTimers()
-    event()
-    // This makes others runnable, which join at the end.
-    for (const conn of this.#runnable) conn.run()
-    this.#runnable = []
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (const conn of dirty) conn.flush()
+    this.#events.push(event)
+    if (this.#events.length > 1) return
+    const failures: Array<unknown> = []
+    // Whoever reads replies must not keep the others from theirs.
+    const attempt = (action: () => void) => {
+      try {
+        action()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    // These grow meanwhile.
+    for (const next of this.#events) {
+      this.store.setNow()
+      this.store.runTimers()
+      attempt(next)
+      for (const conn of this.#runnable) attempt(() => conn.run())
+      this.#runnable = []
+      const dirty = this.#dirty
+      this.#dirty = []
+      for (const conn of dirty) attempt(() => conn.flush())
+    }
+    this.#events = []
     this.#onChange()
+    if (failures.length > 0) throw failures[0]
   }
 
   /** A connection waits no longer: what it sent meanwhile is executed at the end of the turn. */

@@ -70,6 +70,9 @@ export const list = (tubes: Iterable<StoredTube>): string =>
 
 const wholeSeconds = (millis: number): number => Math.trunc(millis / 1000)
 
+// Of what is left, a moment has always passed by the time that it is told: the microseconds are cut, never rounded up.
+const secondsLeft = (millis: number): number => Math.max(0, Math.ceil(Math.round(millis * 1000) / 1e6) - 1)
+
 const cpuSeconds = (micros: number): string =>
   `${Math.floor(micros / 1e6)}.${String(Math.floor(micros % 1e6)).padStart(6, "0")}`
 
@@ -127,7 +130,7 @@ export const ofTube = (store: Store, tube: StoredTube): string =>
     ["cmd-delete", tube.deletes],
     ["cmd-pause-tube", tube.pauses],
     ["pause", tube.pause],
-    ["pause-time-left", tube.isPaused ? wholeSeconds(tube.resumes.at - store.now) : 0]
+    ["pause-time-left", tube.isPaused ? secondsLeft(tube.resumes.at - store.now) : 0]
   ])
 
 /** The reply to `stats-job`. */
@@ -140,7 +143,7 @@ export const ofJob = (store: Store, job: StoredJob): string =>
     ["age", wholeSeconds(store.now - job.createdAt)],
     ["delay", job.delay],
     ["ttr", job.ttr],
-    ["time-left", job.state === "reserved" || job.state === "delayed" ? wholeSeconds(job.deadline - store.now) : 0],
+    ["time-left", job.state === "reserved" || job.state === "delayed" ? secondsLeft(job.deadline - store.now) : 0],
     ["file", 0],
     ["reserves", job.reserves],
     ["timeouts", job.timeouts],

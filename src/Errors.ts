@@ -168,6 +168,14 @@ const show = (value: unknown): string => {
 }
 
 /**
+ * What a cause, whatever it is, has to say.
+ */
+export const why = (cause: unknown): string => {
+  if (cause instanceof Error) return cause.message
+  return typeof cause === "string" ? cause : show(cause)
+}
+
+/**
  * An argument was refused before a byte was sent: `argument` names it, `value` is what was passed, `rule` what is
  * allowed.
  */
@@ -195,7 +203,7 @@ export class DecodeError extends Schema.TaggedError<DecodeError>(identifier("Dec
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the body of job ${this.id} in tube ${this.tube} does not decode: ${String(this.cause)}`
+    return `the body of job ${this.id} in tube ${this.tube} does not decode: ${why(this.cause)}`
   }
 }
 
@@ -217,7 +225,7 @@ export class OpenError extends Schema.TaggedError<OpenError>(identifier("OpenErr
     return !(this.cause instanceof Error && this.cause.name === identifier("InvalidArgument"))
   }
   override get message(): string {
-    return `cannot connect: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `cannot connect: ${why(this.cause)}`
   }
 }
 
@@ -255,7 +263,7 @@ export class ReadError extends Schema.TaggedError<ReadError>(identifier("ReadErr
 }) {
   readonly isRetryable = true
   override get message(): string {
-    return `reading failed: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `reading failed: ${why(this.cause)}`
   }
 }
 
@@ -267,7 +275,7 @@ export class WriteError extends Schema.TaggedError<WriteError>(identifier("Write
 }) {
   readonly isRetryable = true
   override get message(): string {
-    return `writing failed: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `writing failed: ${why(this.cause)}`
   }
 }
 

@@ -24,6 +24,11 @@ const cut = (bytes: Uint8Array, size: number): ReadonlyArray<Uint8Array> => {
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
 }
 
+interface Late {
+  readonly task: () => void
+  isDue: boolean
+}
+
 /** An output whose replies go through the faults of the moment. `after` runs a task later. */
 export class FaultyOutput implements Output {
   readonly resume: () => void
@@ -32,7 +37,7 @@ export class FaultyOutput implements Output {
   readonly #target: Output
   readonly #after: (millis: number, task: () => void) => void
   /** What is late, in order: even when the delay gets shorter, nothing overtakes. */
-  readonly #late: Array<() => void> = []
+  readonly #late: Array<Late> = []
 
   constructor(faults: () => Faults, target: Output, after: (millis: number, task: () => void) => void) {
     this.#faults = faults
@@ -59,7 +64,11 @@ export class FaultyOutput implements Output {
   }
 
   #postpone(millis: number, task: () => void): void {
-    this.#late.push(task)
-    this.#after(millis, () => this.#late.shift()?.())
+    const late: Late = { task, isDue: false }
+    this.#late.push(late)
+    this.#after(millis, () => {
+      late.isDue = true
+      while (this.#late[0]?.isDue === true) this.#late.shift()!.task()
+    })
   }
 }

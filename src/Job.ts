@@ -96,6 +96,7 @@ export class ReservedJob implements Job {
   readonly #shared: Pick<Shared, "run">
   readonly #owner: Owner
   #isOver = false
+  #isLost = false
   /** The command that settled it has been answered. */
   #isSettled = false
   #known: JobStats | undefined
@@ -122,6 +123,11 @@ export class ReservedJob implements Job {
   /** Whether it is settled, on the way to that, or lost. */
   get isOver(): boolean {
     return this.#isOver
+  }
+
+  /** Whether its time ran out, or its connection was lost, while nobody settled it. */
+  get isLost(): boolean {
+    return this.#isLost
   }
 
   /** Its statistics, if they have been asked for. */
@@ -216,7 +222,7 @@ export class ReservedJob implements Job {
   /** Its time has run out: whatever the handle does from now on, it must not do to the next lease of the job. */
   lose(): void {
     if (this.#isOver) return
-    this.#isOver = true
+    this.#isOver = this.#isLost = true
     this.#owner.onOver?.(this)
   }
 

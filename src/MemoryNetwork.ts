@@ -65,7 +65,10 @@ export const makeDialer = (host: EngineHost): Dialer => {
       },
       end: () => end("the server closed it"),
       drop: () => end("the server dropped it"),
-      resume: () => network.deliver(handlers.onDrain)
+      resume: () =>
+        network.deliver(() => {
+          if (isOpen) handlers.onDrain()
+        })
     })
     if (conn === undefined) return undefined
     return {

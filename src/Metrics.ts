@@ -7,6 +7,11 @@
  * | `beanstalkd_errors` | commands that failed | `server`, `command`, `error` (the tag; of a `BeanstalkdError`, its reason's) |
  * | `beanstalkd_connections` | open connections | `server` |
  * | `beanstalkd_connections_lost` | connections that ended otherwise than by closing their Scope | `server` |
+ * | `beanstalkd_jobs` | what became of the jobs of workers and typed streams | `server`, `tube`, `outcome` |
+ * | `beanstalkd_jobs_in_flight` | jobs whose handlers run | `server`, `tube` |
+ * | `beanstalkd_job_duration` | how long handlers ran, in milliseconds | `server`, `tube` |
+ *
+ * The outcomes of jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried` and `buried`, or `lost`.
  *
  * ```ts
  * import { Metrics } from "effect-beanstalkd"
@@ -18,15 +23,24 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 
+type Attributes = Readonly<Record<string, string>>
+
+// A metric keeps the key of the attributes that it had last, so whoever updates often has metrics of her own: those with the
+// same name and the same attributes are one.
+const makeCommands = (attributes: Attributes = {}) =>
+  Metric.counter("beanstalkd_commands", {
+    description: "Commands that the server has answered",
+    incremental: true,
+    attributes
+  })
+
 /** Commands that were answered. */
-export const commands = Metric.counter("beanstalkd_commands", {
-  description: "Commands that the server has answered",
-  incremental: true
-})
+export const commands = makeCommands()
 
 /** Commands that failed. */
 export const errors = Metric.counter("beanstalkd_errors", {
@@ -44,6 +58,75 @@ export const connectionsLost = Metric.counter("beanstalkd_connections_lost", {
   description: "Connections that ended otherwise than by closing their Scope",
   incremental: true
 })
+
+const makeJobs = (attributes: Attributes = {}) =>
+  Metric.counter("beanstalkd_jobs", { description: "What became of the jobs", incremental: true, attributes })
+
+const makeJobsInFlight = (attributes: Attributes = {}) =>
+  Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
+
+const makeJobDuration = (attributes: Attributes = {}) =>
+  Metric.histogram("beanstalkd_job_duration", {
+    description: "How long handlers ran, in milliseconds",
+    boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 20 }),
+    attributes
+  })
+
+/** Jobs, by what became of them. */
+export const jobs = makeJobs()
+
+/** Jobs whose handlers run. */
+export const jobsInFlight = makeJobsInFlight()
+
+/** How long handlers ran. */
+export const jobDuration = makeJobDuration()
+
+/** What can become of a job. */
+export type Outcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "lost"
+
+/** Where a job lies. */
+export interface Place {
+  readonly server: string
+  readonly tube: string
+}
+
+/** Counts one job. */
+export const countJob = (outcome: Outcome, { server, tube }: Place): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(jobs, { server, tube, outcome }), 1)
+
+/** Updates the metrics of one worker, without going through an Effect for each job. */
+export class JobRecorder {
+  readonly #place: Attributes
+  readonly #context: Context.Context<never>
+  readonly #counters = new Map<Outcome, Metric.Counter<number>>()
+  readonly #inFlight: Metric.Gauge<number>
+  readonly #duration: Metric.Histogram<number>
+
+  constructor({ server, tube }: Place, context: Context.Context<never>) {
+    this.#place = { server, tube }
+    this.#context = context
+    this.#inFlight = makeJobsInFlight(this.#place)
+    this.#duration = makeJobDuration(this.#place)
+  }
+
+  count(outcome: Outcome): void {
+    let counter = this.#counters.get(outcome)
+    if (counter === undefined) {
+      counter = makeJobs({ ...this.#place, outcome })
+      this.#counters.set(outcome, counter)
+    }
+    counter.updateUnsafe(1, this.#context)
+  }
+
+  started(): void {
+    this.#inFlight.modifyUnsafe(1, this.#context)
+  }
+
+  ended(millis: number): void {
+    this.#inFlight.modifyUnsafe(-1, this.#context)
+    this.#duration.updateUnsafe(millis, this.#context)
+  }
+}
 
 const tagOf = (error: unknown): string => {
   const tagged = Predicate.hasProperty(error, "reason") ? error.reason : error
@@ -90,7 +173,7 @@ export class Recorder {
     if (this.#count === 0) return
     let counter = this.#commands.get(this.#running)
     if (counter === undefined) {
-      counter = Metric.withAttributes(commands, { server: this.#server, command: this.#running })
+      counter = makeCommands({ server: this.#server, command: this.#running })
       this.#commands.set(this.#running, counter)
     }
     counter.updateUnsafe(this.#count, this.#context)

@@ -38,6 +38,9 @@ const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
   Protocol.commands.reserveJob
 ])
 
+// Where replies come before a write returns, they can lead to the next write for ever; others want their turn too.
+const WRITES_PER_TURN = 1000
+
 /** Why a pipeline ends whose Scope is closed. */
 export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
 
@@ -179,13 +182,23 @@ export class Pipeline implements Handlers {
   #flush(now = this.#now()): void {
     if (this.#inTurn) return
     this.#inTurn = true
+    let writes = 0
     while (this.#death === undefined && !this.#congested && !this.#quitting) {
       const batch = this.#nextBatch(now)
       if (batch.length === 0) break
       this.#watchSilence()
       this.#write(batch)
+      if (++writes === WRITES_PER_TURN) {
+        this.#flushAfterOthers()
+        break
+      }
     }
     this.#inTurn = false
+  }
+
+  #flushAfterOthers(): void {
+    this.#flushComing = true
+    this.#fork(Effect.andThen(Effect.yieldNow, Effect.sync(this.#onEndOfTurn)))
   }
 
   #write(batch: ReadonlyArray<Protocol.Request>): void {

@@ -77,6 +77,12 @@ export interface Pool {
     acquireTimeout?: Duration.Duration
   ) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
 
+  /** Opens a connection beside the pool, for those who keep theirs for long. It watches exactly these tubes. */
+  readonly open: (tubes: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
+
+  /** When to dial again. */
+  readonly reconnect: Schedule.Schedule<unknown, Errors.BeanstalkdError>
+
   /** The connection that fibers share. */
   readonly shared: Shared.Shared
 
@@ -315,6 +321,12 @@ export const make = Effect.fnUntraced(function*(
     get,
     use: (f) => Effect.scoped(Effect.flatMap(get, f)),
     take,
+    open: (tubes) =>
+      Effect.map(openOne, (pipeline) => {
+        pipeline.watchOnly(new Set(tubes))
+        return pipeline
+      }),
+    reconnect,
     shared,
     stats: Effect.gen(function*() {
       const { idle, used } = yield* EffectPool.stats(pool)

@@ -20,9 +20,9 @@ export type Body = Uint8Array | string
 /** How many puts are on their way at once. */
 const WINDOW = 512
 
-type Source<E, R> = Effect.Effect<Option.Option<Body>, E, R>
+type Source<A, E, R> = Effect.Effect<Option.Option<A>, E, R>
 
-const fromIterable = (bodies: Iterable<Body>): Effect.Effect<Source<never, never>, never, Scope.Scope> => {
+const fromIterable = <A>(bodies: Iterable<A>): Effect.Effect<Source<A, never, never>, never, Scope.Scope> => {
   let isDone = false
   return Effect.acquireRelease(
     Effect.sync(() => bodies[Symbol.iterator]()),
@@ -39,13 +39,13 @@ const fromIterable = (bodies: Iterable<Body>): Effect.Effect<Source<never, never
 }
 
 // The workers take turns at the stream: whoever finds the buffer empty pulls for all.
-const fromStream = <E, R>(
-  bodies: Stream.Stream<Body, E, R>
-): Effect.Effect<Source<E, R>, never, R | Scope.Scope> =>
+const fromStream = <A, E, R>(
+  bodies: Stream.Stream<A, E, R>
+): Effect.Effect<Source<A, E, R>, never, R | Scope.Scope> =>
   Effect.map(Stream.toPull(bodies), (pull) => {
-    let buffer: ReadonlyArray<Body> = []
+    let buffer: ReadonlyArray<A> = []
     let at = 0
-    const next = Effect.suspend((): Source<E, R> => {
+    const next = Effect.suspend((): Source<A, E, R> => {
       if (at < buffer.length) return Effect.succeedSome(buffer[at++]!)
       return pull.pipe(
         Effect.map((bodies) => {
@@ -60,24 +60,24 @@ const fromStream = <E, R>(
   })
 
 // Text and bytes are iterables too, of what nobody means to put.
-const isManyBodies = (bodies: unknown): bodies is Iterable<Body> =>
+const isMany = (bodies: unknown): bodies is Iterable<unknown> =>
   Predicate.isIterable(bodies) && typeof bodies !== "string" && !ArrayBuffer.isView(bodies)
 
 /**
- * Puts all bodies and gives the ids, in their order. The first failure stops it: nothing more is put, what is on its way
+ * Puts all bodies, or whatever `put` makes bodies of, and gives the ids, in their order. The first failure stops it: nothing more is put, what is on its way
  * is awaited, and `PutAllError` tells the ids that were acknowledged.
  */
 export const putAll = Effect.fnUntraced(
-  function*<E, R>(
-    put: (body: Body) => Effect.Effect<JobId, Errors.PutAllError["cause"]>,
-    bodies: Iterable<Body> | Stream.Stream<Body, E, R>
-  ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | Scope.Scope> {
-    if (!Stream.isStream(bodies) && !isManyBodies(bodies)) {
+  function*<A, RP, E = never, R = never>(
+    put: (body: A) => Effect.Effect<JobId, Errors.PutAllError["cause"], RP>,
+    bodies: Iterable<A> | Stream.Stream<A, E, R>
+  ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | RP | Scope.Scope> {
+    if (!Stream.isStream(bodies) && !isMany(bodies)) {
       const rule = "an iterable or a Stream of bodies, not a single one"
       const cause = new Errors.InvalidArgument({ command: "put", argument: "bodies", value: bodies, rule })
       return yield* new Errors.PutAllError({ inserted: [], cause })
     }
-    const source: Source<E, R> = Stream.isStream(bodies)
+    const source: Source<A, E, R> = Stream.isStream(bodies)
       ? yield* fromStream(bodies)
       : yield* fromIterable(bodies)
     const ids: Array<JobId | undefined> = []

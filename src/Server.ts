@@ -11,6 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { lstatSync, rmSync } from "node:fs"
+import * as Net from "node:net"
 import * as Arguments from "./Arguments.ts"
 import * as Client from "./Client.ts"
 import { DEFAULT_MAX_JOB_SIZE } from "./Engine.ts"
@@ -89,7 +91,7 @@ export class ListenError extends Schema.TaggedError<ListenError>("effect-beansta
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `cannot listen on ${this.address}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `cannot listen on ${this.address}: ${Errors.why(this.cause)}`
   }
 }
 
@@ -120,7 +122,11 @@ const fromHost = (
 })
 
 const listenOptions = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options) => {
-  if (path !== undefined) return path === "" ? invalid(path, "path", "the path of a unix socket") : { path }
+  if (path !== undefined) {
+    return typeof path === "string" && path !== "" ? { path } : invalid(path, "path", "the path of a unix socket")
+  }
+  // Node would listen on all interfaces.
+  if (typeof host !== "string" || host === "") return invalid(host, "host", "a host name or an address")
   return Number.isInteger(port) && port >= 0 && port <= 65_535
     ? { host, port }
     : invalid(port, "port", "an integer from 0 to 65535")
@@ -128,6 +134,22 @@ const listenOptions = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Option
 
 const show = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options): string =>
   path === undefined ? `${host.includes(":") ? `[${host}]` : host}:${port}` : `unix:${path}`
+
+// A process that was killed leaves its unix socket behind, at which nobody can listen before it has been removed. Any
+// other file stays, and whatever else is wrong is said when the server listens.
+const removeAbandoned = (path: string): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const socket = Net.connect(path)
+    const done = () => {
+      socket.destroy()
+      resume(Effect.void)
+    }
+    socket.once("connect", done)
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED" && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path)
+      done()
+    })
+  })
 
 /**
  * Starts a server on a socket, which ends with the Scope. Its connections are cut off then.
@@ -150,6 +172,7 @@ export const make = Effect.fnUntraced(function*(
   const listen = listenOptions(options)
   if (listen instanceof Errors.InvalidArgument) return yield* failed(listen)
   const host = yield* Effect.mapError(makeHost(options), failed)
+  if (listen.path !== undefined) yield* removeAbandoned(listen.path)
   const server = yield* NodeSocketServer.make({ ...listen, allowHalfOpen: true, noDelay: true, keepAlive: true }).pipe(
     Effect.mapError((error) => failed(error.reason.cause))
   )

@@ -1,16 +1,33 @@
 /**
  * A connection of the embedded server over a socket of Effect's `SocketServer`.
  */
+import { NetSocket } from "@effect/platform-node/NodeSocket"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import * as Socket from "effect/socket/Socket"
 import type { EngineHost } from "./EngineHost.ts"
 
 // The other side has ended its half of the connection, and can still read.
 const isEndOfStream = ({ reason }: Socket.SocketError): boolean =>
   reason._tag === "SocketCloseError" && reason.code === 1000
+
+// Ends it, and waits until all has gone out, or the client is gone: one that does not read may take for ever. Effect's
+// socket only begins to do so when its Scope ends, after which nobody could cut it off.
+const flush = Effect.flatMap(
+  Effect.serviceOption(NetSocket),
+  Option.match({
+    onNone: () => Effect.void,
+    onSome: (socket) =>
+      Effect.callback<void>((resume) => {
+        if (socket.closed) return resume(Effect.void)
+        socket.once("close", () => resume(Effect.void))
+        socket.destroySoon()
+      })
+  })
+)
 
 /** Serves one connection, until it is over. */
 export const serve = (host: EngineHost) =>
@@ -29,8 +46,11 @@ export const serve = (host: EngineHost) =>
       write: (bytes) => {
         const writing = fork(writer.write(bytes))
         if (writing.pollUnsafe() !== undefined) return true
+        // It is not read from meanwhile, so that nothing else would tell that the client is gone.
         writing.addObserver((exit) => {
-          if (Exit.isSuccess(exit)) conn?.drained()
+          if (Exit.isSuccess(exit)) return conn?.drained()
+          conn?.close()
+          end()
         })
         return false
       },
@@ -61,6 +81,7 @@ export const serve = (host: EngineHost) =>
     )
     yield* Effect.forkChild(read)
     yield* Deferred.await(isOver).pipe(
+      Effect.andThen(flush),
       Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => conn.close()), Effect.ignore(destroy)))
     )
   }, Effect.scoped)

@@ -2,10 +2,11 @@
  * The jobs, the tubes and who waits for them: the states of a job and every way from one to another, as beanstalkd has
  * them. It knows nothing of lines and replies. Nothing on the way of a put, a reserve or a delete looks through all jobs.
  *
- * Times are in milliseconds on the scale of `now`, which its owner sets before every call.
+ * Times are in milliseconds on the scale of its clock, which its owner has it read before every call.
  */
 import { Heap, type HeapItem } from "./Heap.ts"
 import type { Body } from "./Input.ts"
+import { JobTable } from "./JobTable.ts"
 
 /** Jobs with a smaller priority count as urgent. */
 const URGENT = 1024
@@ -180,9 +181,10 @@ export class Reserver {
 
 /** All of it. */
 export class Store {
+  readonly #clock: () => number
   now = 0
   readonly tubes = new Map<string, StoredTube>()
-  readonly jobs = new Map<number, StoredJob>()
+  readonly jobs = new JobTable<StoredJob>()
   ready = 0
   urgent = 0
   reserved = 0
@@ -197,6 +199,16 @@ export class Store {
   readonly #paused = makeTimers<StoredTube>()
   readonly #reserving = makeTimers<Reserver>()
   readonly default: StoredTube = this.findOrMake("default")
+
+  constructor(clock: () => number) {
+    this.#clock = clock
+    this.setNow()
+  }
+
+  /** Reads the clock. */
+  setNow(): void {
+    this.now = this.#clock()
+  }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Tubes
@@ -258,7 +270,7 @@ export class Store {
 
   put(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
     const job = new StoredJob(id, tube, body, pri, delay, ttr, this.now)
-    this.jobs.set(id, job)
+    this.jobs.add(id, job)
     this.totalJobs++
     tube.totalJobs++
     this.#enqueue(job, delay)
@@ -273,7 +285,7 @@ export class Store {
     const job = this.jobs.get(id)
     if (job === undefined || (job.holder !== undefined && job.holder !== reserver)) return false
     this.#takeOut(job)
-    this.jobs.delete(id)
+    this.jobs.remove(id)
     job.tube.deletes++
     this.#dropIfUnused(job.tube)
     return true
@@ -339,6 +351,8 @@ export class Store {
   #enqueue(job: StoredJob, delay: number): void {
     const { tube } = job
     if (delay > 0) {
+      // Of two that are delayed in one turn, the first one matures first.
+      this.setNow()
       job.state = "delayed"
       job.deadline = this.now + delay * SECOND
       tube.delayed.add(job)

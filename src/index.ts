@@ -4,6 +4,7 @@
  */
 export * as Client from "./Client.ts"
 export * as Connection from "./Connection.ts"
+export * as Consumer from "./Consumer.ts"
 export * as Errors from "./Errors.ts"
 export * as Job from "./Job.ts"
 export * as Metrics from "./Metrics.ts"
@@ -11,3 +12,5 @@ export * as Pool from "./Pool.ts"
 export * as Protocol from "./Protocol.ts"
 export * as Server from "./Server.ts"
 export * as Stats from "./Stats.ts"
+export * as Tube from "./Tube.ts"
+export * as Worker from "./Worker.ts"

@@ -18,7 +18,7 @@ const countLines = (chunk: Buffer): number => {
 }
 
 /** Writes `first`, and what `next` says for every chunk of reply lines, until `lines` of them have come. */
-const exchange = (
+export const exchange = (
   socket: Socket,
   first: Buffer | string,
   lines: number,
@@ -41,7 +41,7 @@ const exchange = (
     socket.write(first, "latin1")
   })
 
-const open = async (port: number): Promise<Socket> => {
+export const open = async (port: number): Promise<Socket> => {
   const socket = connect(port, "127.0.0.1").setNoDelay(true)
   await once(socket, "connect")
   await exchange(socket, `use ${TUBE}\r\nwatch ${TUBE}\r\nignore default\r\n`, 3, () => "")

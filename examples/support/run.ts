@@ -1,19 +1,21 @@
 /**
- * Runs an example on the server that BEANSTALKD_URL names, or else on one of its own. What cannot be helped is told in
- * one line; that there is no server to run on is no failure of the example.
+ * Runs an example on the server that BEANSTALKD_URL names, or else on one inside this process, which ends with it. What
+ * it fails with is told in one line.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Layer } from "effect"
-import { Client } from "effect-beanstalkd"
-import { NoServer, ownServer } from "./ownServer.ts"
+import { Config, Console, Effect, Layer, Option } from "effect"
+import { Client, Server } from "effect-beanstalkd"
 
-const client = Layer.unwrap(Effect.map(ownServer, (url) => Client.layerUrl(url)))
+const client = Layer.unwrap(Effect.map(
+  Config.option(Config.String("BEANSTALKD_URL")),
+  Option.match({ onNone: () => Server.layerMemory, onSome: (url) => Client.layerUrl(url) })
+))
 
 const explain = (error: { readonly message: string }) =>
   Effect.andThen(
     Console.error(error.message),
     Effect.sync(() => {
-      if (!(error instanceof NoServer)) process.exitCode = 1
+      process.exitCode = 1
     })
   )
 

@@ -1,9 +1,10 @@
 /**
- * The client and the real server: every command, reserving with many fibers and few connections, the layers.
+ * The client and a server: every command, reserving with many fibers and few connections, the layers.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Random, Schedule } from "effect"
 import { Client, Errors, Protocol } from "effect-beanstalkd"
+import { type AnyServer, describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
@@ -11,18 +12,21 @@ import * as Program from "../scripted/Program.ts"
 
 const TUBE = "work"
 
-const open = Effect.fnUntraced(function*(options?: Client.Options) {
-  const server = yield* RealServer.make()
-  const beanstalkd = yield* Client.make({ port: server.port, ...options })
-  return { server, beanstalkd }
-})
+const opening = (target: Target) =>
+  Effect.fnUntraced(function*(options?: Client.Options) {
+    const server = yield* target.make()
+    const beanstalkd = yield* Client.make({ ...server.clientOptions, ...options })
+    return { server, beanstalkd }
+  })
 
 const nobody = Protocol.JobId.make(4_711)
 
-const waiting = (server: RealServer.RealServer, connections: number) =>
+const waiting = (server: AnyServer, connections: number) =>
   eventually(Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-waiting"], String(connections))))
 
-RealServer.describeReal("the client", () => {
+describeServers("the client", (target) => {
+  const open = opening(target)
+
   it.live("puts into a tube, and peeks into it", () =>
     Effect.gen(function*() {
       const { beanstalkd } = yield* open()
@@ -60,7 +64,7 @@ RealServer.describeReal("the client", () => {
       assert.strictEqual((yield* beanstalkd.statsTube(TUBE)).pause, 5400)
       assert.deepStrictEqual(yield* beanstalkd.listTubes, ["default", TUBE])
       assert.deepInclude(yield* beanstalkd.stats, { pid: server.pid, currentJobsReady: 3, cmdKick: 2 })
-      assert.strictEqual(beanstalkd.server, `127.0.0.1:${server.port}`)
+      assert.strictEqual(beanstalkd.server, server.address)
     }))
 
   it.live("reserves this very job, whatever its state, and settles it like any other", () =>
@@ -155,13 +159,15 @@ RealServer.describeReal("the client", () => {
       const { beanstalkd, server } = yield* open()
       const error = yield* Effect.flip(beanstalkd.put(TUBE, "x".repeat(70_000)))
       assert.deepInclude(error, { _tag: "JobTooBig", size: 70_000 })
-      yield* server.signal("SIGUSR1")
-      yield* eventually(Effect.map(beanstalkd.stats, ({ draining }) => assert.isTrue(draining)))
+      yield* server.drain
+      assert.isTrue((yield* beanstalkd.stats).draining)
       assert.strictEqual((yield* Effect.flip(beanstalkd.put(TUBE, "x")))._tag, "Draining")
     }))
 })
 
-RealServer.describeReal("a reserve", () => {
+describeServers("a reserve", (target) => {
+  const open = opening(target)
+
   it.live("of several tubes takes the most urgent job of all, and of no other tube", () =>
     Effect.gen(function*() {
       const { beanstalkd } = yield* open({ maxConnections: 1 })
@@ -242,25 +248,10 @@ RealServer.describeReal("a reserve", () => {
         yield* waiting(server, 0)
       }
     }))
-
-  it.live("and a delete, 20,000 times in one Scope with two connections, leave nothing behind", () =>
-    Effect.gen(function*() {
-      const server = yield* RealServer.make()
-      const { code, report, stderr } = yield* Program.run("../../integration/programs/Forever", server.port, 20_000)
-      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
-      const { growth, ...rest } = report as { readonly growth: number }
-      // In bytes, from the 5,000th to the last.
-      assert.isBelow(growth, 1_000_000)
-      assert.deepStrictEqual(rest, {
-        finalizers: 0,
-        stats: { idle: 2, used: 0, waiting: 0, opened: 3, lost: 0, shared: true }
-      })
-      assert.deepInclude(yield* server.stats, { "current-jobs-ready": "0", "current-jobs-reserved": "0" })
-      assert.strictEqual((yield* server.stats)["cmd-delete"], "20000")
-    }))
 })
 
-RealServer.describeReal("5,000 fibers that reserve with 10 connections", () => {
+describeServers("5,000 fibers that reserve with 10 connections", (target) => {
+  const open = opening(target)
   const FIBERS = 5_000
   const CONNECTIONS = 10
 
@@ -338,15 +329,49 @@ RealServer.describeReal("5,000 fibers that reserve with 10 connections", () => {
     }))
 })
 
-RealServer.describeReal("a layer of the client", () => {
-  const roundTrip = Effect.gen(function*() {
-    const beanstalkd = yield* Client.Beanstalkd
-    yield* beanstalkd.put(TUBE, "x")
-    const job = yield* beanstalkd.reserve(TUBE, { timeout: 0 })
-    yield* job.delete
-    return beanstalkd.server
-  }).pipe(Effect.scoped)
+const roundTrip = Effect.gen(function*() {
+  const beanstalkd = yield* Client.Beanstalkd
+  yield* beanstalkd.put(TUBE, "x")
+  const job = yield* beanstalkd.reserve(TUBE, { timeout: 0 })
+  yield* job.delete
+  return beanstalkd.server
+}).pipe(Effect.scoped)
 
+describeServers("a layer of the client", (target) => {
+  it.live("closes all its connections when it is no longer needed", () =>
+    Effect.gen(function*() {
+      const server = yield* target.make()
+      const layer = Client.layer(server.clientOptions)
+      assert.strictEqual(yield* Effect.provide(roundTrip, layer), server.address)
+      yield* eventually(Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-connections"], "1")))
+    }))
+
+  describe("with a Tag of its own", () => {
+    class Billing extends Context.Service<Billing, Client.Service>()("test/Billing") {
+      static readonly layer = (options: Client.Options) => Layer.effect(Billing, Client.make(options))
+    }
+
+    it.live("leads to the other server", () =>
+      Effect.gen(function*() {
+        const [first, second] = [yield* target.make(), yield* target.make()]
+        const program = Effect.gen(function*() {
+          const beanstalkd = yield* Client.Beanstalkd
+          const billing = yield* Billing
+          yield* beanstalkd.put(TUBE, "for the first")
+          yield* billing.putAll("bills", ["one", "two"])
+          const bill = yield* billing.reserve("bills")
+          return [(yield* beanstalkd.stats).id, (yield* billing.stats).id, yield* bill.tube]
+        }).pipe(Effect.scoped)
+        const layers = Layer.mergeAll(Client.layer(first.clientOptions), Billing.layer(second.clientOptions))
+        const seen = yield* Effect.provide(program, layers)
+        const [firstStats, secondStats] = [yield* first.stats, yield* second.stats]
+        assert.deepStrictEqual(seen, [firstStats["id"], secondStats["id"], "bills"])
+        assert.deepStrictEqual([firstStats["total-jobs"], secondStats["total-jobs"]], ["1", "2"])
+      }))
+  })
+})
+
+RealServer.describeReal("a layer of the client, and a port", () => {
   it.live("takes options", () =>
     Effect.gen(function*() {
       const { port } = yield* RealServer.make()
@@ -415,34 +440,22 @@ RealServer.describeReal("a layer of the client", () => {
         assert.strictEqual(error.reason._tag, "OpenError")
       }
     }))
+})
 
-  it.live("closes all its connections when it is no longer needed", () =>
+RealServer.describeReal("a job that is reserved", () => {
+  it.live("and deleted, 20,000 times in one Scope with two connections, leaves nothing behind", () =>
     Effect.gen(function*() {
       const server = yield* RealServer.make()
-      yield* Effect.provide(roundTrip, Client.layer({ port: server.port }))
-      yield* eventually(Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-connections"], "1")))
+      const { code, report, stderr } = yield* Program.run("../../integration/programs/Forever", server.port, 20_000)
+      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+      const { growth, ...rest } = report as { readonly growth: number }
+      // In bytes, from the 5,000th to the last.
+      assert.isBelow(growth, 1_000_000)
+      assert.deepStrictEqual(rest, {
+        finalizers: 0,
+        stats: { idle: 2, used: 0, waiting: 0, opened: 3, lost: 0, shared: true }
+      })
+      assert.deepInclude(yield* server.stats, { "current-jobs-ready": "0", "current-jobs-reserved": "0" })
+      assert.strictEqual((yield* server.stats)["cmd-delete"], "20000")
     }))
-
-  describe("with a Tag of its own", () => {
-    class Billing extends Context.Service<Billing, Client.Service>()("test/Billing") {
-      static readonly layer = (port: number) => Layer.effect(Billing, Client.make({ port }))
-    }
-
-    it.live("leads to the other server", () =>
-      Effect.gen(function*() {
-        const [first, second] = [yield* RealServer.make(), yield* RealServer.make()]
-        const program = Effect.gen(function*() {
-          const beanstalkd = yield* Client.Beanstalkd
-          const billing = yield* Billing
-          yield* beanstalkd.put(TUBE, "for the first")
-          yield* billing.putAll("bills", ["one", "two"])
-          const bill = yield* billing.reserve("bills")
-          return [(yield* beanstalkd.stats).pid, (yield* billing.stats).pid, yield* bill.tube]
-        }).pipe(Effect.scoped)
-        const layers = Layer.mergeAll(Client.layer({ port: first.port }), Billing.layer(second.port))
-        assert.deepStrictEqual(yield* Effect.provide(program, layers), [first.pid, second.pid, "bills"])
-        assert.strictEqual((yield* first.stats)["total-jobs"], "1")
-        assert.strictEqual((yield* second.stats)["total-jobs"], "2")
-      }))
-  })
 })

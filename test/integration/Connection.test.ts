@@ -1,19 +1,23 @@
 /**
- * One connection and the real server: every command, and every outcome that the server can be brought to.
+ * One connection and a server: every command, and every outcome that the server can be brought to.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Random } from "effect"
 import { Connection, Errors, Protocol, type Stats } from "effect-beanstalkd"
+import { type AnyServer, type AnyServerOptions, describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 
 const TUBE = "work"
 
-const open = Effect.fnUntraced(function*(options?: Connection.Options & { readonly args?: ReadonlyArray<string> }) {
-  const server = yield* RealServer.make(options?.args === undefined ? {} : { args: options.args })
-  const connection = yield* Connection.make({ port: server.port, use: TUBE, watch: TUBE, ...options })
-  return { server, connection }
-})
+const connect = ({ clientOptions }: Pick<AnyServer, "clientOptions">) =>
+  Connection.make({ ...clientOptions, use: TUBE, watch: TUBE })
+
+const opening = (target: Target) =>
+  Effect.fnUntraced(function*(options?: AnyServerOptions) {
+    const server = yield* target.make(options)
+    return { server, connection: yield* connect(server) }
+  })
 
 const nobody = Protocol.JobId.make(4_711)
 
@@ -24,7 +28,9 @@ const counts = (stats: Stats.TubeStats | Stats.ServerStats) => ({
   buried: stats.currentJobsBuried
 })
 
-RealServer.describeReal("a connection to the real server", () => {
+describeServers("a connection", (target) => {
+  const open = opening(target)
+
   it.live("puts, reserves and deletes a job, and every byte of its body comes back", () =>
     Effect.gen(function*() {
       const { connection } = yield* open()
@@ -144,7 +150,7 @@ RealServer.describeReal("a connection to the real server", () => {
       const id = yield* connection.put("x", { priority: 1 })
       const stats = yield* connection.stats
       assert.strictEqual(stats.pid, server.pid)
-      assert.strictEqual(stats.version, "1.12")
+      assert.match(stats.version, /^1\.12/)
       assert.strictEqual(stats.draining, false)
       assert.match(stats.id!, /^[0-9a-f]{16}$/)
       assert.deepStrictEqual(counts(stats), { ready: 1, reserved: 0, delayed: 0, buried: 0 })
@@ -174,7 +180,7 @@ RealServer.describeReal("a connection to the real server", () => {
   it.live("says NotFound, with the command and the id or tube, where there is nothing", () =>
     Effect.gen(function*() {
       const { connection, server } = yield* open()
-      const address = `127.0.0.1:${server.port}`
+      const { address } = server
       const byId: Record<string, Effect.Effect<unknown, Protocol.Failure<"release">>> = {
         "reserve-job": connection.reserveJob(nobody),
         "delete": connection.delete(nobody),
@@ -215,7 +221,7 @@ RealServer.describeReal("a connection to the real server", () => {
 
   it.live("says JobTooBig with the size, and goes on", () =>
     Effect.gen(function*() {
-      const { connection } = yield* open({ args: ["-z", "100"] })
+      const { connection } = yield* open({ maxJobSize: 100 })
       const error = yield* Effect.flip(connection.put("x".repeat(101)))
       assert.deepInclude(error, { _tag: "JobTooBig", size: 101 })
       assert.strictEqual((yield* connection.stats).maxJobSize, 100)
@@ -226,8 +232,8 @@ RealServer.describeReal("a connection to the real server", () => {
     Effect.gen(function*() {
       const { connection, server } = yield* open()
       const id = yield* connection.put("x")
-      yield* server.signal("SIGUSR1")
-      yield* eventually(Effect.map(connection.stats, (stats) => assert.isTrue(stats.draining)))
+      yield* server.drain
+      assert.isTrue((yield* connection.stats).draining)
       assert.strictEqual((yield* Effect.flip(connection.put("y")))._tag, "Draining")
       yield* connection.delete(id)
     }))
@@ -278,7 +284,7 @@ RealServer.describeReal("a connection to the real server", () => {
     Effect.gen(function*() {
       const { connection, server } = yield* open()
       const interruptOne = Effect.gen(function*() {
-        const waiting = yield* Connection.make({ port: server.port, watch: TUBE })
+        const waiting = yield* connect(server)
         const fiber = yield* Effect.forkChild(waiting.reserveWithTimeout())
         yield* Effect.yieldNow
         const steps = yield* Random.nextIntBetween(0, 3)
@@ -306,26 +312,9 @@ RealServer.describeReal("a connection to the real server", () => {
         Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-waiting"], "1"))
       )
       const id = yield* Effect.scoped(
-        Effect.flatMap(Connection.make({ port: server.port, use: TUBE }), (other) => other.put("next"))
+        Effect.flatMap(connect(server), (other) => other.put("next"))
       )
       assert.strictEqual((yield* Fiber.join(live)).id, id)
-    }))
-
-  it.live("fails all 500 commands that a killed server left unanswered", () =>
-    Effect.gen(function*() {
-      const { connection, server } = yield* open({ maxUnanswered: 400 })
-      yield* server.stop
-      const fibers = yield* Effect.forEach(
-        Array.from({ length: 500 }),
-        () => Effect.forkChild(connection.put("x"))
-      )
-      yield* Effect.yieldNow
-      yield* server.kill
-      const exits = yield* Effect.forEach(fibers, Fiber.await)
-      const errors = yield* Effect.forEach(exits, Effect.flip)
-      assert.strictEqual(errors.filter(({ _tag }) => _tag === "BeanstalkdError").length, 500)
-      const sent = errors.filter((error) => error._tag === "BeanstalkdError" && error.sent)
-      assert.strictEqual(sent.length, 400)
     }))
 
   it.live("gives back a job that came in the moment of the interruption", () =>
@@ -346,5 +335,25 @@ RealServer.describeReal("a connection to the real server", () => {
       const job = yield* connection.reserveWithTimeout(0)
       assert.strictEqual((yield* connection.statsJob(job.id)).pri, 5)
       assert.isFalse(yield* connection.closed)
+    }))
+})
+
+RealServer.describeReal("a connection to a process", () => {
+  it.live("fails all 500 commands that a killed server left unanswered", () =>
+    Effect.gen(function*() {
+      const server = yield* RealServer.make()
+      const connection = yield* Connection.make({ port: server.port, maxUnanswered: 400 })
+      yield* server.stop
+      const fibers = yield* Effect.forEach(
+        Array.from({ length: 500 }),
+        () => Effect.forkChild(connection.put("x"))
+      )
+      yield* Effect.yieldNow
+      yield* server.kill
+      const exits = yield* Effect.forEach(fibers, Fiber.await)
+      const errors = yield* Effect.forEach(exits, Effect.flip)
+      assert.strictEqual(errors.filter(({ _tag }) => _tag === "BeanstalkdError").length, 500)
+      const sent = errors.filter((error) => error._tag === "BeanstalkdError" && error.sent)
+      assert.strictEqual(sent.length, 400)
     }))
 })

@@ -1,12 +1,11 @@
 /**
  * The examples do what they show, each run as its reader would run it.
  */
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { globSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import * as RealServer from "../support/RealServer.ts"
 
 const root = join(import.meta.dirname, "../..")
 
@@ -30,9 +29,10 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   "drain-buried.ts": ["kicked  job 5: good 3", "reports: 0 buried, 3 ready"]
 }
 
-RealServer.describeReal("the examples", () => {
-  it("are all run here", () => {
-    assert.deepStrictEqual(Object.keys(SHOWS).toSorted(), globSync("*.ts", { cwd: join(root, "examples") }).toSorted())
+describe.concurrent("the examples", () => {
+  it("are all run here, but for tests, which are run with the other tests", () => {
+    const examples = globSync("*.ts", { cwd: join(root, "examples"), exclude: ["*.test.ts"] })
+    assert.deepStrictEqual(Object.keys(SHOWS).toSorted(), examples.toSorted())
   })
 
   it.each(Object.keys(SHOWS))("%s", async (example) => {

@@ -1,28 +1,31 @@
 /**
- * The pool and the real server: what a borrower leaves behind does not reach the next, and the server counts the same
+ * The pool and a server: what a borrower leaves behind does not reach the next, and the server counts the same
  * connections as the pool.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { Connection, Pool } from "effect-beanstalkd"
+import { type AnyServer, describeServers, fromReal, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 
 const TUBE = "work"
 
-const open = Effect.fnUntraced(function*(options?: Pool.Options) {
-  const server = yield* RealServer.make()
-  const pool = yield* Pool.make({ port: server.port, ...options })
+const openOn = Effect.fnUntraced(function*({ clientOptions }: AnyServer, options?: Pool.Options) {
+  const pool = yield* Pool.make({ ...clientOptions, ...options })
   /** Puts and reads on a connection that the pool knows nothing of. */
-  const other = yield* Connection.make({ port: server.port, use: TUBE })
+  const other = yield* Connection.make({ ...clientOptions, use: TUBE })
   /** Waits until the server has no connections but those that the pool has. */
   const hasNoOthers = eventually(Effect.gen(function*() {
     const { currentConnections } = yield* other.stats
     const { idle, used } = yield* pool.stats
     assert.strictEqual(currentConnections - 1, idle + used)
   }))
-  return { server, pool, other, hasNoOthers }
+  return { pool, other, hasNoOthers }
 })
+
+const opening = (target: Target) => (options?: Pool.Options) =>
+  Effect.flatMap(target.make(), (server) => openOn(server, options))
 
 const tubesOf = Effect.fnUntraced(function*(connection: Connection.Connection) {
   return { uses: yield* connection.listTubeUsed, watches: [...yield* connection.listTubesWatched].sort() }
@@ -30,7 +33,9 @@ const tubesOf = Effect.fnUntraced(function*(connection: Connection.Connection) {
 
 const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkDetach(effect, { startImmediately: true })
 
-RealServer.describeReal("a pool on the real server", () => {
+describeServers("a pool", (target) => {
+  const open = opening(target)
+
   it.live("gives every borrower the tubes of its options, whatever the one before did", () =>
     Effect.gen(function*() {
       const mine = { uses: "mine", watches: ["mine", "yours"] }
@@ -97,22 +102,6 @@ RealServer.describeReal("a pool on the real server", () => {
       })
   )
 
-  it.live("closes a connection on which a borrower leaves a command that the server has yet to answer", () =>
-    Effect.gen(function*() {
-      const { pool, server } = yield* open({ maxConnections: 1 })
-      const exit = yield* pool.use(Effect.fnUntraced(function*(connection) {
-        yield* connection.listTubeUsed
-        yield* server.stop
-        const put = yield* start(connection.put("x"))
-        yield* Effect.yieldNow
-        return put
-      }))
-      yield* server.cont
-      assert.isTrue(Exit.isFailure(yield* Fiber.await(exit)))
-      yield* pool.use((connection) => connection.listTubeUsed)
-      assert.deepInclude(yield* pool.stats, { idle: 1, opened: 2 })
-    }))
-
   it.live("does not take back a connection that was told to quit", () =>
     Effect.gen(function*() {
       const { hasNoOthers, pool } = yield* open({ maxConnections: 1 })
@@ -124,11 +113,11 @@ RealServer.describeReal("a pool on the real server", () => {
 
   it.live("counts the connections that the server counts, and has none when it is closed", () =>
     Effect.gen(function*() {
-      const server = yield* RealServer.make()
-      const other = yield* Connection.make({ port: server.port })
+      const { clientOptions } = yield* target.make()
+      const other = yield* Connection.make(clientOptions)
       const counts = Effect.map(other.stats, ({ currentConnections }) => currentConnections - 1)
       yield* Effect.scoped(Effect.gen(function*() {
-        const pool = yield* Pool.make({ port: server.port, maxConnections: 4 })
+        const pool = yield* Pool.make({ ...clientOptions, maxConnections: 4 })
         let most = 0
         const work = pool.use((connection) =>
           Effect.gen(function*() {
@@ -148,13 +137,32 @@ RealServer.describeReal("a pool on the real server", () => {
 
   it.live("is there as a layer", () =>
     Effect.gen(function*() {
-      const { port } = yield* RealServer.make()
+      const { address, clientOptions } = yield* target.make()
       const program = Effect.gen(function*() {
         const pool = yield* Pool.Pool
         const id = yield* pool.use((connection) => connection.put("x"))
         return [pool.server, yield* pool.use((connection) => Effect.flip(connection.touch(id)))] as const
       })
-      const [server, error] = yield* Effect.provide(program, Pool.layer({ port }))
-      assert.deepStrictEqual([server, error._tag], [`127.0.0.1:${port}`, "NotFound"])
+      const [server, error] = yield* Effect.provide(program, Pool.layer(clientOptions))
+      assert.deepStrictEqual([server, error._tag], [address, "NotFound"])
+    }))
+})
+
+RealServer.describeReal("a pool on a process", () => {
+  it.live("closes a connection on which a borrower leaves a command that the server has yet to answer", () =>
+    Effect.gen(function*() {
+      const server = yield* RealServer.make()
+      const { pool } = yield* openOn(fromReal(server), { maxConnections: 1 })
+      const exit = yield* pool.use(Effect.fnUntraced(function*(connection) {
+        yield* connection.listTubeUsed
+        yield* server.stop
+        const put = yield* start(connection.put("x"))
+        yield* Effect.yieldNow
+        return put
+      }))
+      yield* server.cont
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(exit)))
+      yield* pool.use((connection) => connection.listTubeUsed)
+      assert.deepInclude(yield* pool.stats, { idle: 1, opened: 2 })
     }))
 })

@@ -1,5 +1,5 @@
 /**
- * Runs a file of test/scripted/programs in a process of its own, where memory can be measured and where a process that
+ * Runs a program in a process of its own, where memory can be measured and where a process that
  * does not end by itself is seen.
  */
 import * as Effect from "effect/Effect"
@@ -22,9 +22,9 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** Waits until the program has ended by itself; dies when that takes more than ten seconds. */
-export const run = (name: string, ...args: ReadonlyArray<string | number>): Effect.Effect<Outcome> => {
-  const file = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
+/** Runs a file of test/scripted/programs by its name, or another one. Waits until it has ended by itself; dies when that takes more than ten seconds. */
+export const run = (name: string | URL, ...args: ReadonlyArray<string | number>): Effect.Effect<Outcome> => {
+  const file = fileURLToPath(name instanceof URL ? name : new URL(`programs/${name}.ts`, import.meta.url))
   const texts = { stdout: "", stderr: "" }
   const ended = Effect.callback<Outcome>((resume) => {
     const child = spawn(process.execPath, ["--expose-gc", file, ...args.map(String)], {
@@ -41,6 +41,7 @@ export const run = (name: string, ...args: ReadonlyArray<string | number>): Effe
   })
   return RealTime.timeoutOrElse(ended, {
     duration: "10 seconds",
-    orElse: () => Effect.die(new Error(`${name} ${args.join(" ")} did not end by itself: ${JSON.stringify(texts)}`))
+    orElse: () =>
+      Effect.die(new Error(`${String(name)} ${args.join(" ")} did not end by itself: ${JSON.stringify(texts)}`))
   })
 }

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import { accessSync, constants, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
-import { describe, test } from "vitest"
+import { describe, test, type TestOptions } from "vitest"
 import { ask, parseStats } from "./Ask.ts"
 import { eventually } from "./Eventually.ts"
 import { freePort } from "./FreePort.ts"
@@ -187,9 +187,9 @@ export const make = Effect.fnUntraced(function*(
  * `describe` for tests that need the real server. Without one they are skipped, in words; on CI that is a failure,
  * lest a green run has tested nothing.
  */
-export const describeReal = (name: string, body: () => void): void => {
+export const describeReal = (name: string, body: () => void, options: TestOptions = {}): void => {
   if (available) {
-    describe(name, body)
+    describe(name, options, body)
   } else if (process.env["CI"] === "true") {
     describe(name, () => {
       test("needs beanstalkd", () => {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
 import * as Tls from "node:tls"
+import { describeServers } from "./AnyServer.ts"
 import { ask } from "./Ask.ts"
 import { eventually } from "./Eventually.ts"
 import * as FakeServer from "./FakeServer.ts"
@@ -116,6 +117,36 @@ RealServer.describeReal("RealServer", () => {
     Effect.gen(function*() {
       const server = yield* RealServer.make()
       assert.strictEqual(yield* server.raw("use foo"), "USING foo\r\n")
+    }))
+})
+
+describeServers("AnyServer", (target) => {
+  it.effect("answers raw commands and stats, whatever the clock", () =>
+    Effect.gen(function*() {
+      const server = yield* target.make({ maxJobSize: 5 })
+      assert.strictEqual(yield* server.raw("put 0 0 60 5\r\nh\xebllo"), "INSERTED 1\r\n")
+      assert.strictEqual(yield* server.raw("put 0 0 60 6\r\nhello!"), "JOB_TOO_BIG\r\n")
+      assert.strictEqual(yield* server.raw("reserve\r\nuse foo"), "RESERVED 1 5\r\nh\xebllo\r\nUSING foo\r\n")
+      const { "current-connections": connections, "current-jobs-ready": ready, pid } = yield* server.stats
+      assert.deepStrictEqual([connections, ready, pid], ["1", "1", String(server.pid)])
+    }))
+
+  it.effect("drains, for good", () =>
+    Effect.gen(function*() {
+      const server = yield* target.make()
+      yield* server.drain
+      assert.strictEqual((yield* server.stats)["draining"], "true")
+      assert.strictEqual(yield* server.raw("put 0 0 60 1\r\nx"), "DRAINING\r\n")
+    }))
+
+  it.effect("drops connections, and takes new ones", () =>
+    Effect.gen(function*() {
+      const server = yield* target.make()
+      const asking = yield* Effect.forkChild(Effect.exit(server.raw("reserve")), { startImmediately: true })
+      yield* eventually(Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-waiting"], "1")))
+      yield* server.dropConnections
+      yield* Fiber.join(asking)
+      assert.strictEqual((yield* server.stats)["current-connections"], "1")
     }))
 })
 

@@ -1,0 +1,74 @@
+/**
+ * The engine of the embedded server for tests that move its time by hand.
+ */
+import { type Conn, Engine } from "effect-beanstalkd/Engine"
+import { replyLength } from "./RawSocket.ts"
+
+export interface Written {
+  readonly at: number
+  readonly conn: number
+  /** One whole reply. */
+  readonly reply: string
+}
+
+const host = {
+  pid: 1,
+  version: "1.12",
+  id: "0123456789abcdef",
+  hostname: "host",
+  os: "os",
+  platform: "platform",
+  cpuMicros: () => ({ user: 0, system: 0 })
+}
+
+export class EngineTarget {
+  now = 0
+  readonly written: Array<Written> = []
+  readonly #engine = new Engine({ now: () => this.now, host })
+  readonly #conns = new Map<number, Conn>()
+
+  /** A connection is made by the first that is sent on it. */
+  send(conn: number, text: string): void {
+    const connection = this.#conns.get(conn) ?? this.#connect(conn)
+    connection.receive(Buffer.from(text, "latin1"))
+  }
+
+  /** The connection goes; the next command finds a new one in its place. */
+  close(conn: number): void {
+    this.#conns.get(conn)?.close()
+    this.#conns.delete(conn)
+  }
+
+  /** Lets time pass until `to`; whatever is due happens on time. */
+  advance(to: number): void {
+    while (this.#engine.nextDeadline <= to) {
+      if (this.#engine.nextDeadline < this.now) {
+        throw new Error(`left undone: what was due at ${this.#engine.nextDeadline}`)
+      }
+      this.now = this.#engine.nextDeadline
+      this.#engine.tick()
+      if (this.#engine.nextDeadline <= this.now) throw new Error(`left undone: what is due at ${this.now}`)
+    }
+    this.now = to
+  }
+
+  #connect(number: number): Conn {
+    let unread = ""
+    const connection = this.#engine.connect({
+      write: (bytes) => {
+        unread += Buffer.from(bytes).toString("latin1")
+        let length: number | undefined
+        while ((length = replyLength(unread)) !== undefined) {
+          this.written.push({ at: this.now, conn: number, reply: unread.slice(0, length) })
+          unread = unread.slice(length)
+        }
+        return true
+      },
+      end: () => {},
+      drop: () => {},
+      resume: () => {}
+    })
+    this.#conns.set(number, connection)
+    return connection
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * The embedded server as tests use it: in memory, as a layer, faulty on demand.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Client, Connection, Errors, Server } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
+
+/** On a server that nobody else has. */
+const onItsOwn = <A, E>(
+  test: (beanstalkd: Client.Service, server: Server.Service) => Effect.Effect<A, E, Scope.Scope>,
+  options: Parameters<typeof Server.layerMemoryWith>[0] = {}
+) =>
+  Effect.gen(function*() {
+    return yield* test(yield* Client.Beanstalkd, yield* Server.Server)
+  }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Server.layerMemoryWith(options))))
+
+const reasonOf = (error: { readonly _tag: string }): string =>
+  error instanceof Errors.BeanstalkdError ? error.reason._tag : error._tag
+
+/** The tag of what it fails with, or of the reason of that. */
+const failure = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flip(effect), reasonOf)
+
+describe("a faulty server", () => {
+  it.effect("refuses who is not connected yet, until it does so no more", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* server.inject({ refuse: true })
+      assert.strictEqual(yield* failure(Connection.make(server.clientOptions)), "OpenError")
+      yield* beanstalkd.put("emails", "hello")
+      yield* server.inject({})
+      const connection = yield* Connection.make(server.clientOptions)
+      assert.deepStrictEqual(yield* connection.listTubes, ["default", "emails"])
+    })))
+
+  it.effect("that is mute executes, and the client gives up at its own time", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* server.inject({ mute: true })
+      const began = yield* Clock.currentTimeMillis
+      const putting = yield* Effect.forkScoped(Effect.flip(beanstalkd.put("emails", "hello")))
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(putting.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(putting)
+      assert.deepInclude(error, { _tag: "BeanstalkdError", sent: true })
+      assert.strictEqual(reasonOf(error), "CommandTimeout")
+      assert.strictEqual((yield* Clock.currentTimeMillis) - began, 10_000)
+      yield* server.inject({})
+      const peeking = yield* Effect.forkScoped(beanstalkd.peekReady("emails"))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(peeking)).text, "hello")
+    })))
+
+  it.effect("answers so much later, and in order also when it gets faster", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const began = yield* Clock.currentTimeMillis
+      const answers: Array<readonly [id: number, seconds: number]> = []
+      const put = Effect.gen(function*() {
+        const id = yield* beanstalkd.put("emails", "hello")
+        answers.push([id, ((yield* Clock.currentTimeMillis) - began) / 1000])
+      })
+      yield* server.inject({ delay: "3 seconds" })
+      yield* Effect.forkScoped(put, { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* server.inject({ delay: "1 second" })
+      yield* Effect.forkScoped(put, { startImmediately: true })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(answers.map(([id]) => id), [1, 2])
+      assert.strictEqual(answers[1]![1], 3)
+    })))
+
+  it.effect("is understood byte by byte", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* server.inject({ split: 1 })
+      const ids = yield* beanstalkd.putAll("emails", ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])
+      const bodies = yield* Effect.forEach(ids, () => Effect.map(beanstalkd.reserve("emails"), ({ text }) => text))
+      assert.deepStrictEqual(bodies, ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])
+      assert.strictEqual((yield* beanstalkd.stats).currentJobsReserved, 4)
+    })))
+
+  it.effect("that talks nonsense fails the command with what it said, and is dialled anew", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* beanstalkd.put("emails", "hello")
+      yield* server.inject({ garble: () => Buffer.from("I AM A TEAPOT\r\n") })
+      const error = yield* Effect.flip(beanstalkd.put("emails", "hello"))
+      assert.strictEqual(reasonOf(error), "UnexpectedReply")
+      assert.include(error.message, "I AM A TEAPOT")
+      yield* server.inject({})
+      const putting = yield* Effect.forkScoped(beanstalkd.put("emails", "hello"))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(Number(yield* Fiber.join(putting)), 3)
+    })))
+
+  it.effect("drops all connections: jobs come back, leases are lost, and the client is there again", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const id = yield* beanstalkd.put("emails", "hello")
+      const job = yield* beanstalkd.reserve("emails")
+      const other = yield* Effect.forkScoped(failure(beanstalkd.reserve("others")))
+      yield* server.awaitWaiting("others")
+      assert.strictEqual(yield* server.connections, 3)
+      assert.strictEqual(yield* server.dropConnections, 3)
+      assert.strictEqual(yield* server.connections, 0)
+      assert.strictEqual(yield* Fiber.join(other), "ConnectionClosed")
+      assert.strictEqual(yield* failure(job.delete), "ConnectionClosed")
+      const asking = yield* Effect.forkScoped(beanstalkd.statsJob(id))
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* Fiber.join(asking), { state: "ready", reserves: 1, timeouts: 0, releases: 0 })
+    })))
+
+  it.effect("that drains takes no more puts, and does all the rest", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* beanstalkd.put("emails", "hello")
+      yield* server.drain
+      assert.strictEqual(yield* failure(beanstalkd.put("emails", "hello")), "Draining")
+      const job = yield* beanstalkd.reserve("emails")
+      yield* job.delete
+      assert.isTrue((yield* beanstalkd.stats).draining)
+    })))
+
+  it.effect("refuses faults that make no sense, and keeps those that it had", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const wrong: ReadonlyArray<Server.Faults> = [{ delay: -1 }, { delay: NaN }, { split: 0 }, { split: 1.5 }]
+      for (const faults of wrong) {
+        const error = yield* Effect.flip(server.inject(faults))
+        assert.deepInclude(error, { _tag: "InvalidArgument", argument: Object.keys(faults)[0]! })
+      }
+      yield* beanstalkd.put("emails", "hello")
+    })))
+})
+
+describe("maxJobSize", () => {
+  it.effect("is the largest body", () =>
+    onItsOwn(
+      Effect.fnUntraced(function*(beanstalkd) {
+        yield* beanstalkd.put("emails", "x".repeat(1000))
+        assert.strictEqual(yield* failure(beanstalkd.put("emails", "x".repeat(1001))), "JobTooBig")
+        yield* beanstalkd.put("emails", "x".repeat(1000))
+        assert.strictEqual((yield* beanstalkd.stats).maxJobSize, 1000)
+      }),
+      { maxJobSize: 1000 }
+    ))
+
+  it.effect("is 65,535 unless told, and may be megabytes", () =>
+    Effect.gen(function*() {
+      const body = Buffer.alloc(3 * 1024 * 1024, "0123456789")
+      yield* onItsOwn((beanstalkd) =>
+        Effect.gen(function*() {
+          yield* beanstalkd.put("emails", body.subarray(0, 65_535))
+          assert.strictEqual(yield* failure(beanstalkd.put("emails", body.subarray(0, 65_536))), "JobTooBig")
+        })
+      )
+      yield* onItsOwn((beanstalkd) =>
+        Effect.gen(function*() {
+          yield* beanstalkd.put("emails", body)
+          assert.isTrue(body.equals((yield* beanstalkd.reserve("emails")).body))
+        }), { maxJobSize: body.length })
+    }))
+})
+
+describe("awaitWaiting", () => {
+  it.effect("returns when so many wait, before which the tube need not exist", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const three = yield* Effect.forkScoped(server.awaitWaiting("emails", 3))
+      yield* Effect.forkScoped(beanstalkd.reserve("emails"))
+      yield* Effect.forkScoped(beanstalkd.reserve(["others", "emails"]))
+      yield* server.awaitWaiting("emails", 2)
+      yield* server.awaitWaiting("others")
+      assert.isUndefined(three.pollUnsafe())
+      yield* Effect.forkScoped(beanstalkd.reserve("emails"))
+      yield* Fiber.join(three)
+      yield* server.awaitWaiting("emails", 0)
+      assert.strictEqual((yield* beanstalkd.stats).currentWaiting, 3)
+    })))
+
+  it.effect("can be interrupted", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const waiting = yield* Effect.forkScoped(server.awaitWaiting("emails"), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      yield* Effect.forkScoped(beanstalkd.reserve("emails"))
+      yield* server.awaitWaiting("emails")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(waiting)))
+    })))
+})
+
+describe("layerMemory", () => {
+  class Left extends Context.Service<Left, Client.Service>()("test/Left") {}
+  class Right extends Context.Service<Right, Client.Service>()("test/Right") {}
+
+  const idsOf = (left: Layer.Layer<Client.Beanstalkd>, right: Layer.Layer<Client.Beanstalkd>) =>
+    Effect.gen(function*() {
+      const ids = [yield* (yield* Left).put("emails", "hello"), yield* (yield* Right).put("emails", "hello")]
+      return ids.map(Number)
+    }).pipe(Effect.provide(Layer.mergeAll(
+      Layer.provide(Layer.effect(Left, Client.Beanstalkd), left),
+      Layer.provide(Layer.effect(Right, Client.Beanstalkd), right)
+    )))
+
+  it.effect("is one server within a build", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Server.layerMemory), [1, 2])
+    }))
+
+  it.effect("is another one if it is fresh, and in another build", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Layer.fresh(Server.layerMemory)), [1, 1])
+      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Server.layerMemory), [1, 2])
+    }))
+
+  it.effect("ends with its Scope, and is refusing from then on", () =>
+    Effect.gen(function*() {
+      const outer = yield* Effect.scope
+      const { clientOptions, connections, reserving } = yield* Effect.scoped(Effect.gen(function*() {
+        const server = yield* Server.makeMemory()
+        const connection = yield* Scope.provide(Connection.make(server.clientOptions), outer)
+        const reserving = yield* Effect.forkIn(failure(connection.reserve), outer)
+        yield* server.awaitWaiting("default")
+        return { ...server, reserving }
+      }))
+      assert.strictEqual(yield* Fiber.join(reserving), "ConnectionClosed")
+      assert.strictEqual(yield* connections, 0)
+      assert.strictEqual(yield* failure(Connection.make(clientOptions)), "OpenError")
+    }))
+})
+
+describe("options that make no sense", () => {
+  const wrong: ReadonlyArray<readonly [options: Server.Options, says: ReadonlyArray<string>]> = [
+    [{ port: 65_536 }, ["cannot listen on 127.0.0.1:65536", "port", "an integer from 0 to 65535"]],
+    [{ port: 1.5 }, ["port", "an integer from 0 to 65535"]],
+    [{ port: "x" as never }, ["port", "an integer from 0 to 65535"]],
+    [{ host: "" }, ["host", "a host name or an address"]],
+    [{ path: "" }, ["path", "the path of a unix socket"]],
+    [{ port: 0, maxJobSize: -1 }, ["maxJobSize", "a whole number, at least 0"]],
+    [{ port: 0, maxJobSize: NaN }, ["maxJobSize", "a whole number, at least 0"]],
+    [{ port: 0, maxJobSize: "1000" as never }, ["maxJobSize", "a whole number, at least 0"]]
+  ]
+
+  it.effect.each(wrong)("are named: %o", ([options, says]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(Server.make(options)))
+      assert.strictEqual(error._tag, "ListenError")
+      for (const text of says) assert.include(error.message, text)
+    }))
+})

@@ -1,0 +1,92 @@
+/**
+ * The servers that the client must get on with: the real beanstalkd, and the embedded one in memory. A suite that is
+ * written once runs on both, so that each is a second opinion on the other.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { describe, type TestOptions } from "vitest"
+import * as Server from "../../src/Server.ts"
+import type * as Transport from "../../src/Transport.ts"
+import { askDialer, parseStats } from "./Ask.ts"
+import { eventually } from "./Eventually.ts"
+import * as RealServer from "./RealServer.ts"
+
+export interface AnyServerOptions {
+  /** The largest body that a put may have, in bytes; 65,535 unless told. */
+  readonly maxJobSize?: number | undefined
+}
+
+/** What a test may know of any server. Whoever needs a port, a process or a signal needs a `RealServer`. */
+export interface AnyServer {
+  /** Options to reach it, for `Client.make`, `Pool.make` and `Connection.make`. */
+  readonly clientOptions: Pick<Transport.Options, "port" | "dialer">
+  /** As clients name it in their errors. */
+  readonly address: string
+  /** That of the process in which it runs. */
+  readonly pid: number
+  /** One command on a connection of its own, as bytes; see `RealServer`. Not by way of the client. */
+  readonly raw: (command: string) => Effect.Effect<string>
+  /** The server's `stats`, quotes stripped. This asks on a connection of its own, which the numbers include. */
+  readonly stats: Effect.Effect<Record<string, string>>
+  /** Puts it into drain mode, for good, and returns when it is. */
+  readonly drain: Effect.Effect<void>
+  /** Cuts off all connections. Jobs that nobody has reserved may be lost or may be not. */
+  readonly dropConnections: Effect.Effect<void>
+}
+
+export interface Target {
+  /** A server of one's own, for as long as the scope is open. */
+  readonly make: (options?: AnyServerOptions) => Effect.Effect<AnyServer, never, Scope.Scope>
+}
+
+/** A real server as any server. */
+export const fromReal = (server: RealServer.RealServer): AnyServer => {
+  const { pid, port, raw, restart, signal, stats } = server
+  const isDraining = Effect.flatMap(
+    stats,
+    ({ draining }) => draining === "true" ? Effect.void : Effect.die(new Error("it does not drain yet"))
+  )
+  return {
+    clientOptions: { port },
+    address: `127.0.0.1:${port}`,
+    pid,
+    raw,
+    stats,
+    drain: Effect.andThen(signal("SIGUSR1"), eventually(isDraining)),
+    dropConnections: restart
+  }
+}
+
+const real: Target = {
+  make: (options) => {
+    const args = options?.maxJobSize === undefined ? [] : ["-z", String(options.maxJobSize)]
+    return Effect.map(RealServer.make({ args }), fromReal)
+  }
+}
+
+const embedded: Target = {
+  make: Effect.fnUntraced(function*(options: AnyServerOptions = {}) {
+    const { address, clientOptions, drain, dropConnections } = yield* Effect.orDie(Server.makeMemory(options))
+    const { dialer } = clientOptions
+    if (dialer === undefined) return yield* Effect.die(new Error("a server in memory that has no dialer"))
+    const raw = (command: string) => Effect.orDie(askDialer(dialer, command))
+    return {
+      clientOptions: { dialer },
+      address,
+      pid: process.pid,
+      raw,
+      stats: Effect.map(raw("stats"), parseStats),
+      drain,
+      dropConnections: Effect.asVoid(dropConnections)
+    }
+  })
+}
+
+/**
+ * `describe` for tests that run on either server: once with the real one, as `describeReal` does it, and once with the
+ * embedded one, wherever they run.
+ */
+export const describeServers = (name: string, body: (target: Target) => void, options: TestOptions = {}): void => {
+  RealServer.describeReal(`${name} (real server)`, () => body(real), options)
+  describe(`${name} (embedded server)`, options, () => body(embedded))
+}

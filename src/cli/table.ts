@@ -8,9 +8,6 @@ import * as Effect from "effect/Effect"
 /** Text, or a number; `undefined` is a number that is not known. */
 export type Cell = string | number | undefined
 
-/** Whether the codes for colours may be written to stdout. */
-export const canColor = Effect.map(TerminalCapabilities.TerminalCapabilities, ({ canColor }) => canColor)
-
 const show = (cell: Cell): string => String(cell ?? "-")
 
 const pad = (cell: Cell, width: number): string => {
@@ -55,6 +52,7 @@ export const table = Effect.fnUntraced(function*(
 ) {
   if (!process.stdout.isTTY) return rows.map((row) => `${row.map(show).join("\t")}\n`).join("")
   const [titles, ...lines] = align(heading, rows)
-  const bold = (yield* canColor) ? `\u001B[1m${titles}\u001B[0m` : titles
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const bold = canColor ? `\u001B[1m${titles}\u001B[0m` : titles
   return [bold, ...lines].map((line) => `${line}\n`).join("")
 })

@@ -3,6 +3,7 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -16,7 +17,7 @@ import { describe } from "./failures.ts"
 import { BoundedInt, seconds, switchedOff } from "./flags.ts"
 import { note, write } from "./output.ts"
 import { beanstalk } from "./root.ts"
-import { align, canColor, type Cell, cut } from "./table.ts"
+import { align, type Cell, cut } from "./table.ts"
 import { COLUMNS, type Order, reorder, type Row, rowsOf, type Sample, sort } from "./topModel.ts"
 import * as Screen from "./topScreen.ts"
 
@@ -130,8 +131,8 @@ export const top = Command.make(
   Effect.fnUntraced(function*({ interval, ...flags }) {
     const { json } = yield* beanstalk
     const client = yield* connect
-    const isScreen = process.stdout.isTTY && !json
-    const isColoured = yield* canColor
+    const { canAnimate, canColor: isColoured } = yield* TerminalCapabilities.TerminalCapabilities
+    const isScreen = canAnimate && !json
     const count = Option.getOrElse(flags.count, () => Infinity)
     const quit = yield* Deferred.make<void>()
 

@@ -31,5 +31,5 @@ RealServer.describeReal("the recording in the README", () => {
         const { stdout } = yield* Effect.promise(() => promisify(execFile)("bash", ["-c", script], { cwd, env }))
         assert.strictEqual(stdout.replaceAll(`:${port}`, ":11300"), output, command)
       }
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped), 120_000)
 })

@@ -7,7 +7,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import { join } from "node:path"
+import { vi } from "vitest"
 import { eventually } from "./Eventually.ts"
+
+// Tests that start dozens of processes, on a machine that may have other things to do.
+vi.setConfig({ testTimeout: 120_000 })
 
 const MAIN = join(import.meta.dirname, "../../dist/cli/main.js")
 

@@ -159,7 +159,14 @@ export const make = Effect.fnUntraced(function*(
   let isClosing = false
   const open = new Set<Pipeline>()
 
-  const openOne = Effect.map(Open.open(options), (pipeline) => {
+  const failure = (reason: Errors.BeanstalkdErrorReason) =>
+    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
+
+  const openUnlessClosing = Effect.suspend(() =>
+    isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Open.open(options)
+  )
+
+  const openOne = Effect.map(openUnlessClosing, (pipeline) => {
     opened++
     open.add(pipeline)
     pipeline.onDeath(() => {
@@ -176,9 +183,6 @@ export const make = Effect.fnUntraced(function*(
     reconnect,
     patienceMillis: Duration.toMillis(settings.patience)
   })
-
-  const failure = (reason: Errors.BeanstalkdErrorReason) =>
-    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
 
   // The pool replaces what dies, at once. Where somebody takes connections and closes them before they have answered
   // anything, that would never end, so each such death counts as a dial that failed: the next waits as the Schedule says.
@@ -217,7 +221,8 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {
       isClosing = true
-      for (const pipeline of open) pipeline.die(CLOSED_BY_SCOPE)
+      // A copy: who is told of a death may dial again, which fails by now, but must not be waited for here.
+      for (const pipeline of [...open]) pipeline.die(CLOSED_BY_SCOPE)
       turns.sendAway(failure(CLOSED_BY_SCOPE))
       return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })
     })

@@ -13,7 +13,7 @@ const WEIGHTS = {
   "server frozen": 1,
   "server drained": 1,
   "worker killed": 2,
-  "worker stopped": 1,
+  "worker stopped": 2,
   "all connections cut": 1,
   "connections cut": 5,
   "network bad": 3,

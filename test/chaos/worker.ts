@@ -27,7 +27,7 @@ const handler: Worker.Handler<WorkItem, Failed, never> = Effect.fnUntraced(funct
   if (kind === "poison") return yield* Effect.die(new Error("poison"))
   if (kind === "flaky" && (yield* Effect.orDie(job.attempt)) === 1) return yield* new Failed({ forGood: false })
   // Some take longer than the worker waits when it is stopped.
-  if (kind === "slow") yield* Effect.sleep(n % 5 === 0 ? 1_500 : 50 + n % 200)
+  if (kind === "slow") yield* Effect.sleep(n % 3 === 0 ? 1_500 : 50 + n % 200)
   yield* note("d", n)
   if (kind === "own") yield* Effect.ignore(job.delete)
 })

@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as EffectPool from "effect/Pool"
@@ -95,7 +96,8 @@ export interface Pool {
  */
 export const Pool: Context.Service<Pool, Pool> = Context.Service<Pool>("effect-beanstalkd/Pool")
 
-const DEFAULT_MAX_CONNECTIONS = 10
+/** How many exclusive connections there may be unless a pool is told otherwise. */
+export const DEFAULT_MAX_CONNECTIONS = 10
 const DEFAULT_IDLE_TIMEOUT = Duration.seconds(60)
 
 const defaultReconnect = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
@@ -153,6 +155,7 @@ export const make = Effect.fnUntraced(function*(
   const settings = yield* Effect.mapError(settingsOf(options), (cause) => Open.failed(server, cause))
   const reconnect = options.reconnect ?? defaultReconnect
   const fork = Effect.runForkWith(yield* Effect.context())
+  const scope = yield* Effect.scope
   const ownTubes = Open.watchedTubes(options)
   let opened = 0
   let lost = 0
@@ -162,9 +165,7 @@ export const make = Effect.fnUntraced(function*(
   const failure = (reason: Errors.BeanstalkdErrorReason) =>
     new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
 
-  const openUnlessClosing = Effect.suspend(() =>
-    isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Open.open(options)
-  )
+  const openUnlessClosing = Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Open.open(options))
 
   const openOne = Effect.map(openUnlessClosing, (pipeline) => {
     opened++
@@ -208,7 +209,7 @@ export const make = Effect.fnUntraced(function*(
           pipeline.onDeath(() => {
             if (pipeline.wasTurnedAway) wasRefused = true
             // At once: a borrower may be waiting for this very connection.
-            fork(EffectPool.invalidate(pool, pipeline))
+            fork(Effect.andThen(EffectPool.invalidate(pool, pipeline), Effect.sync(fillUp)))
           })
         }))
     ),
@@ -221,8 +222,8 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {
       isClosing = true
-      // A copy: who is told of a death may dial again, which fails by now, but must not be waited for here.
-      for (const pipeline of [...open]) pipeline.die(CLOSED_BY_SCOPE)
+      // Who hears of a death may dial again at once, which by now is refused: nothing is added meanwhile.
+      for (const pipeline of open) pipeline.die(CLOSED_BY_SCOPE)
       turns.sendAway(failure(CLOSED_BY_SCOPE))
       return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })
     })
@@ -310,16 +311,22 @@ export const make = Effect.fnUntraced(function*(
     })
   })
 
-  // The pool fills up only when somebody borrows.
-  if (settings.min > 0) {
-    const topUp = Effect.gen(function*() {
-      const { idle, used } = yield* EffectPool.stats(pool)
-      if (idle + used >= settings.min) return
-      // One after the other, and all in hand at once.
-      yield* Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
-    })
-    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(topUp), Schedule.spaced("1 second")))
+  // The pool fills up only when somebody borrows, so that it must be done: at the start, and after a death.
+  const fill = Effect.gen(function*() {
+    const { idle, used } = yield* EffectPool.stats(pool)
+    if (idle + used >= settings.min) return
+    // One after the other, and all in hand at once.
+    yield* Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
+  }).pipe(
+    Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
+    Effect.ignore
+  )
+  let filling: Fiber.Fiber<void> | undefined
+  const fillUp = () => {
+    if (settings.min === 0 || isClosing || (filling !== undefined && filling.pollUnsafe() === undefined)) return
+    filling = Fiber.runIn(fork(fill), scope)
   }
+  fillUp()
 
   return identity<Pool>({
     server,

@@ -5,7 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { Errors, Server, Tube, Worker } from "effect-beanstalkd"
 
-const Emails = Tube.make("emails", { schema: Schema.Struct({ n: Schema.Number }) })
+const Emails = Tube.make("emails", { schema: Schema.Struct({ n: Schema.Finite }) })
 
 it.effect("a worker whose client is closed fails, and does not dial for ever", () =>
   Effect.gen(function*() {

@@ -309,9 +309,9 @@ export class AcquireTimeout extends Schema.TaggedError<AcquireTimeout>(identifie
  * The server answered what the protocol does not allow here. `reply` begins with what it said. The bytes that follow
  * cannot be trusted, so the connection is closed.
  *
- * `tornJob` is there if the reply was a job of nothing but zeros, its end included. beanstalkd 1.12 can come back from a
- * SIGKILL with such a job, whose put it has not acknowledged: there is nothing in it, and it can only be deleted, which
- * streams and workers do.
+ * `tornJob` is there if the reply was a job of nothing but zeros, its end included. beanstalkd can come back from a SIGKILL
+ * with such a job, of which only the length was written to its binlog: mostly the last one, whose put it has not
+ * acknowledged. Its body is gone, and it can only be deleted, which streams and workers do.
  */
 export class UnexpectedReply extends Schema.TaggedError<UnexpectedReply>(identifier("UnexpectedReply"))(
   "UnexpectedReply",

@@ -1,6 +1,7 @@
 /**
  * What became of every put, as its producer saw it, and whether the server and the handlers agree.
  */
+import type { Binlog } from "./Binlog.ts"
 import type * as Remains from "./Remains.ts"
 import { DEAD, type Kind, numberIn, WORK } from "./Work.ts"
 
@@ -29,6 +30,8 @@ export interface Account {
   dead: number
   ready: number
   delayed: number
+  /** The server has lost it by itself, as its binlog proves. */
+  lostByServer: number
 }
 
 export class Ledger {
@@ -48,8 +51,13 @@ export class Ledger {
   }
 
   /** Accounts for all of them; what must not be goes to `complain`. */
-  balance(remains: ReadonlyArray<Remains.Job>, { began, did }: Handled, complain: (what: string) => void): Account {
-    const account: Account = { done: 0, buried: 0, dead: 0, ready: 0, delayed: 0 }
+  balance(
+    remains: ReadonlyArray<Remains.Job>,
+    { began, did }: Handled,
+    binlog: Binlog,
+    complain: (what: string) => void
+  ): Account {
+    const account: Account = { done: 0, buried: 0, dead: 0, ready: 0, delayed: 0, lostByServer: 0 }
     const places = new Map<number, Remains.Job>()
     for (const job of remains) {
       const n = numberIn(job.body)
@@ -75,9 +83,10 @@ export class Ledger {
       if (job?.tube === WORK && job.state !== "buried") complain(`not drained: ${n} (${kind}) is ${job.state}`)
       if (outcome === "unknown") return
       if (job === undefined) {
-        if (!began.has(n)) complain(`handler missed: nobody has job ${n} (${kind}), and no handler ran`)
-        else if (!did.has(n)) complain(`lost: nobody has job ${n} (${kind}), and no handler did it`)
-        else account.done++
+        if (did.has(n)) account.done++
+        else if (binlog.wasLost(n)) account.lostByServer++
+        else if (!began.has(n)) complain(`handler missed: nobody has job ${n} (${kind}), and no handler ran`)
+        else complain(`lost: nobody has job ${n} (${kind}), and no handler did it`)
       } else if (job.tube === DEAD) account.dead++
       else if (job.state === "buried") account.buried++
       else if (job.state === "ready") account.ready++

@@ -10,6 +10,7 @@ import * as FaultProxy from "../support/FaultProxy.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
+import * as Binlog from "./Binlog.ts"
 import { type Account, Ledger, type Outcome } from "./Ledger.ts"
 import * as Producers from "./Producers.ts"
 import * as Remains from "./Remains.ts"
@@ -69,6 +70,7 @@ export const run = Effect.fnUntraced(function*(seed: number, seconds: number) {
   yield* watchProcess(complain)
   const dir = yield* tempDir
   const server = yield* RealServer.make({ binlogDir: dir, args: ["-f0"] })
+  const binlog = yield* Binlog.keep(dir)
   const proxy = yield* FaultProxy.make(server)
   const beanstalkd = yield* Client.make({ port: proxy.port, commandTimeout: "1 second", connectTimeout: "2 seconds" })
   const workers = yield* Workers.make({ port: proxy.port, size: WORKERS, notes: join(dir, "notes"), complain })
@@ -94,7 +96,7 @@ export const run = Effect.fnUntraced(function*(seed: number, seconds: number) {
   yield* workers.stop
 
   const remains = yield* Remains.ofServer(server)
-  const account = ledger.balance(remains.jobs, workers.handled(), complain)
+  const account = ledger.balance(remains.jobs, workers.handled(), binlog(), complain)
   const report: Report = {
     seed,
     puts: {

@@ -44,7 +44,9 @@ const tellTotals = (reports: ReadonlyArray<Run.Report>): void => {
     `${reports.length} runs: ${sum(reports, ({ puts }) => puts.acknowledged)} acknowledged jobs, ` +
       `${sum(reports, ({ kills }) => kills)} server kills; ` +
       `${count(reports, "lost")} jobs lost, ${count(reports, "handler missed")} handlers missed, ` +
-      `${count(reports, "hung")} hung, ${sum(reports, ({ violations }) => violations.length)} violations in all`
+      `${count(reports, "hung")} hung, ${
+        sum(reports, ({ account }) => account.lostByServer)
+      } lost by the server itself, ${sum(reports, ({ violations }) => violations.length)} violations in all`
   )
 }
 

@@ -93,7 +93,7 @@ const isHealthy = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
     yield* job.delete
     yield* beanstalkd.stats
   }).pipe(Effect.scoped)
-  yield* Effect.retry(works, { times: 5 })
+  yield* eventually(works, { within: "8 seconds" })
   const { used, waiting } = yield* beanstalkd.pool.stats
   assert.deepStrictEqual({ used, waiting }, { used: 0, waiting: 0 })
 })

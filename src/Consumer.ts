@@ -100,7 +100,11 @@ const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Clie
     return job
   }
 
+  // A job may have come since the pull has looked: its fiber may have had to yield in between.
   const wait: Pulled<ReservedJob> = Effect.callback((resume) => {
+    const job = take()
+    if (job !== undefined) return resume(Effect.succeed([job]))
+    if (failure !== undefined) return resume(Effect.fail(failure))
     puller = resume
     return Effect.sync(() => puller = undefined)
   })
@@ -110,8 +114,7 @@ const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Clie
     // With a server in memory, what this asks for is here when it returns.
     intake.fill()
     const job = first ?? take()
-    if (job !== undefined) return Effect.succeed([job])
-    return failure === undefined ? wait : Effect.fail(failure)
+    return job === undefined ? wait : Effect.succeed([job])
   })
   return { pull }
 })

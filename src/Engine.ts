@@ -36,6 +36,12 @@ export interface Options {
 export const DEFAULT_MAX_JOB_SIZE = 65_535
 export const LARGEST_MAX_JOB_SIZE = 1_073_741_824
 
+/**
+ * A server that is out of memory cannot keep a job, and answers a put OUT_OF_MEMORY; or it has no memory for a place in a
+ * queue, and buries what is put or released, which it answers BURIED.
+ */
+export type Shortage = "jobs" | "queues"
+
 const SECOND = 1000
 
 // What one connection may have executed before the others, and the clock, have their turn.
@@ -190,7 +196,10 @@ export class Conn implements Outcome {
     this.#put = undefined
     if (!read.isEnded) this.reply("EXPECTED_CRLF")
     else if (this.engine.isDraining) this.reply("DRAINING")
-    else {
+    else if (this.engine.shortage === "queues") {
+      this.engine.store.putBuried(put.id, put.tube, read.body, put.pri, put.delay, put.ttr)
+      this.reply(`BURIED ${put.id}`)
+    } else {
       this.engine.store.put(put.id, put.tube, read.body, put.pri, put.delay, put.ttr)
       this.reply(`INSERTED ${put.id}`)
     }
@@ -293,6 +302,9 @@ export class Conn implements Outcome {
   }
 }
 
+const noCounts = () =>
+  Object.fromEntries(EngineStats.COUNTED.map((command) => [command, 0])) as Record<EngineStats.Counted, number>
+
 /**
  * A server.
  */
@@ -300,17 +312,15 @@ export class Engine {
   readonly store: Store
   readonly host: EngineStats.HostFacts
   readonly maxJobSize: number
-  readonly startedAt: number
-  readonly counts = Object.fromEntries(EngineStats.COUNTED.map((command) => [command, 0])) as Record<
-    EngineStats.Counted,
-    number
-  >
+  startedAt: number
+  counts: Record<EngineStats.Counted, number> = noCounts()
   readonly #onChange: () => void
   readonly #conns = new Set<Conn>()
   #events: Array<() => void> = []
   #runnable: Array<Conn> = []
   #dirty: Array<Conn> = []
   isDraining = false
+  shortage: Shortage | undefined
   totalConnections = 0
   producers = 0
   workers = 0
@@ -346,6 +356,23 @@ export class Engine {
   /** From now on no put is accepted. */
   drain(): void {
     this.isDraining = true
+  }
+
+  /**
+   * As if it had been killed, and started again with a binlog that has everything: connections are cut off, the jobs are
+   * there and those that were reserved are ready, pauses and statistics are gone, and it drains no longer.
+   */
+  restart(): void {
+    // All at once: what one connection held must not be given to another that is to be cut off as well.
+    this.turn(() => {
+      for (const conn of this.#conns) this.store.stopWaiting(conn.reserver)
+      this.dropConnections()
+    })
+    this.store.restart()
+    this.counts = noCounts()
+    this.totalConnections = 0
+    this.startedAt = this.store.now
+    this.isDraining = false
   }
 
   /** When `tick` has something to do next, on the scale of `now`; Infinity for never. */
@@ -484,6 +511,7 @@ const put: Execute = (conn, fields) => {
   if (size > engine.maxJobSize) return conn.skip(size + 2, "JOB_TOO_BIG")
   if (!fields.isAtEnd) return badFormat(conn)
   engine.becomesProducer(conn)
+  if (engine.shortage === "jobs") return conn.skip(size + 2, "OUT_OF_MEMORY")
   conn.expectBody({ id: engine.store.nextId(), tube: conn.used, pri, delay, ttr: Math.max(ttr, 1), size })
 }
 
@@ -516,6 +544,10 @@ const release: Execute = (conn, fields) => {
   count(conn, "release")
   const job = store.jobs.get(id)
   if (!store.isHeldBy(job, conn.reserver)) return conn.reply("NOT_FOUND")
+  if (conn.engine.shortage === "queues") {
+    store.bury(job, pri)
+    return conn.reply("BURIED")
+  }
   store.release(job, pri, delay)
   conn.reply("RELEASED")
 }

@@ -41,9 +41,9 @@ const hostFacts = (): HostFacts => ({
 // What setTimeout can wait for at most; whoever wakes up before something is due just goes to sleep again.
 const LONGEST_SLEEP = 2 ** 31 - 1
 
-/** Runs an engine until the Scope is closed. */
+/** Runs an engine until the Scope is closed. Its statistics say of this machine what is true, or `facts`. */
 export const make = Effect.fnUntraced(function*(
-  options: { readonly maxJobSize?: number | undefined }
+  options: { readonly maxJobSize?: number | undefined; readonly facts?: HostFacts | undefined }
 ): Effect.fn.Return<EngineHost, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function*(
 
   const engine: Engine = new Engine({
     now,
-    host: hostFacts(),
+    host: options.facts ?? hostFacts(),
     maxJobSize: options.maxJobSize,
     onChange: () => {
       watchClock()
@@ -109,6 +109,7 @@ export const make = Effect.fnUntraced(function*(
     accept,
     inject: (next) => {
       faults = next
+      engine.shortage = next.shortage
     },
     awaitWaiting,
     later: after

@@ -1,8 +1,8 @@
 /**
- * What can be wrong with the replies of the embedded server, on demand: for tests of those who talk to it.
+ * What can be wrong with the embedded server, on demand: for tests of those who talk to it.
  */
 import * as Duration from "effect/Duration"
-import type { Output } from "./Engine.ts"
+import type { Output, Shortage } from "./Engine.ts"
 
 /**
  * - `refuse`: nobody can connect any more; who is connected stays so
@@ -10,6 +10,8 @@ import type { Output } from "./Engine.ts"
  * - `delay`: replies come so much later
  * - `split`: replies come in pieces of at most so many bytes
  * - `garble`: replies come as this function makes them
+ * - `shortage`: it is out of memory: for `"jobs"`, a put is answered OUT_OF_MEMORY; for `"queues"`, what is put or released
+ *   is buried, and answered BURIED
  */
 export interface Faults {
   readonly refuse?: boolean | undefined
@@ -17,6 +19,7 @@ export interface Faults {
   readonly delay?: Duration.Input | undefined
   readonly split?: number | undefined
   readonly garble?: ((bytes: Uint8Array) => Uint8Array) | undefined
+  readonly shortage?: Shortage | undefined
 }
 
 const cut = (bytes: Uint8Array, size: number): ReadonlyArray<Uint8Array> => {

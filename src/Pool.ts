@@ -14,6 +14,7 @@ import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as EffectPool from "effect/Pool"
 import * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Arguments from "./Arguments.ts"
 import * as Connection from "./Connection.ts"
@@ -104,6 +105,11 @@ const defaultReconnect = Schedule.min([Schedule.exponential("50 millis"), Schedu
   Schedule.jittered
 )
 
+// Effect's pool overlooks a borrower who comes between the last two steps of a fiber that makes the pool larger, and leaves
+// him waiting. So these fibers are not made to yield; the dial in between may be.
+const undivided = Effect.provideService(Scheduler.PreventSchedulerYield, true)
+const divisible = Effect.provideService(Scheduler.PreventSchedulerYield, false)
+
 const GIVEN_BACK = new Errors.ConnectionClosed({ detail: "it was given back to the pool" })
 
 const checked = <A>(value: A | Errors.InvalidArgument) =>
@@ -148,8 +154,12 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
  * }).pipe(Effect.scoped)
  * ```
  */
-export const make = Effect.fnUntraced(function*(
-  options: Options = {}
+export const make = (options: Options = {}): Effect.Effect<Pool, Errors.BeanstalkdError, Scope.Scope> =>
+  Effect.uninterruptible(makePool(options))
+
+// Not to be interrupted: it waits for nothing, and what it has begun would never be ended.
+const makePool = Effect.fnUntraced(function*(
+  options: Options
 ): Effect.fn.Return<Pool, Errors.BeanstalkdError, Scope.Scope> {
   const server = Open.serverOf(options)
   const settings = yield* Effect.mapError(settingsOf(options), (cause) => Open.failed(server, cause))
@@ -209,10 +219,10 @@ export const make = Effect.fnUntraced(function*(
           pipeline.onDeath(() => {
             if (pipeline.wasTurnedAway) wasRefused = true
             // At once: a borrower may be waiting for this very connection.
-            fork(Effect.andThen(EffectPool.invalidate(pool, pipeline), Effect.sync(fillUp)))
+            fork(Effect.andThen(undivided(EffectPool.invalidate(pool, pipeline)), Effect.sync(fillUp)))
           })
         }))
-    ),
+    ).pipe(divisible),
     min: settings.min,
     max: settings.max,
     timeToLive: settings.timeToLive,
@@ -240,7 +250,13 @@ export const make = Effect.fnUntraced(function*(
 
   const turns = new Turns<Errors.BeanstalkdError>(settings.max)
 
-  const borrow = EffectPool.get(pool).pipe(
+  const borrow: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope> = EffectPool.get(pool).pipe(
+    undivided,
+    // One that died before the pool knew of it, which could not be told then.
+    Effect.filterOrElse(
+      (pipeline) => pipeline.death === undefined,
+      (pipeline) => Effect.andThen(undivided(EffectPool.invalidate(pool, pipeline)), Effect.suspend(() => borrow))
+    ),
     // Nobody interrupted the borrower: the pool says so when it is shut down.
     Effect.catchCause((cause) => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause))
   )
@@ -257,39 +273,37 @@ export const make = Effect.fnUntraced(function*(
     )
   }
 
-  const waitForTurn = (patience: Duration.Duration | undefined) => {
-    const took = patience === undefined ? turns.take : Effect.timeoutOrElse(turns.take, {
-      duration: patience,
-      orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(patience) })))
-    })
-    return Effect.acquireRelease(Effect.map(took, giveBackOnce), (giveBack) => Effect.sync(giveBack), {
-      interruptible: true
-    })
-  }
+  // The turn ends with the Scope, or at once if it does not come.
+  const waitForTurn = (patience: Duration.Duration | undefined) =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const turn = turns.ask()
+      const end = Effect.sync(() => turn.end())
+      yield* Effect.addFinalizer(() => end)
+      const wait = patience === undefined ? turn.wait : Effect.timeoutOrElse(turn.wait, {
+        duration: patience,
+        orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(patience) })))
+      })
+      yield* Effect.onError(restore(wait), () => end)
+      return turn
+    }))
 
-  const giveBackOnce = () => {
-    let isGivenBack = false
-    return () => {
-      if (isGivenBack) return
-      isGivenBack = true
-      turns.giveBack()
-    }
-  }
-
-  const take = Effect.fnUntraced(function*(
+  // Not to be interrupted between getting the connection and seeing to its return.
+  const take = (
     tubes: ReadonlyArray<string> = ownTubes,
     patience: Duration.Duration | undefined = settings.acquireTimeout
-  ) {
-    const giveBack = yield* waitForTurn(patience)
-    const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
-      Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain)
-    )
-    pipeline.watchOnly(new Set(tubes))
-    // A dead connection takes nobody's place, even while it is still in somebody's hands.
-    const forget = pipeline.onDeath(giveBack)
-    yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
-    return pipeline
-  })
+  ) =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const turn = yield* restore(waitForTurn(patience))
+      const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
+        Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain),
+        restore
+      )
+      pipeline.watchOnly(new Set(tubes))
+      // A dead connection takes nobody's place, even while it is still in somebody's hands.
+      const forget = pipeline.onDeath(() => turn.end())
+      yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
+      return pipeline
+    }))
 
   const get = Effect.gen(function*() {
     const pipeline = yield* take()

@@ -20,10 +20,17 @@ export type Body = Uint8Array | string
 /** How many puts are on their way at once. */
 const WINDOW = 512
 
-type Source<A, E, R> = Effect.Effect<Option.Option<A>, E, R>
+/** A body, and which of all it is: it must know before its fiber can be made to wait, since others may overtake it then. */
+interface Numbered<out A> {
+  readonly at: number
+  readonly body: A
+}
+
+type Source<A, E, R> = Effect.Effect<Option.Option<Numbered<A>>, E, R>
 
 const fromIterable = <A>(bodies: Iterable<A>): Effect.Effect<Source<A, never, never>, never, Scope.Scope> => {
   let isDone = false
+  let taken = 0
   return Effect.acquireRelease(
     Effect.sync(() => bodies[Symbol.iterator]()),
     (iterator) => Effect.sync(() => isDone || iterator.return?.())
@@ -32,7 +39,7 @@ const fromIterable = <A>(bodies: Iterable<A>): Effect.Effect<Source<A, never, ne
       Effect.sync(() => {
         const next = iterator.next()
         isDone = next.done === true
-        return next.done === true ? Option.none() : Option.some(next.value)
+        return next.done === true ? Option.none() : Option.some({ at: taken++, body: next.value })
       })
     )
   )
@@ -44,14 +51,17 @@ const fromStream = <A, E, R>(
 ): Effect.Effect<Source<A, E, R>, never, R | Scope.Scope> =>
   Effect.map(Stream.toPull(bodies), (pull) => {
     let buffer: ReadonlyArray<A> = []
-    let at = 0
+    let before = 0
+    let taken = 0
     const next = Effect.suspend((): Source<A, E, R> => {
-      if (at < buffer.length) return Effect.succeedSome(buffer[at++]!)
+      if (taken < before + buffer.length) {
+        return Effect.succeedSome({ at: taken, body: buffer[taken++ - before]! })
+      }
       return pull.pipe(
         Effect.map((bodies) => {
           buffer = bodies
-          at = 1
-          return Option.some(bodies[0])
+          before = taken
+          return Option.some({ at: taken++, body: bodies[0] })
         }),
         Pull.catchDone(() => Effect.succeedNone)
       )
@@ -85,13 +95,13 @@ export const putAll = Effect.fnUntraced(
     let isDone = false
     const worker = Effect.gen(function*() {
       while (failure === undefined && !isDone) {
-        const body = yield* source
-        if (Option.isNone(body)) {
+        const next = yield* source
+        if (Option.isNone(next)) {
           isDone = true
           return
         }
-        const at = ids.push(undefined) - 1
-        const result = yield* Effect.result(put(body.value))
+        const { at, body } = next.value
+        const result = yield* Effect.result(put(body))
         if (Result.isSuccess(result)) ids[at] = result.success
         else failure ??= result.failure
       }

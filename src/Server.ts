@@ -63,8 +63,14 @@ export interface Service {
   /** Options for `Client.make`, `Pool.make` or `Connection.make` to reach it. */
   readonly clientOptions: Pick<Client.Options, "host" | "port" | "path" | "dialer">
 
-  /** From now on every put is answered DRAINING, as after SIGUSR1. There is no way back. */
+  /** From now on every put is answered DRAINING, as after SIGUSR1, until it is restarted. */
   readonly drain: Effect.Effect<void>
+
+  /**
+   * Kills it and starts it again, as a beanstalkd with a binlog: connections are cut off, all jobs are still there, and those
+   * that were reserved are ready.
+   */
+  readonly restart: Effect.Effect<void>
 
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
@@ -110,6 +116,7 @@ const fromHost = (
 ): Service => ({
   ...where,
   drain: Effect.sync(() => host.engine.drain()),
+  restart: Effect.sync(() => host.engine.restart()),
   connections: Effect.sync(() => host.engine.connections),
   dropConnections: Effect.sync(() => host.engine.dropConnections()),
   inject: Effect.fnUntraced(function*(faults) {

@@ -76,7 +76,7 @@ export const make = Effect.fnUntraced(function*(
 
   const install = (pipeline: Pipeline, own: Scope.Closeable) => {
     current = pipeline
-    Latch.openUnsafe(isUp)
+    // First, since it may be dead already: those who wait would try it again and again.
     pipeline.onDeath(() => {
       current = undefined
       lastFailure = pipeline.death ?? lastFailure
@@ -84,6 +84,7 @@ export const make = Effect.fnUntraced(function*(
       Latch.closeUnsafe(isUp)
       fork(Scope.close(own, Exit.void))
     })
+    if (current === pipeline) Latch.openUnsafe(isUp)
     return pipeline
   }
 

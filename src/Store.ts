@@ -269,11 +269,20 @@ export class Store {
   }
 
   put(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
+    this.#enqueue(this.#insert(id, tube, body, pri, delay, ttr), delay)
+  }
+
+  /** The same where there is no memory for a place in a queue. */
+  putBuried(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
+    this.#bury(this.#insert(id, tube, body, pri, delay, ttr))
+  }
+
+  #insert(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): StoredJob {
     const job = new StoredJob(id, tube, body, pri, delay, ttr, this.now)
     this.jobs.add(id, job)
     this.totalJobs++
     tube.totalJobs++
-    this.#enqueue(job, delay)
+    return job
   }
 
   isHeldBy(job: StoredJob | undefined, reserver: Reserver): job is StoredJob {
@@ -302,6 +311,10 @@ export class Store {
   bury(job: StoredJob, pri: number): void {
     this.#takeOut(job)
     job.pri = pri
+    this.#bury(job)
+  }
+
+  #bury(job: StoredJob): void {
     job.buries++
     job.state = "buried"
     job.tube.buried.append(job)
@@ -476,6 +489,19 @@ export class Store {
       this.stopWaiting(reserver)
       this.#reserve(best, reserver)
       reserver.outcome.onReserved(best)
+    }
+  }
+
+  /** Nobody is there any more: what is not in the jobs themselves begins anew. */
+  restart(): void {
+    this.timeouts = this.totalJobs = 0
+    for (const tube of this.tubes.values()) {
+      tube.totalJobs =
+        tube.deletes =
+        tube.pauses =
+        tube.pause =
+          0
+      setTimer(this.#paused, tube.resumes, Infinity, 0)
     }
   }
 

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
  */
 export class Turns<E> {
   #free: number
-  readonly #waiting = new Set<(answer: Effect.Effect<void, E>) => void>()
+  readonly #waiting = new Set<Turn<E>>()
 
   constructor(turns: number) {
     this.#free = turns
@@ -20,42 +20,71 @@ export class Turns<E> {
     return this.#waiting.size
   }
 
-  /** Waits for a turn. Whoever has got one gives it back with `giveBack`. */
-  readonly take: Effect.Effect<void, E> = Effect.callback((resume) => {
-    if (this.#free > 0) {
-      this.#free--
-      return resume(Effect.void)
-    }
-    let isOver = false
-    let hasTurn = false
-    const waiter = (answer: Effect.Effect<void, E>) => {
-      isOver = true
-      hasTurn = answer === Effect.void
-      resume(answer)
-    }
-    this.#waiting.add(waiter)
-    return Effect.sync(() => {
-      if (!isOver) this.#waiting.delete(waiter)
-      // It came in the moment of the interruption.
-      else if (hasTurn) this.giveBack()
-    })
-  })
+  /** A turn to wait for. Whoever asks for one ends it, however the wait went. */
+  ask(): Turn<E> {
+    return new Turn(
+      (turn) => {
+        if (this.#free === 0) return void this.#waiting.add(turn)
+        this.#free--
+        turn.come()
+      },
+      (turn, hasCome) => {
+        if (hasCome) this.#passOn()
+        else this.#waiting.delete(turn)
+      }
+    )
+  }
 
-  /** Passes the turn on to who has waited longest. */
-  giveBack(): void {
+  // To who has waited longest.
+  #passOn(): void {
     const [first] = this.#waiting
-    if (first === undefined) {
-      this.#free++
-      return
-    }
+    if (first === undefined) return void this.#free++
     this.#waiting.delete(first)
-    first(Effect.void)
+    first.come()
   }
 
   /** Sends away all who wait now. */
   sendAway(error: E): void {
     const waiting = [...this.#waiting]
     this.#waiting.clear()
-    for (const waiter of waiting) waiter(Effect.fail(error))
+    for (const turn of waiting) turn.refuse(error)
+  }
+}
+
+/**
+ * The turn of one who asked for it. It knows by itself whether it has come, so that none is lost when that happens in the
+ * moment of an interruption.
+ */
+export class Turn<E> {
+  readonly #onEnd: (turn: Turn<E>, hasCome: boolean) => void
+  #resume: ((answer: Effect.Effect<void, E>) => void) | undefined
+  #hasCome = false
+  #isOver = false
+
+  /** Waits until it comes. */
+  readonly wait: Effect.Effect<void, E>
+
+  constructor(onWait: (turn: Turn<E>) => void, onEnd: (turn: Turn<E>, hasCome: boolean) => void) {
+    this.#onEnd = onEnd
+    this.wait = Effect.callback((resume) => {
+      this.#resume = resume
+      onWait(this)
+    })
+  }
+
+  come(): void {
+    this.#hasCome = true
+    this.#resume?.(Effect.void)
+  }
+
+  refuse(error: E): void {
+    this.#resume?.(Effect.fail(error))
+  }
+
+  /** Passes it on, or if it has not come, waits no longer. */
+  end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#onEnd(this, this.#hasCome)
   }
 }

@@ -9,40 +9,64 @@ describe("turns", () => {
     Effect.gen(function*() {
       const turns = new Turns<never>(2)
       const order: Array<number> = []
-      yield* Effect.forEach([1, 2, 3, 4, 5], (n) => start(Effect.map(turns.take, () => order.push(n))))
-      assert.deepStrictEqual([order, turns.waiting], [[1, 2], 3])
-      for (let i = 0; i < 3; i++) turns.giveBack()
-      assert.deepStrictEqual([order, turns.waiting], [[1, 2, 3, 4, 5], 0])
-      turns.giveBack()
-      turns.giveBack()
-      yield* turns.take
-      yield* turns.take
-      yield* start(turns.take)
+      const all = Array.from({ length: 5 }, () => turns.ask())
+      for (const [n, turn] of all.entries()) yield* start(Effect.map(turn.wait, () => order.push(n)))
+      assert.deepStrictEqual([order, turns.waiting], [[0, 1], 3])
+      for (const turn of all.slice(0, 3)) turn.end()
+      assert.deepStrictEqual([order, turns.waiting], [[0, 1, 2, 3, 4], 0])
+      for (const turn of all) turn.end()
+      yield* turns.ask().wait
+      yield* turns.ask().wait
+      yield* start(turns.ask().wait)
       assert.strictEqual(turns.waiting, 1)
     }))
 
-  it.effect("pass over those who were interrupted", () =>
+  it.effect("are not given to those who wait no longer", () =>
     Effect.gen(function*() {
       const turns = new Turns<never>(1)
-      yield* turns.take
-      const first = yield* start(turns.take)
-      const second = yield* start(turns.take)
-      yield* Fiber.interrupt(first)
-      turns.giveBack()
+      const taken = turns.ask()
+      yield* taken.wait
+      const first = turns.ask()
+      const waiting = yield* start(Effect.ensuring(first.wait, Effect.sync(() => first.end())))
+      const second = yield* start(turns.ask().wait)
+      yield* Fiber.interrupt(waiting)
+      taken.end()
       yield* Fiber.join(second)
       assert.strictEqual(turns.waiting, 0)
+    }))
+
+  it.effect("that came in the moment of an interruption are passed on", () =>
+    Effect.gen(function*() {
+      const turns = new Turns<never>(1)
+      const taken = turns.ask()
+      yield* taken.wait
+      const first = turns.ask()
+      let hasCome = false
+      const waiting = yield* start(
+        first.wait.pipe(
+          Effect.tap(() => Effect.sync(() => hasCome = true)),
+          Effect.andThen(Effect.never),
+          Effect.ensuring(Effect.sync(() => first.end()))
+        )
+      )
+      const second = yield* start(turns.ask().wait)
+      taken.end()
+      assert.isTrue(hasCome)
+      yield* Fiber.interrupt(waiting)
+      yield* Fiber.join(second)
     }))
 
   it.effect("are refused to all who wait when these are sent away, and to nobody later", () =>
     Effect.gen(function*() {
       const turns = new Turns<string>(1)
-      yield* turns.take
-      const fibers = yield* Effect.forEach([1, 2, 3], () => start(turns.take))
+      const taken = turns.ask()
+      yield* taken.wait
+      const fibers = yield* Effect.forEach([1, 2, 3], () => start(turns.ask().wait))
       turns.sendAway("go")
       const exits = yield* Effect.forEach(fibers, Fiber.await)
       assert.deepStrictEqual(exits, exits.map(() => Exit.fail("go")))
-      const late = yield* start(turns.take)
-      turns.giveBack()
+      const late = yield* start(turns.ask().wait)
+      taken.end()
       yield* Fiber.join(late)
     }))
 })

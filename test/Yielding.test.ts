@@ -1,0 +1,47 @@
+/**
+ * Fibers that have to yield between any two steps: what is decided in one must still be true in the next. The simulation
+ * found each of these.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Scheduler, Stream } from "effect"
+import { Client, Consumer, Server } from "effect-beanstalkd"
+
+/** After so many operations, so that in one of them it happens where it hurts. */
+const BUDGETS = Array.from({ length: 20 }, (_, i) => i + 3)
+
+const yielding = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.Server>) =>
+  Effect.forEach(BUDGETS, (budget) =>
+    effect.pipe(
+      Effect.provide(Layer.fresh(Server.layerMemory)),
+      Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)
+    ))
+
+describe("where fibers yield all the time", () => {
+  it.live("putAll gives the ids in the order of the bodies", () =>
+    yielding(Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      const bodies = Array.from({ length: 40 }, (_, i) => `job ${i}`)
+      for (const source of [bodies, Stream.fromIterable(bodies)]) {
+        const ids = yield* beanstalkd.putAll("emails", source)
+        const texts = yield* Effect.forEach(ids, (id) => Effect.map(beanstalkd.peek(id), ({ text }) => text))
+        assert.deepStrictEqual(texts, bodies)
+      }
+    })))
+
+  it.live("a stream passes on every job, though it may hold but one", () =>
+    yielding(Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      const readers = yield* Effect.forkChild(
+        Consumer.stream("emails", { prefetch: 1, maxInFlight: 1 }).pipe(
+          Stream.mapEffect((job) => job.delete),
+          Stream.take(40),
+          Stream.runDrain
+        )
+      )
+      for (let n = 0; n < 40; n++) {
+        yield* beanstalkd.put("emails", `job ${n}`)
+        for (let i = 0; i < n % 8; i++) yield* Effect.yieldNow
+      }
+      yield* Fiber.join(readers)
+    })))
+})

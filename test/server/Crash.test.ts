@@ -1,0 +1,77 @@
+/**
+ * The embedded server killed and started again, and out of memory.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Client, Connection, Server } from "effect-beanstalkd"
+
+const onItsOwn = Effect.provide(Layer.fresh(Server.layerMemory))
+
+describe("restart", () => {
+  it.effect("cuts off all, keeps all jobs, makes reserved ones ready, and forgets pauses, counts and that it drains", () =>
+    Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      const server = yield* Server.Server
+      const reserved = yield* beanstalkd.put("emails", "reserved")
+      const delayed = yield* beanstalkd.put("emails", "delayed", { delay: "1 minute" })
+      const buried = yield* beanstalkd.put("other", "buried")
+      const job = yield* beanstalkd.reserve("emails")
+      yield* (yield* beanstalkd.reserve("other")).bury()
+      yield* beanstalkd.pauseTube("emails", "1 hour")
+      yield* server.drain
+      yield* server.restart
+      assert.strictEqual((yield* Effect.flip(job.delete))._tag, "BeanstalkdError")
+      const stats = yield* beanstalkd.stats
+      assert.deepStrictEqual(
+        [stats.currentJobsReady, stats.currentJobsDelayed, stats.currentJobsBuried, stats.cmdPut, stats.draining],
+        [1, 1, 1, 0, false]
+      )
+      assert.strictEqual((yield* beanstalkd.statsJob(delayed)).state, "delayed")
+      assert.strictEqual((yield* beanstalkd.statsJob(buried)).state, "buried")
+      assert.strictEqual((yield* beanstalkd.reserve("emails", { timeout: 0 })).id, reserved)
+      assert.isTrue((yield* beanstalkd.put("emails", "another")) > buried)
+    }).pipe(Effect.scoped, onItsOwn))
+
+  it.effect("gives what one connection held to no other that is cut off as well", () =>
+    Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      const server = yield* Server.Server
+      yield* beanstalkd.put("emails", "hello")
+      yield* beanstalkd.reserve("emails")
+      const waiting = yield* Connection.make({ ...server.clientOptions, watch: "emails" })
+      yield* Effect.forkChild(waiting.reserve, { startImmediately: true })
+      yield* server.awaitWaiting("emails")
+      yield* server.restart
+      assert.isTrue(yield* waiting.closed)
+      assert.strictEqual(yield* (yield* beanstalkd.reserve("emails")).attempt, 2)
+    }).pipe(Effect.scoped, onItsOwn))
+})
+
+describe("a shortage of memory", () => {
+  it.effect("for jobs refuses puts, with their bodies, and nothing else", () =>
+    Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      const server = yield* Server.Server
+      yield* beanstalkd.put("emails", "before")
+      yield* server.inject({ shortage: "jobs" })
+      assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "delete 1\r\n")))._tag, "OutOfMemory")
+      yield* (yield* beanstalkd.reserve("emails")).release()
+      yield* server.inject({})
+      assert.isTrue((yield* beanstalkd.put("emails", "after")) > 1)
+    }).pipe(Effect.scoped, onItsOwn))
+
+  it.effect("for queues buries what is put and released", () =>
+    Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      const server = yield* Server.Server
+      const id = yield* beanstalkd.put("emails", "before")
+      const job = yield* beanstalkd.reserve("emails")
+      yield* server.inject({ shortage: "queues" })
+      assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "hello")))._tag, "JobBuried")
+      assert.strictEqual((yield* Effect.flip(job.release({ priority: 7 })))._tag, "JobBuried")
+      yield* server.inject({})
+      const { pri, state } = yield* beanstalkd.statsJob(id)
+      assert.deepStrictEqual([pri, state], [7, "buried"])
+      assert.strictEqual(yield* beanstalkd.kick("emails", 10), 2)
+    }).pipe(Effect.scoped, onItsOwn))
+})

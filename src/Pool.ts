@@ -146,8 +146,12 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
  * }).pipe(Effect.scoped)
  * ```
  */
-export const make = Effect.fnUntraced(function*(
-  options: Options = {}
+export const make = (options: Options = {}): Effect.Effect<Pool, Errors.BeanstalkdError, Scope.Scope> =>
+  // It waits for nothing. What it makes would be left behind, if it were interrupted on the way.
+  Effect.uninterruptible(fromOptions(options))
+
+const fromOptions = Effect.fnUntraced(function*(
+  options: Options
 ): Effect.fn.Return<Pool, Errors.BeanstalkdError, Scope.Scope> {
   const server = Open.serverOf(options)
   const settings = yield* Effect.mapError(settingsOf(options), (cause) => Open.failed(server, cause))
@@ -203,8 +207,8 @@ export const make = Effect.fnUntraced(function*(
         Effect.sync(() => {
           pipeline.onDeath(() => {
             if (pipeline.wasTurnedAway) wasRefused = true
-            // At once: a borrower may be waiting for this very connection.
-            fork(EffectPool.invalidate(pool, pipeline))
+            // At once: a borrower may be waiting for this very connection. One that is closed is not to be replaced.
+            if (!isClosing) fork(EffectPool.invalidate(pool, pipeline))
           })
         }))
     ),
@@ -251,39 +255,32 @@ export const make = Effect.fnUntraced(function*(
     )
   }
 
-  const waitForTurn = (patience: Duration.Duration | undefined) => {
-    const took = patience === undefined ? turns.take : Effect.timeoutOrElse(turns.take, {
-      duration: patience,
-      orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(patience) })))
-    })
-    return Effect.acquireRelease(Effect.map(took, giveBackOnce), (giveBack) => Effect.sync(giveBack), {
-      interruptible: true
-    })
-  }
+  const takeTurn = (patience: Duration.Duration | undefined) =>
+    turns.take(
+      patience === undefined ? undefined : Effect.timeoutOrElse({
+        duration: patience,
+        orElse: () => Effect.fail(failure(new Errors.AcquireTimeout({ timeoutMillis: Duration.toMillis(patience) })))
+      })
+    )
 
-  const giveBackOnce = () => {
-    let isGivenBack = false
-    return () => {
-      if (isGivenBack) return
-      isGivenBack = true
-      turns.giveBack()
-    }
-  }
-
-  const take = Effect.fnUntraced(function*(
+  // Interruptible only while it waits: a connection that has been touched is tidied up, and a turn is given back.
+  const take = (
     tubes: ReadonlyArray<string> = ownTubes,
     patience: Duration.Duration | undefined = settings.acquireTimeout
-  ) {
-    const giveBack = yield* waitForTurn(patience)
-    const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
-      Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain)
-    )
-    pipeline.watchOnly(new Set(tubes))
-    // A dead connection takes nobody's place, even while it is still in somebody's hands.
-    const forget = pipeline.onDeath(giveBack)
-    yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
-    return pipeline
-  })
+  ) =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const giveBack = yield* restore(takeTurn(patience))
+      const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
+        Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain),
+        restore,
+        Effect.onError(() => Effect.sync(giveBack))
+      )
+      pipeline.watchOnly(new Set(tubes))
+      // A dead connection takes nobody's place, even while it is still in somebody's hands.
+      const forget = pipeline.onDeath(giveBack)
+      yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
+      return pipeline
+    }))
 
   const get = Effect.gen(function*() {
     const pipeline = yield* take()

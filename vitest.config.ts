@@ -9,7 +9,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts", "examples/*.test.ts"],
-    globalSetup: ["test/support/announce.ts"],
+    globalSetup: ["test/support/announce.ts", "test/support/build.ts"],
     testTimeout: 30_000
   }
 })

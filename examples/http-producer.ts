@@ -1,21 +1,23 @@
 /**
- * An HTTP handler that puts a job and answers with its id. To have something to see, the program calls itself.
+ * An HTTP handler that puts a job and answers with its id. What it takes and what the tube holds is one Schema. To have
+ * something to see, the program calls itself.
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema } from "effect"
-import { Client } from "effect-beanstalkd"
+import { Tube } from "effect-beanstalkd"
 import { HttpClient, HttpClientRequest, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { run } from "./support/run.ts"
 
 const Email = Schema.Struct({ to: Schema.String, text: Schema.String })
 
+const Emails = Tube.make("emails", { schema: Email, ttr: "1 minute" })
+
 const route = HttpRouter.add(
   "POST",
   "/emails",
   Effect.gen(function*() {
-    const beanstalkd = yield* Client.Beanstalkd
     const email = yield* HttpServerRequest.schemaBodyJson(Email)
-    const id = yield* beanstalkd.put("emails", JSON.stringify(email), { ttr: "1 minute" })
+    const id = yield* Emails.put(email)
     return yield* HttpServerResponse.json({ id }, { status: 202 })
   }).pipe(
     Effect.catchTags({

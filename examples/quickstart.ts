@@ -1,54 +1,46 @@
 /**
- * The main job: put jobs, reserve them, work on them, delete them, look at the statistics. It works on the server that
- * BEANSTALKD_URL names, or else on one inside this process.
+ * The main job: a tube of tasks, a producer that puts some, a worker that reserves them, works on them and deletes them.
+ * It works on the server that BEANSTALKD_URL names, or else on one inside this process.
  */
-import { Console, Effect } from "effect"
-import { Client } from "effect-beanstalkd"
+import { Console, Effect, Schedule, Schema } from "effect"
+import { Client, Tube, Worker } from "effect-beanstalkd"
 import { run } from "./support/run.ts"
 
-const TUBE = "quickstart"
+// Producers and workers share this, and cannot disagree.
+const Tasks = Tube.make("quickstart", {
+  schema: Schema.Struct({ what: Schema.String, minutes: Schema.Int }),
+  ttr: "1 minute"
+})
 
 const produce = Effect.gen(function*() {
-  const beanstalkd = yield* Client.Beanstalkd
-  for (const [priority, text] of [[100, "sweep the floor"], [10, "water the plants"], [50, "feed the cat"]] as const) {
-    const id = yield* beanstalkd.put(TUBE, text, { priority, ttr: "1 minute" })
-    yield* Console.log(`put      job ${id}: ${text} (priority ${priority})`)
+  const tasks = [["sweep the floor", 20, 100], ["water the plants", 5, 10], ["feed the cat", 1, 50]] as const
+  for (const [what, minutes, priority] of tasks) {
+    const id = yield* Tasks.put({ what, minutes }, { priority })
+    yield* Console.log(`put      job ${id}: ${what} (priority ${priority})`)
   }
-  const id = yield* beanstalkd.put(TUBE, "bake a cake", { delay: "1 second" })
+  const id = yield* Tasks.put({ what: "bake a cake", minutes: 60 }, { delay: "1 second" })
   yield* Console.log(`put      job ${id}: bake a cake (in a second)`)
 })
 
-const work = Effect.fnUntraced(function*(task: string) {
-  yield* Effect.sleep("100 millis")
-  return `done: ${task}`
-})
+// One at a time, the most urgent first. What succeeds is deleted, what fails is tried again later.
+const worker = Worker.run(Tasks, ({ minutes, what }, job) =>
+  Effect.gen(function*() {
+    yield* Console.log(`reserved job ${job.id}: ${what}`)
+    yield* Effect.sleep(minutes * 10)
+    yield* Console.log(`done     job ${job.id}: it took ${minutes} minutes`)
+  }))
 
-// The job belongs to the Scope: if the work fails or is interrupted, it is released.
-const handleOne = Effect.gen(function*() {
-  const beanstalkd = yield* Client.Beanstalkd
-  const job = yield* beanstalkd.reserve(TUBE, { timeout: "2 seconds" })
-  yield* Console.log(`reserved job ${job.id}: ${yield* work(job.text)}`)
-  yield* job.delete
-  yield* Console.log(`deleted  job ${job.id}`)
-}).pipe(Effect.scoped)
-
-// One after the other, until none has come for two seconds.
-const consume = Effect.forever(handleOne).pipe(
-  Effect.catchTag("TimedOut", () => Effect.void)
+// A worker goes on until it is interrupted: here, when there is nothing left to do.
+const untilAllIsDone = Tasks.stats.pipe(
+  Effect.repeat({
+    until: (tube) => tube.currentJobsReady + tube.currentJobsReserved + tube.currentJobsDelayed === 0,
+    schedule: Schedule.spaced("50 millis")
+  })
 )
-
-const report = Effect.gen(function*() {
-  const beanstalkd = yield* Client.Beanstalkd
-  const server = yield* beanstalkd.stats
-  const tube = yield* beanstalkd.statsTube(TUBE)
-  yield* Console.log(
-    `beanstalkd ${server.version}: ${tube.totalJobs} jobs went through ${tube.name}, ` +
-      `${tube.currentJobsReady} are ready, ${tube.currentJobsReserved} reserved`
-  )
-})
 
 run(Effect.gen(function*() {
   yield* produce
-  yield* consume
-  yield* report
+  const tube = yield* Effect.raceFirst(worker, untilAllIsDone)
+  const { version } = yield* (yield* Client.Beanstalkd).stats
+  yield* Console.log(`beanstalkd ${version}: ${tube.totalJobs} jobs put into ${tube.name}, ${tube.cmdDelete} deleted`)
 }))

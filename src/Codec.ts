@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
-import * as SchemaParser from "effect/SchemaParser"
 import type { ReceivedJob } from "./Protocol.ts"
 import type { Body } from "./PutAll.ts"
 
@@ -39,8 +38,8 @@ const through = <A, Raw extends Body, RD, RE>(
   schema: Schema.Codec<A, Raw, RD, RE>,
   raw: (job: Pick<ReceivedJob, "body">) => Effect.Effect<Raw, unknown>
 ): Codec<A, RD, RE> => {
-  const decode = SchemaParser.decodeUnknownEffect(schema)
-  const encode = SchemaParser.encodeUnknownEffect(schema)
+  const decode = Schema.decodeUnknownEffect(schema)
+  const encode = Schema.encodeUnknownEffect(schema)
   return { encode, decode: (job) => Effect.flatMap(raw(job), (value) => decode(value)) }
 }
 

@@ -45,7 +45,7 @@ export const checked = <A>(
   value instanceof Errors.InvalidArgument ? Effect.fail(Open.failed(client.server, value)) : Effect.succeed(value)
 
 const limit = (argument: string, value: number | undefined, fallback: number) =>
-  value === undefined || value === Infinity ? fallback : Arguments.count("reserve", argument, value, 1)
+  value === undefined || value === fallback ? fallback : Arguments.count("reserve", argument, value, 1)
 
 type Pulled<A> = Effect.Effect<Array.NonEmptyReadonlyArray<A>, Errors.BeanstalkdError>
 

@@ -18,6 +18,8 @@ export interface Output {
   readonly resume: () => void
   /** Cuts the connection off, with all that has not gone out. */
   readonly drop: () => void
+  /** Runs a task after others had their turn. Without it, all that has come is executed at once, however much it is. */
+  readonly defer?: ((task: () => void) => void) | undefined
 }
 
 /** What an engine needs to know. `now` is in milliseconds and never goes back. */
@@ -35,6 +37,9 @@ export const DEFAULT_MAX_JOB_SIZE = 65_535
 export const LARGEST_MAX_JOB_SIZE = 1_073_741_824
 
 const SECOND = 1000
+
+// What one connection may have executed before the others, and the clock, have their turn.
+const COMMANDS_PER_TURN = 100
 
 // A connection that has so much to send, or that waits with so much more to read, is not read any further.
 const MAX_UNSENT = 256 * 1024
@@ -56,6 +61,8 @@ export class Conn implements Outcome {
   #isCongested = false
   #isDirty = false
   #isRunning = false
+  /** It goes on after the others. */
+  #isDeferred = false
   #isFull = false
   /** The put whose body is being read. */
   #put: Put | undefined
@@ -131,8 +138,15 @@ export class Conn implements Outcome {
 
   /** Executes what has come, one command at a time, as far as it can. */
   run(): void {
+    if (this.#isDeferred) return
     this.#isRunning = true
+    let left = this.#output.defer === undefined ? Infinity : COMMANDS_PER_TURN
     while (this.#isOpen && !this.#isCongested && !this.reserver.isWaiting) {
+      if (left-- === 0) {
+        this.#isDeferred = true
+        this.#output.defer?.(this.#runOn)
+        break
+      }
       if (this.#step()) continue
       if (this.#isHalfClosed) this.end()
       break
@@ -143,6 +157,12 @@ export class Conn implements Outcome {
     this.#isFull = false
     this.#output.resume()
   }
+
+  readonly #runOn = (): void =>
+    this.engine.turn(() => {
+      this.#isDeferred = false
+      this.run()
+    })
 
   #goOn(): void {
     if (!this.#isRunning) this.engine.resume(this)

@@ -33,6 +33,7 @@ interface Late {
 export class FaultyOutput implements Output {
   readonly resume: () => void
   readonly drop: () => void
+  readonly defer: Output["defer"]
   readonly #faults: () => Faults
   readonly #target: Output
   readonly #after: (millis: number, task: () => void) => void
@@ -45,6 +46,7 @@ export class FaultyOutput implements Output {
     this.#after = after
     this.resume = target.resume
     this.drop = target.drop
+    this.defer = target.defer
   }
 
   write(bytes: Uint8Array): boolean {

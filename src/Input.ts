@@ -27,6 +27,8 @@ const NOTHING: Buffer = Buffer.alloc(0)
 export class Input {
   #bytes: Buffer = NOTHING
   #at = 0
+  /** The bytes are nobody else's. */
+  #isOwn = true
   /** The line that is being read is too long already. */
   #isOverlong = false
   /** A body that has come in part, or room for it. */
@@ -41,14 +43,17 @@ export class Input {
   /** Takes a piece, which stays the caller's. */
   push(piece: Uint8Array): void {
     const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
-    this.#bytes = this.size === 0 ? bytes : Buffer.concat([this.#bytes.subarray(this.#at), bytes])
+    this.#isOwn = this.size > 0
+    this.#bytes = this.#isOwn ? Buffer.concat([this.#bytes.subarray(this.#at), bytes]) : bytes
     this.#at = 0
   }
 
   /** Makes what is left its own: the piece that it was part of may change, or be large. */
   keep(): void {
+    if (this.#isOwn && 2 * this.size > this.#bytes.length) return
     this.#bytes = this.size === 0 ? NOTHING : Buffer.from(this.#bytes.subarray(this.#at))
     this.#at = 0
+    this.#isOwn = true
   }
 
   /** The next line without its end, or undefined while it has not come. */

@@ -57,6 +57,8 @@ interface Line {
   isHot: boolean
   /** How many it may ask for at a time. */
   batch: number
+  /** Whether its last reserve was answered, be it without a job; neither before the first, nor after a refusal. */
+  isSound: boolean
 }
 
 type Reserved = Exit.Exit<ReceivedJob, unknown>
@@ -174,17 +176,28 @@ export class Intake {
   }
 
   #onAnswer(line: Line, answer: Reserved, nextBatch: number): void {
+    // The server has taken it back meanwhile: the older handle must not settle the new lease. Nor does it make room for
+    // another job, so the reserve counts until it has gone.
+    if (Exit.isSuccess(answer)) line.held.get(answer.value.id)?.lose()
     this.#asked--
     line.isHot = Exit.isSuccess(answer)
     line.batch = line.isHot ? nextBatch : 1
+    const error = Exit.isFailure(answer) ? Cause.squash(answer.cause) : undefined
+    line.isSound = !(error instanceof Errors.BeanstalkdError)
     if (Exit.isSuccess(answer)) this.#onReserved(line, answer.value)
-    else if (Cause.squash(answer.cause) instanceof Errors.DeadlineSoon) this.#touchAll(line)
+    else if (error instanceof Errors.DeadlineSoon) this.#touchAll(line)
+    else if (error instanceof Errors.BeanstalkdError) this.#onRefusal(line, error.reason)
     this.fill()
   }
 
+  // A server that is out of order is not to be asked over and over: unless there are jobs to be lost, the connection is
+  // replaced by another, which is dialled as if this one could not be opened.
+  #onRefusal(line: Line, cause: Errors.BeanstalkdErrorReason): void {
+    if (line.held.size > 0 || line.asked > 0) return
+    line.pipeline.die(new Errors.ConnectionClosed({ detail: "a reserve was refused", cause }))
+  }
+
   #onReserved(line: Line, received: ReceivedJob): void {
-    // The server has taken it back meanwhile: the older handle must not settle the new lease.
-    line.held.get(received.id)?.lose()
     const job = new ReservedJob(received, line.pipeline, this.#settings.pool.shared, {
       onSettling: (job) => this.#onSettling(line, job),
       onRefused: (job) => this.#hold(line, job),
@@ -271,7 +284,10 @@ export class Intake {
     )
     return this.#pauseIfTurnedAway.pipe(
       Effect.andThen(attempt),
-      Effect.catchIf((error) => error.isRetryable, (error) => Effect.andThen(this.#afterFailure(error), this.#dial()))
+      Effect.catchIf(
+        (error) => error.isRetryable && error.reason !== CLOSED_BY_SCOPE,
+        (error) => Effect.andThen(this.#afterFailure(error), this.#dial())
+      )
     )
   }
 
@@ -296,13 +312,13 @@ export class Intake {
   }
 
   #add(pipeline: Pipeline, own: Scope.Closeable): void {
-    const line: Line = { pipeline, held: new Map(), isWaiting: false, asked: 0, isHot: false, batch: 1 }
+    const line: Line = { pipeline, held: new Map(), isWaiting: false, asked: 0, isHot: false, batch: 1, isSound: false }
     this.#lines.add(line)
     pipeline.onDeath(() => {
       this.#lines.delete(line)
       line.isHot = false
-      if (pipeline.wasTurnedAway) this.#wasTurnedAway = this.#lost(pipeline)
-      else this.#pause = undefined
+      if (line.isSound) this.#pause = undefined
+      else this.#wasTurnedAway = this.#lost(pipeline)
       for (const job of line.held.values()) job.lose()
       this.#fork(Scope.close(own, Exit.void))
       this.fill()

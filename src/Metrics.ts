@@ -11,7 +11,8 @@
  * | `beanstalkd_jobs_in_flight` | jobs whose handlers run | `server`, `tube` |
  * | `beanstalkd_job_duration` | how long handlers ran, in milliseconds | `server`, `tube` |
  *
- * The outcomes of jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried` and `buried`, or `lost`.
+ * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried` and `buried` (dead
+ * letters included), or `lost`. Of typed streams only the jobs that they bury are counted.
  *
  * ```ts
  * import { Metrics } from "effect-beanstalkd"
@@ -133,16 +134,24 @@ const tagOf = (error: unknown): string => {
   return Predicate.hasProperty(tagged, "_tag") ? String(tagged._tag) : "defect"
 }
 
+/** The answers to one command that have not been handed over. */
+interface Tally {
+  readonly command: string
+  readonly counter: Metric.Counter<number>
+  count: number
+}
+
 /**
  * Updates the metrics for one connection, without going through an Effect for each command.
  */
 export class Recorder {
   readonly #server: string
   readonly #context: Context.Context<never>
-  readonly #commands = new Map<string, Metric.Counter<number>>()
+  readonly #commands = new Map<string, Tally>()
   readonly #connections: Metric.Gauge<number>
-  #running = ""
-  #count = 0
+  #last: Tally | undefined
+  /** Those with something to hand over. */
+  readonly #open: Array<Tally> = []
 
   constructor(server: string, context: Context.Context<never>) {
     this.#server = server
@@ -160,24 +169,29 @@ export class Recorder {
     Metric.withAttributes(connectionsLost, { server: this.#server }).updateUnsafe(1, this.#context)
   }
 
-  /** Counts an answered command; `commit` hands the count over, one update for a run of the same command. */
+  /** Counts an answered command; `commit` hands the counts over, one update for all answers to the same command. */
   answered(command: string): void {
-    if (command !== this.#running) {
-      this.commit()
-      this.#running = command
-    }
-    this.#count++
+    const tally = this.#last?.command === command ? this.#last : this.#tallyOf(command)
+    this.#last = tally
+    if (tally.count === 0) this.#open.push(tally)
+    tally.count++
   }
 
   commit(): void {
-    if (this.#count === 0) return
-    let counter = this.#commands.get(this.#running)
-    if (counter === undefined) {
-      counter = makeCommands({ server: this.#server, command: this.#running })
-      this.#commands.set(this.#running, counter)
+    for (const tally of this.#open) {
+      tally.counter.updateUnsafe(tally.count, this.#context)
+      tally.count = 0
     }
-    counter.updateUnsafe(this.#count, this.#context)
-    this.#count = 0
+    this.#open.length = 0
+  }
+
+  #tallyOf(command: string): Tally {
+    let tally = this.#commands.get(command)
+    if (tally === undefined) {
+      tally = { command, counter: makeCommands({ server: this.#server, command }), count: 0 }
+      this.#commands.set(command, tally)
+    }
+    return tally
   }
 
   failed(command: string, exit: Exit.Failure<unknown, unknown>): void {

@@ -38,8 +38,9 @@ const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
   Protocol.commands.reserveJob
 ])
 
-// Where replies come before a write returns, they can lead to the next write for ever; others want their turn too.
-const WRITES_PER_TURN = 1000
+// Where replies come before a write returns, they can lead to the next write for ever; others want their turn too. More
+// than can be unanswered, so that it means nothing where replies come later.
+const COMMANDS_PER_TURN = 2000
 
 /** Why a pipeline ends whose Scope is closed. */
 export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
@@ -182,13 +183,14 @@ export class Pipeline implements Handlers {
   #flush(now = this.#now()): void {
     if (this.#inTurn) return
     this.#inTurn = true
-    let writes = 0
+    let written = 0
     while (this.#death === undefined && !this.#congested && !this.#quitting) {
       const batch = this.#nextBatch(now)
       if (batch.length === 0) break
       this.#watchSilence()
       this.#write(batch)
-      if (++writes === WRITES_PER_TURN) {
+      written += batch.length
+      if (written >= COMMANDS_PER_TURN) {
         this.#flushAfterOthers()
         break
       }

@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as EffectPool from "effect/Pool"
@@ -95,7 +96,8 @@ export interface Pool {
  */
 export const Pool: Context.Service<Pool, Pool> = Context.Service<Pool>("effect-beanstalkd/Pool")
 
-const DEFAULT_MAX_CONNECTIONS = 10
+/** How many exclusive connections there may be unless a pool is told otherwise. */
+export const DEFAULT_MAX_CONNECTIONS = 10
 const DEFAULT_IDLE_TIMEOUT = Duration.seconds(60)
 
 const defaultReconnect = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
@@ -157,13 +159,19 @@ const fromOptions = Effect.fnUntraced(function*(
   const settings = yield* Effect.mapError(settingsOf(options), (cause) => Open.failed(server, cause))
   const reconnect = options.reconnect ?? defaultReconnect
   const fork = Effect.runForkWith(yield* Effect.context())
+  const scope = yield* Effect.scope
   const ownTubes = Open.watchedTubes(options)
   let opened = 0
   let lost = 0
   let isClosing = false
   const open = new Set<Pipeline>()
 
-  const openOne = Effect.map(Open.open(options), (pipeline) => {
+  const failure = (reason: Errors.BeanstalkdErrorReason) =>
+    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
+
+  const openUnlessClosing = Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Open.open(options))
+
+  const openOne = Effect.map(openUnlessClosing, (pipeline) => {
     opened++
     open.add(pipeline)
     pipeline.onDeath(() => {
@@ -180,9 +188,6 @@ const fromOptions = Effect.fnUntraced(function*(
     reconnect,
     patienceMillis: Duration.toMillis(settings.patience)
   })
-
-  const failure = (reason: Errors.BeanstalkdErrorReason) =>
-    new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
 
   // The pool replaces what dies, at once. Where somebody takes connections and closes them before they have answered
   // anything, that would never end, so each such death counts as a dial that failed: the next waits as the Schedule says.
@@ -207,8 +212,8 @@ const fromOptions = Effect.fnUntraced(function*(
         Effect.sync(() => {
           pipeline.onDeath(() => {
             if (pipeline.wasTurnedAway) wasRefused = true
-            // At once: a borrower may be waiting for this very connection. One that is closed is not to be replaced.
-            if (!isClosing) fork(EffectPool.invalidate(pool, pipeline))
+            // At once: a borrower may be waiting for this very connection.
+            fork(Effect.andThen(EffectPool.invalidate(pool, pipeline), Effect.sync(fillUp)))
           })
         }))
     ),
@@ -221,6 +226,7 @@ const fromOptions = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {
       isClosing = true
+      // Who hears of a death may dial again at once, which by now is refused: nothing is added meanwhile.
       for (const pipeline of open) pipeline.die(CLOSED_BY_SCOPE)
       turns.sendAway(failure(CLOSED_BY_SCOPE))
       return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })
@@ -302,16 +308,22 @@ const fromOptions = Effect.fnUntraced(function*(
     })
   })
 
-  // The pool fills up only when somebody borrows.
-  if (settings.min > 0) {
-    const topUp = Effect.gen(function*() {
-      const { idle, used } = yield* EffectPool.stats(pool)
-      if (idle + used >= settings.min) return
-      // One after the other, and all in hand at once.
-      yield* Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
-    })
-    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(topUp), Schedule.spaced("1 second")))
+  // The pool fills up only when somebody borrows, so that it must be done: at the start, and after a death.
+  const fill = Effect.gen(function*() {
+    const { idle, used } = yield* EffectPool.stats(pool)
+    if (idle + used >= settings.min) return
+    // One after the other, and all in hand at once.
+    yield* Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
+  }).pipe(
+    Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
+    Effect.ignore
+  )
+  let filling: Fiber.Fiber<void> | undefined
+  const fillUp = () => {
+    if (settings.min === 0 || isClosing || (filling !== undefined && filling.pollUnsafe() === undefined)) return
+    filling = Fiber.runIn(fork(fill), scope)
   }
+  fillUp()
 
   return identity<Pool>({
     server,

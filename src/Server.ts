@@ -20,6 +20,7 @@ import * as EngineHost from "./EngineHost.ts"
 import * as Errors from "./Errors.ts"
 import type { Faults } from "./Faults.ts"
 import * as MemoryNetwork from "./MemoryNetwork.ts"
+import * as Pool from "./Pool.ts"
 import * as ServerSocket from "./ServerSocket.ts"
 import { DEFAULT_PORT } from "./Values.ts"
 
@@ -75,7 +76,7 @@ export interface Service {
   readonly inject: (faults: Faults) => Effect.Effect<void, Errors.InvalidArgument>
 
   /** Waits until so many connections (default 1) wait in a reserve for a job of this tube. */
-  readonly awaitWaiting: (tube: string, count?: number) => Effect.Effect<void>
+  readonly awaitWaiting: (tube: string, count?: number) => Effect.Effect<void, Errors.InvalidArgument>
 }
 
 /**
@@ -118,7 +119,13 @@ const fromHost = (
     if (split instanceof Errors.InvalidArgument) return yield* split
     host.inject(faults)
   }),
-  awaitWaiting: (tube, count = 1) => host.awaitWaiting(tube, count)
+  awaitWaiting: Effect.fnUntraced(function*(tube, count = 1) {
+    const name = Arguments.tube("awaitWaiting", "tube", tube)
+    if (name instanceof Errors.InvalidArgument) return yield* name
+    const least = Arguments.count("awaitWaiting", "count", count, 0)
+    if (least instanceof Errors.InvalidArgument) return yield* least
+    yield* host.awaitWaiting(name, least)
+  })
 })
 
 const listenOptions = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options) => {
@@ -228,7 +235,10 @@ export const layerMemoryWith = (
 ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
   Layer.effectContext(Effect.gen(function*() {
     const server = yield* makeMemory(options)
-    const client = yield* Client.make({ ...options.client, ...server.clientOptions })
+    const minConnections = options.client?.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS
+    const client = yield* Client.make({ minConnections, ...options.client, ...server.clientOptions })
+    // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait.
+    yield* Effect.scoped(Effect.forEach(Array.from({ length: minConnections }), () => client.pool.take()))
     return Context.make(Server, server).pipe(Context.add(Client.Beanstalkd, client))
   }))
 

@@ -66,7 +66,8 @@ export const serve = (host: EngineHost) =>
         fork(Effect.ignore(destroy))
         end()
       },
-      resume: () => Latch.openUnsafe(mayRead)
+      resume: () => Latch.openUnsafe(mayRead),
+      defer: (task) => host.later(0, task)
     })
     if (conn === undefined) return yield* destroy
 

@@ -10,16 +10,24 @@
  * reply in `raw`.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import { CountFromString, JobIdFromString, TubeName } from "./Values.ts"
 
 // Digits, a fraction where there are seconds, and a sign: the time left of a job whose expiry the server has yet to
 // notice. Not whatever JavaScript takes for a number.
-const NumberFromDigits = Schema.String.check(Schema.isPattern(/^-?[0-9]+(\.[0-9]+)?$/)).pipe(
+const Digits = Schema.String.check(Schema.isPattern(/^-?[0-9]+(\.[0-9]+)?$/))
+const NumberFromDigits = Digits.pipe(
   Schema.decodeTo(Schema.Finite, { decode: SchemaGetter.Number<string>(), encode: SchemaGetter.String<number>() })
 )
-const Amount = NumberFromDigits.pipe(Schema.withDecodingDefaultKey(Effect.succeed("0")))
+// The number and its default in one step, since statistics consist of little else.
+const Amount = Schema.optionalKey(Digits).pipe(
+  Schema.decodeTo(Schema.Finite, {
+    decode: SchemaGetter.transformOptional((digits) => Option.some(Number(Option.getOrElse(digits, () => "0")))),
+    encode: SchemaGetter.String<number>()
+  })
+)
 const Text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
 const NewerAmount = Schema.optionalKey(NumberFromDigits)
 const NewerText = Schema.optionalKey(Schema.String)
@@ -173,11 +181,20 @@ const toWireName = (name: string): string => name.replace(/[A-Z]/g, (letter) => 
  */
 export const parseDictionary = (text: string): Map<string, string> => {
   const entries = new Map<string, string>()
-  for (const line of text.split("\n")) {
-    const colon = line.indexOf(":")
-    if (colon > 0) entries.set(line.slice(0, colon), unquote(line.slice(colon + 1).trim()))
-  }
+  forEachEntry(text, (key, value) => entries.set(key, value))
   return entries
+}
+
+// Nothing is made of a line but its key and its value: a worker may ask for the statistics of every job.
+const forEachEntry = (text: string, take: (key: string, value: string) => void): void => {
+  let colon = text.indexOf(":")
+  for (let at = 0; colon !== -1 && at < text.length;) {
+    const lineFeed = text.indexOf("\n", at)
+    const end = lineFeed === -1 ? text.length : lineFeed
+    if (colon < at) colon = text.indexOf(":", at)
+    if (colon > at && colon < end) take(text.slice(at, colon), unquote(text.slice(colon + 1, end).trim()))
+    at = end + 1
+  }
 }
 
 /**
@@ -198,15 +215,14 @@ interface ReplyText {
 const sortFields = <Encoded extends ReplyText>(fields: Readonly<Record<string, unknown>>) => {
   const names = new Map(Object.keys(fields).map((name) => [toWireName(name), name]))
   return (raw: string): Encoded => {
-    const known: Array<[string, unknown]> = []
+    const known: Record<string, unknown> = {}
     const extra: Array<[string, string]> = []
-    for (const [key, value] of parseDictionary(raw)) {
+    forEachEntry(raw, (key, value) => {
       const name = names.get(key)
       if (name === undefined || name in ReplyFields) extra.push([key, value])
-      else known.push([name, value])
-    }
-    known.push(["raw", raw], ["extra", Object.fromEntries(extra)])
-    return Object.fromEntries(known) as unknown as Encoded
+      else known[name] = value
+    })
+    return Object.assign(known, { raw, extra: Object.fromEntries(extra) }) as unknown as Encoded
   }
 }
 

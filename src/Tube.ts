@@ -116,12 +116,11 @@ const defined = (options: Client.PutOptions = {}): Client.PutOptions =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
 const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job }: Undecodable) {
-  yield* Metrics.countJob("buried", { server, tube: error.tube })
   yield* Effect.logError(`buried: ${error.message}`).pipe(
     Effect.annotateLogs({ tube: error.tube, job: job.id })
   )
   // If its time has run out, or the connection is gone, somebody else will meet it.
-  yield* Effect.ignore(job.bury())
+  yield* Effect.ignore(Effect.andThen(job.bury(), Metrics.countJob("buried", { server, tube: error.tube })))
 })
 
 const fromCodec = <A, C, RD, RE>(

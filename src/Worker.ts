@@ -7,6 +7,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,12 +15,14 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as Arguments from "./Arguments.ts"
 import type * as Client from "./Client.ts"
 import * as Consumer from "./Consumer.ts"
-import type * as Errors from "./Errors.ts"
+import * as Errors from "./Errors.ts"
 import * as Intake from "./Intake.ts"
 import type { Job, ReservedJob } from "./Job.ts"
 import { Leases } from "./Leases.ts"
@@ -28,6 +31,7 @@ import { commands, type Failure } from "./Protocol.ts"
 import * as Retry from "./Retry.ts"
 import type { JobStats } from "./Stats.ts"
 import type { Tube, TypedJob } from "./Tube.ts"
+import { MAX_UINT32 } from "./Values.ts"
 
 /**
  * What a worker does with a job. It may settle the job itself; the worker settles only what is not settled then.
@@ -46,11 +50,12 @@ export type Handler<A, E, R> = (value: A, job: TypedJob<A>) => Effect.Effect<unk
  * - `retryIf`: whether this error is worth another attempt, default always
  * - `crashGuard`: asks for the number of attempts before each job, so that a job that kills its process is not tried for
  *   ever; default true, unless `maxAttempts` is infinite. It costs a round trip a job
- * - `deadLetter`: the tube to which jobs go that failed for good, bytes and priority as they were; default none: they are
- *   buried
- * - `shutdownTimeout`: how long running handlers may go on when the worker is interrupted, default 30 seconds
- * - `onFailure`: runs after each failed attempt; `onBury` when a job has failed for good, wherever it goes; `onLost` when
- *   the time of a job ran out, or its connection was lost, while its handler ran
+ * - `deadLetter`: the tube to which jobs go that failed for good, with their bytes, priority and ttr; default none: they
+ *   are buried. What died of a defect or does not decode is buried in any case
+ * - `shutdownTimeout`: how long running handlers may go on when the worker is interrupted, default 30 seconds; a plain
+ *   number is milliseconds
+ * - `onFailure`: runs after each failed attempt, one that died of a defect included; `onBury` when a job has failed for
+ *   good, wherever it goes; `onLost` when the time of a job ran out, or its connection was lost, while its handler ran
  */
 export interface Options<in A, in E, out R> {
   readonly concurrency?: number | undefined
@@ -70,6 +75,7 @@ export interface Options<in A, in E, out R> {
 
 const DEFAULT_MAX_ATTEMPTS = 10
 const DEFAULT_SHUTDOWN_TIMEOUT = Duration.seconds(30)
+const LONGEST_DELAY = Duration.seconds(MAX_UINT32)
 const defaultRetry = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("5 minutes")])
 
 // Told from whatever a handler fails with.
@@ -88,6 +94,11 @@ interface Running {
   isIdle: boolean
 }
 
+const aSchedule = <S>(argument: string, value: S): S | Errors.InvalidArgument =>
+  Schedule.isSchedule(value)
+    ? value
+    : new Errors.InvalidArgument({ command: "reserve", argument, value, rule: "a Schedule" })
+
 const settingsOf = Effect.fnUntraced(function*<A, E, R>(client: Client.Service, options: Options<A, E, R>) {
   const check = <B>(value: B | Errors.InvalidArgument) => Consumer.checked(client, value)
   const count = (argument: string, value: number) => check(Arguments.count("reserve", argument, value, 1))
@@ -98,7 +109,7 @@ const settingsOf = Effect.fnUntraced(function*<A, E, R>(client: Client.Service, 
     maxConnections: yield* count("maxConnections", options.maxConnections ?? Consumer.DEFAULT_MAX_CONNECTIONS),
     maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
     crashGuard: options.crashGuard ?? maxAttempts !== Infinity,
-    retry: options.retry ?? defaultRetry,
+    retry: yield* check(aSchedule("retry", options.retry ?? defaultRetry)),
     retryIf: options.retryIf ?? (() => true),
     deadLetter: yield* check(Arguments.optionalTube("deadLetter", deadLetterName)),
     shutdownTimeout: yield* check(
@@ -130,6 +141,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   /** Jobs that are not done with. */
   let busy = 0
   let onQuiet = () => {}
+  let isStopping = false
 
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
@@ -149,10 +161,12 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     ...(job.known === undefined ? {} : { attempt: job.known.reserves })
   })
 
-  const hook = (effect: Effect.Effect<unknown, never, R> | undefined): Effect.Effect<void, never, R> =>
-    effect === undefined
-      ? Effect.void
-      : Effect.asVoid(Effect.catchCause(effect, (cause) => Effect.logError("a hook of the worker died", cause)))
+  // Called where a defect is caught: what others throw must not keep a job from being settled.
+  const hook = (call: () => Effect.Effect<unknown, never, R> | undefined): Effect.Effect<void, never, R> =>
+    Effect.suspend(() => call() ?? Effect.void).pipe(
+      Effect.catchCause((cause) => Effect.logError("a hook of the worker died", cause)),
+      Effect.asVoid
+    )
 
   // -------------------------------------------------------------------------------------------------------------------
   // A job comes
@@ -165,10 +179,8 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     if (!crashGuard) return begin(job)
     job.inspect((answer) => {
       if (job.isOver) return done()
-      if (Exit.isFailure(answer)) {
-        job.lose()
-        return done()
-      }
+      if (Exit.isFailure(answer)) return conclude(job, answer)
+      if (isStopping) return conclude(job, job.release())
       const { kicks, reserves } = answer.value
       if (reserves <= maxAttempts + kicks) return begin(job)
       const message = `job ${job.id} was reserved ${reserves} times and never settled: it may end its worker's process`
@@ -180,23 +192,39 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     tube.decode(job).pipe(
       Effect.mapError((error) => new Undecodable(error)),
       Effect.flatMap((value) => handler(value, Object.assign(job, { value }))),
-      Effect.annotateLogs(annotations(job)),
-      Effect.withSpan("process", {
-        kind: "consumer",
-        attributes: {
-          "messaging.system.name": "beanstalkd",
-          "messaging.operation.name": "process",
-          "messaging.destination.name": tube.name,
-          "messaging.message.id": String(job.id)
-        }
-      }, { captureStackTrace: false })
+      (handled) =>
+        Effect.useSpan("process", spanOptions(job), (span) => Effect.updateContext(handled, within(job, span)))
     )
+
+  const spanOptions = (job: ReservedJob): Tracer.SpanOptionsNoTrace => ({
+    kind: "consumer",
+    attributes: {
+      "messaging.system.name": "beanstalkd",
+      "messaging.operation.name": "process",
+      "messaging.destination.name": tube.name,
+      "messaging.message.id": String(job.id)
+    }
+  })
+
+  // What `withSpan` and `annotateLogs` do, in one go: each change of a fiber's context costs as much as all else there is
+  // to a job.
+  const within = (job: ReservedJob, span: Tracer.Span) => (context: Context.Context<R | RD>) => {
+    const parent = Context.get(context, References.CurrentStackFrame)
+    const logged = { ...Context.get(context, References.CurrentLogAnnotations), ...annotations(job) }
+    return context.pipe(
+      Context.add(References.CurrentStackFrame, { name: "process", stack: () => undefined, parent }),
+      Context.add(References.CurrentLogAnnotations, logged),
+      Context.add(Tracer.ParentSpan, span)
+    )
+  }
 
   const begin = (job: ReservedJob) => {
     const entry: Running = { startedAt: now(), fiber: undefined, isIdle: false }
     running.set(job, entry)
     recorder.started()
     entry.fiber = fork(work(job))
+    // Lost by what the handler did before it waited for anything.
+    if (job.isLost) entry.fiber.interruptUnsafe()
     entry.fiber.addObserver((exit) => finish(job, entry, exit as Exit.Exit<unknown, E | Undecodable>))
   }
 
@@ -215,8 +243,8 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     }
     if (Exit.isFailure(exit)) return conclude(job, afterFailure(job, exit.cause))
     job.settle(commands.delete, [job.id], (answer) => {
-      if (Exit.isSuccess(answer)) recorder.count("succeeded")
-      else lost(job)
+      if (Exit.isFailure(answer)) return conclude(job, answer)
+      recorder.count("succeeded")
       done()
     })
   }
@@ -224,8 +252,8 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   // Not to be interrupted: the job is to be settled one way or the other.
   const conclude = (job: ReservedJob, effect: Effect.Effect<void, SettleFailure, R>) => {
     const settled = effect.pipe(
-      // Its time has run out, or the connection is gone: somebody else will have it.
-      Effect.catch(() => Effect.sync(() => job.isLost || lost(job))),
+      // Its time has run out, the connection is gone, or the server refused: somebody else will have it.
+      Effect.catch(() => Effect.andThen(job.end, Effect.sync(() => job.isLost || lost(job)))),
       Effect.annotateLogs(annotations(job)),
       Effect.ensuring(Effect.sync(done))
     )
@@ -238,7 +266,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     if (error instanceof Undecodable) return yield* bury(job, Cause.fail(error.error))
     const failure = cause as Cause.Cause<E>
-    yield* hook(options.onFailure?.(failure, job as unknown as TypedJob<A>))
+    yield* hook(() => options.onFailure?.(failure, job as unknown as TypedJob<A>))
     if (Cause.hasDies(cause)) return yield* bury(job, failure)
     const stats = yield* statsOf(job)
     const delay = yield* nextDelay(job, stats, error as E)
@@ -255,9 +283,16 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     job.known === undefined ? Effect.callback((resume) => job.inspect(resume)) : Effect.succeed(job.known)
 
   const nextDelay = (job: ReservedJob, { kicks, reserves }: JobStats, error: E) =>
-    reserves < maxAttempts + kicks && settings.retryIf(error, job as unknown as TypedJob<A>)
-      ? Retry.delayAfter(settings.retry, reserves, error)
-      : Effect.succeedNone
+    Effect.suspend(() =>
+      reserves < maxAttempts + kicks && settings.retryIf(error, job as unknown as TypedJob<A>)
+        ? Retry.delayAfter(settings.retry, reserves, error)
+        : Effect.succeedNone
+    ).pipe(
+      Effect.map(Option.map(Duration.min(LONGEST_DELAY))),
+      Effect.catchDefect((defect) =>
+        Effect.as(Effect.logError("the retry policy of the worker died", defect), Option.none())
+      )
+    )
 
   const giveUp = Effect.fnUntraced(function*(job: ReservedJob, cause: Cause.Cause<E>) {
     if (deadLetter === undefined) return yield* bury(job, cause)
@@ -281,12 +316,12 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 
   const gone = (job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>) => {
     recorder.count("buried")
-    return hook(options.onBury?.(cause, job))
+    return hook(() => options.onBury?.(cause, job))
   }
 
   const lost = (job: ReservedJob) => {
     recorder.count("lost")
-    const told = hook(options.onLost?.(job))
+    const told = hook(() => options.onLost?.(job))
     fork(
       Effect.andThen(Effect.logWarning("its time ran out, or its connection was lost"), told).pipe(
         Effect.annotateLogs(annotations(job))
@@ -319,6 +354,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
+      isStopping = true
       intake.stop()
       yield* Effect.timeoutOption(Effect.interruptible(isQuiet), settings.shutdownTimeout)
       for (const { fiber } of running.values()) fiber?.interruptUnsafe()
@@ -342,7 +378,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
  * same, the handler is interrupted, so that two workers never knowingly run one job.
  *
  * It fails only if there is no server, and the client's `reconnect` Schedule says not to dial again, or for options that
- * make no sense (reason `OpenError`).
+ * make no sense (reason `OpenError`). (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
  *
  * ```ts
  * import { Tube, Worker } from "effect-beanstalkd"
@@ -356,7 +392,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 export const run = <A, C, RD, RE, E, R>(
   tube: Tube<A, C, RD, RE>,
   handler: Handler<A, E, R>,
-  options: Options<A, NoInfer<E>, R> = {}
+  options: Options<A, E, R> = {}
 ): Effect.Effect<never, Errors.BeanstalkdError, C | RD | R> =>
   Effect.scoped(Effect.flatMap(start(tube, handler, options), ({ failed }) => Deferred.await(failed)))
 
@@ -390,7 +426,7 @@ const programEnder = Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
 export const layer = <A, C, RD, RE, E, R>(
   tube: Tube<A, C, RD, RE>,
   handler: Handler<A, E, R>,
-  options: Options<A, NoInfer<E>, R> = {}
+  options: Options<A, E, R> = {}
 ): Layer.Layer<never, Errors.BeanstalkdError, Exclude<C | RD | R, Scope.Scope>> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const endProgram = yield* programEnder

@@ -6,7 +6,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer, Option } from "effect"
 import { Client, Server } from "effect-beanstalkd"
 
-const client = Layer.unwrap(Effect.map(
+export const client = Layer.unwrap(Effect.map(
   Config.option(Config.String("BEANSTALKD_URL")),
   Option.match({ onNone: () => Server.layerMemory, onSome: (url) => Client.layerUrl(url) })
 ))

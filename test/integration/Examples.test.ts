@@ -9,14 +9,28 @@ import { promisify } from "node:util"
 
 const root = join(import.meta.dirname, "../..")
 
+const { BEANSTALKD_URL: _, ...env } = process.env
+
 const run = async (example: string): Promise<string> => {
-  const { BEANSTALKD_URL: _, ...env } = process.env
   const { stdout } = await promisify(execFile)("node", [join("examples", example)], { cwd: root, env, timeout: 30_000 })
   return stdout
 }
 
 const SHOWS: Record<string, ReadonlyArray<string>> = {
-  "quickstart.ts": ["reserved job 2: done: water the plants", "deleted  job 4", "0 are ready, 0 reserved"],
+  "quickstart.ts": [
+    "reserved job 2: water the plants",
+    "done     job 4",
+    "4 jobs put into quickstart, 4 deleted"
+  ],
+  "dead-letters.ts": [
+    "attempt 1 failed, the next one comes in 1s BankIsDown",
+    "failed for good, moved to payments-dead as job 3 NoSuchAccount",
+    "a dead letter: {\"account\":\"nobody\",\"euros\":20}",
+    "paid 20 EUR to grace",
+    "paid 10 EUR to ada"
+  ],
+  "pipeline.ts": ["skip    cat.jpg, it is published already", "published: cat.jpg, dog.jpg"],
+  "batches.ts": ["inserted 100 rows", "inserted 50 rows", "0 ready, 0 reserved"],
   "errors.ts": [
     "refused: a body of 100000 bytes",
     "invalid: put: ttr must be",
@@ -29,14 +43,39 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   "drain-buried.ts": ["kicked  job 5: good 3", "reports: 0 buried, 3 ready"]
 }
 
+// Those that go on until they are told to end, and what they have to say by then.
+const SERVICES: Record<string, { readonly when: string; readonly shows: ReadonlyArray<string> }> = {
+  "worker-service.ts": { when: "sending to grace", shows: ["sent to ada", "sent to grace"] }
+}
+
+const serve = (example: string, when: string): Promise<{ readonly code: number | null; readonly output: string }> =>
+  new Promise((resolve) => {
+    const service = execFile("node", [join("examples", example)], { cwd: root, env, timeout: 30_000 })
+    let output = ""
+    service.stdout?.on("data", (text: string) => {
+      const isFirst = !output.includes(when)
+      output += text
+      if (isFirst && output.includes(when)) service.kill("SIGTERM")
+    })
+    service.on("close", (code) => resolve({ code, output }))
+  })
+
 describe.concurrent("the examples", () => {
   it("are all run here, but for tests, which are run with the other tests", () => {
     const examples = globSync("*.ts", { cwd: join(root, "examples"), exclude: ["*.test.ts"] })
-    assert.deepStrictEqual(Object.keys(SHOWS).toSorted(), examples.toSorted())
+    assert.deepStrictEqual(Object.keys({ ...SHOWS, ...SERVICES }).toSorted(), examples.toSorted())
   })
 
   it.each(Object.keys(SHOWS))("%s", async (example) => {
     const output = await run(example)
     for (const line of SHOWS[example]!) assert.include(output, line)
+  }, 40_000)
+
+  it.each(Object.keys(SERVICES))("%s, until SIGTERM, which lets end what runs", async (example) => {
+    const { shows, when } = SERVICES[example]!
+    const { code, output } = await serve(example, when)
+    assert.strictEqual(code, 130)
+    for (const line of shows) assert.include(output, line)
+    assert.strictEqual(output.split("sent to").length, output.split("sending to").length)
   }, 40_000)
 })

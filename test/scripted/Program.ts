@@ -22,7 +22,7 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** Runs a file of test/scripted/programs by its name, or another one. Waits until it has ended by itself; dies when that takes more than ten seconds. */
+/** Runs a file of test/scripted/programs by its name, or another one. Waits until it has ended by itself; dies when that takes more than half a minute. */
 export const run = (name: string | URL, ...args: ReadonlyArray<string | number>): Effect.Effect<Outcome> => {
   const file = fileURLToPath(name instanceof URL ? name : new URL(`programs/${name}.ts`, import.meta.url))
   const texts = { stdout: "", stderr: "" }
@@ -40,7 +40,7 @@ export const run = (name: string | URL, ...args: ReadonlyArray<string | number>)
     return Effect.sync(() => child.kill("SIGKILL"))
   })
   return RealTime.timeoutOrElse(ended, {
-    duration: "10 seconds",
+    duration: "25 seconds",
     orElse: () =>
       Effect.die(new Error(`${String(name)} ${args.join(" ")} did not end by itself: ${JSON.stringify(texts)}`))
   })

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, type Scope } from "effect"
-import { Client, Connection, Server } from "effect-beanstalkd"
+import { Client, Connection, type Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 
 /** `EMBEDDED_FULL=1` runs all of it, which takes some ten seconds more. */
@@ -21,7 +21,7 @@ const makeLog = Effect.gen(function*() {
 })
 
 /** All of that in one life. */
-const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, never, Server.Server>) {
+const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, Errors.InvalidArgument, Server.Server>) {
   const beanstalkd = yield* Client.Beanstalkd
   const { clientOptions } = yield* Server.Server
   const { log, tell } = yield* makeLog

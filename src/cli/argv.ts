@@ -1,0 +1,33 @@
+/**
+ * Arguments as people write them and the parser does not take them: `-p10` for `-p 10`, and `--json 1`, where it would
+ * take the 1 for the value of `--json`.
+ */
+import type * as Command from "effect/cli/Command"
+import * as Completions from "effect/cli/Completions"
+
+type Descriptor = Completions.CommandDescriptor
+
+const flagsOf = (command: Descriptor): ReadonlyArray<Completions.FlagDescriptor> => [
+  ...command.flags,
+  ...command.subcommands.flatMap(flagsOf)
+]
+
+const dashed = (name: string) => name.length === 1 ? `-${name}` : `--${name}`
+
+/** Rewrites arguments for the parser. What comes after `--` is nobody's flag. */
+export const normalize = (args: ReadonlyArray<string>, command: Command.Command.Any): ReadonlyArray<string> => {
+  const flags = flagsOf(Completions.fromCommand(command))
+  const names = (isBoolean: boolean) =>
+    flags.filter(({ type }) => (type._tag === "Boolean") === isBoolean)
+      .flatMap(({ aliases, name }) => [name, ...aliases].map(dashed))
+  const switches = new Set(names(true))
+  const valued = new Set(names(false))
+  const end = args.indexOf("--")
+  const own = end < 0 ? args : args.slice(0, end)
+  const rewritten = own.flatMap((arg) => {
+    if (switches.has(arg)) return [`${arg}=true`]
+    const short = arg.slice(0, 2)
+    return arg.length > 2 && arg[2] !== "=" && valued.has(short) ? [short, arg.slice(2)] : [arg]
+  })
+  return end < 0 ? rewritten : [...rewritten, ...args.slice(end)]
+}

@@ -1,0 +1,93 @@
+/**
+ * What went wrong, in one line that a person understands, and the exit code that goes with it.
+ */
+import * as Cause from "effect/Cause"
+import * as CliError from "effect/cli/CliError"
+import * as Exit from "effect/Exit"
+import * as Errors from "../Errors.ts"
+import { Failed } from "./failed.ts"
+import { OutputClosed } from "./output.ts"
+
+/** Wrong usage that only the command itself can see: flags that exclude each other, and the like. */
+export const wrongUsage = (message: string, command?: string): CliError.ShowHelp =>
+  new CliError.ShowHelp({
+    commandPath: command === undefined ? ["beanstalk"] : ["beanstalk", command],
+    errors: [new CliError.ValidationError({ message })]
+  })
+
+const CHECK = "check --host, --port, --url and BEANSTALKD_URL"
+
+const openFailed = (server: string, cause: unknown): string => {
+  const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
+  switch (code) {
+    case "ECONNREFUSED":
+      return `UNREACHABLE: nobody listens on ${server} (connection refused); is beanstalkd running there? Else ${CHECK}`
+    case "ENOENT":
+      return `UNREACHABLE: there is no socket ${server}; is beanstalkd running? Else ${CHECK}`
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return `UNREACHABLE: the host of ${server} is not known (${code}); ${CHECK}`
+    default:
+      return `UNREACHABLE: cannot connect to ${server}: ${String(message ?? cause)}; ${CHECK}`
+  }
+}
+
+/** Commands of which one would like to know whether they were carried out. */
+const CHANGING = new Set(["put", "delete", "release", "bury", "kick", "kick-job", "pause-tube"])
+
+const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): string => {
+  switch (reason._tag) {
+    case "OpenError":
+      return reason.isRetryable ? openFailed(server, reason.cause) : `beanstalk: ${(reason.cause as Error).message}`
+    case "OpenTimeout":
+      return `UNREACHABLE: ${server} did not answer within ${reason.timeoutMillis / 1000} s; ${CHECK}`
+    case "CommandTimeout":
+      return `NO_ANSWER: ${server} did not answer ${command} within ${reason.timeoutMillis / 1000} s; ` +
+        `is it a beanstalkd, and alive? Else ${CHECK}`
+    case "UnexpectedReply":
+      return `UNEXPECTED_REPLY: ${server} answered ${command} with ${JSON.stringify(reason.reply.slice(0, 60))}; ` +
+        `is it a beanstalkd? Else ${CHECK}`
+    case "ConnectionClosed":
+    case "ReadError":
+    case "WriteError":
+      return `CONNECTION_LOST: ${server}: ${reason.message}` +
+        (sent && CHANGING.has(command) ? ` (${command} was on its way and may have been carried out)` : "")
+    default:
+      return `${reason.message} (${command} on ${server})`
+  }
+}
+
+// The library begins with the command that failed, which the user has just typed.
+const withoutCommand = ({ command, message }: { readonly command: string; readonly message: string }) =>
+  message.startsWith(`${command}: `) ? message.slice(command.length + 2) : message
+
+/** One line for an error. */
+export const describe = (error: unknown): string => {
+  if (error instanceof Failed) return error.message
+  if (error instanceof Errors.NotFound) return `NOT_FOUND: ${withoutCommand(error)}`
+  if (error instanceof Errors.TimedOut) return `TIMED_OUT: ${error.message}`
+  if (error instanceof Errors.DeadlineSoon) return `DEADLINE_SOON: ${error.message}`
+  if (error instanceof Errors.Draining) return `DRAINING: ${error.message}`
+  if (error instanceof Errors.JobTooBig) return `JOB_TOO_BIG: ${error.message}`
+  if (error instanceof Errors.JobBuried) return `BURIED: ${withoutCommand(error)}`
+  if (error instanceof Errors.OutOfMemory) return `OUT_OF_MEMORY: ${error.message}`
+  if (error instanceof Errors.InvalidArgument) return `beanstalk: ${error.message}`
+  if (error instanceof Errors.BeanstalkdError) return whole(error)
+  return `beanstalk: ${error instanceof Error ? error.message : String(error)}`
+}
+
+const isInvalid = (error: unknown): boolean =>
+  error instanceof Errors.InvalidArgument ||
+  (error instanceof Errors.BeanstalkdError && error.reason._tag === "OpenError" && !error.reason.isRetryable)
+
+/** The exit code of the process, and the line to end with, if any. */
+export const ending = (exit: Exit.Exit<unknown, unknown>): { readonly code: number; readonly line?: string } => {
+  if (Exit.isSuccess(exit)) return { code: 0 }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { code: 130 }
+  const error = Cause.squash(exit.cause)
+  // Its usage has been shown, on stderr.
+  if (CliError.isCliError(error)) return { code: 2 }
+  if (error instanceof OutputClosed) return { code: error.isUndone ? 1 : 0 }
+  const line = describe(error).replace(/\s*\n\s*/g, " ")
+  return { code: isInvalid(error) ? 2 : 1, line }
+}

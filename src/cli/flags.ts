@@ -1,0 +1,130 @@
+/**
+ * The flags and arguments that several commands have. All values are checked here, so that a wrong one is wrong usage.
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { JobState } from "../Stats.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, JobId, MAX_UINT32, TubeName } from "../Values.ts"
+
+// Digits only: to JavaScript also "", "0x10" and "1e3" are numbers.
+const wholeNumber = (text: string, min: number, max: number): Option.Option<number> => {
+  const n = Number(text)
+  return /^[0-9]+$/.test(text) && n >= min && n <= max ? Option.some(n) : Option.none()
+}
+
+/** A flag that is a whole number within bounds. */
+export const BoundedInt = (flag: Flag.Flag<string>, min: number, max: number): Flag.Flag<number> =>
+  Flag.filterMap(
+    flag,
+    (text) => wholeNumber(text, min, max),
+    () => `a whole number from ${min} to ${max}`
+  )
+
+/** A flag that is off unless it is given. */
+export const switchedOff = (name: string, description: string): Flag.Flag<boolean> =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+const toDuration = (text: string): Option.Option<Duration.Duration> =>
+  /^[0-9]+(\.[0-9]+)?$/.test(text)
+    ? Option.some(Duration.seconds(Number(text)))
+    : Duration.fromInput(text as Duration.Input)
+
+interface Bounds {
+  readonly min?: number | undefined
+}
+
+/** A flag that is a time: a plain number is in seconds, anything else a duration such as "5 minutes". */
+export const seconds = (flag: Flag.Flag<string>, { min = 0 }: Bounds = {}): Flag.Flag<Duration.Duration> =>
+  Flag.filterMap(
+    flag,
+    (text) =>
+      Option.filter(toDuration(text), (duration) => {
+        const n = Duration.toSeconds(duration)
+        return n >= min && n <= MAX_UINT32
+      }),
+    () => `a number of seconds from ${min} to ${MAX_UINT32}, or a duration such as "5 minutes"`
+  )
+
+const isTubeName = Schema.is(TubeName)
+const tubeName = (text: string) => isTubeName(text) ? Option.some(text) : Option.none()
+const notATube = () => "the name of a tube, 1 to 200 of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
+
+/** A flag that names a tube. */
+export const tube = (flag: Flag.Flag<string>): Flag.Flag<string> =>
+  Flag.filterMap(flag, tubeName, notATube).pipe(Flag.withMetavar("TUBE"))
+
+/** An argument that names a tube. */
+export const tubeArgument = (name: string, description: string): Argument.Argument<string> =>
+  Argument.String(name).pipe(Argument.filterMap(tubeName, notATube), Argument.withDescription(description))
+
+/** An argument that is the id of a job. */
+export const idArgument = (description: string): Argument.Argument<JobId> =>
+  Argument.String("id").pipe(
+    Argument.filterMap(
+      (text) => Option.map(wholeNumber(text, 0, Number.MAX_SAFE_INTEGER), (id) => JobId.make(id)),
+      () => "the id of a job, a whole number"
+    ),
+    Argument.withDescription(description)
+  )
+
+/** `-u TUBE`, the tube to work on. */
+export const use: Flag.Flag<string> = tube(Flag.String("use")).pipe(
+  Flag.withAlias("u"),
+  Flag.withDescription("Tube to use, default \"default\""),
+  Flag.withDefault("default")
+)
+
+/** `-p PRIORITY`. */
+export const priorityOf = (description: string): Flag.Flag<number> =>
+  BoundedInt(Flag.String("priority"), 0, MAX_UINT32).pipe(
+    Flag.withAlias("p"),
+    Flag.withMetavar("PRIORITY"),
+    Flag.withDescription(description)
+  )
+
+/** `-p PRIORITY` of a new job. */
+export const priority: Flag.Flag<number> = priorityOf(
+  `Priority, from 0, the most urgent, to ${MAX_UINT32}; default ${DEFAULT_PRIORITY}`
+).pipe(Flag.withDefault(DEFAULT_PRIORITY))
+
+/** `-p PRIORITY` of a job that has one. */
+export const newPriority: Flag.Flag<Option.Option<number>> = priorityOf(
+  "New priority, by default the job keeps its own"
+)
+  .pipe(Flag.optional)
+
+/** `-d SECONDS`. */
+export const delayOf = (description: string, fallback = 0): Flag.Flag<Duration.Duration> =>
+  seconds(Flag.String("delay")).pipe(
+    Flag.withAlias("d"),
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription(`${description}, default ${fallback}`),
+    Flag.withDefault(Duration.seconds(fallback))
+  )
+
+/** `-t SECONDS`, the time to run of a new job. */
+export const ttr: Flag.Flag<Duration.Duration> = seconds(Flag.String("ttr"), { min: 1 }).pipe(
+  Flag.withAlias("t"),
+  Flag.withMetavar("SECONDS"),
+  Flag.withDescription(`Time to run: how long a worker may hold the job, default ${DEFAULT_TTR_SECONDS}`),
+  Flag.withDefault(Duration.seconds(DEFAULT_TTR_SECONDS))
+)
+
+/** `--base64` of commands that print bodies. */
+export const base64Bodies: Flag.Flag<boolean> = switchedOff(
+  "base64",
+  "Print bodies as base64; those that are not UTF-8 are anyway, with \"encoding\": \"base64\""
+)
+
+/** `--state STATE`, any number of times. */
+export const states = <const S extends ReadonlyArray<JobState>>(
+  choices: S,
+  description: string
+): Flag.Flag<ReadonlyArray<S[number]>> =>
+  Flag.Literals("state", choices).pipe(Flag.withDescription(description), Flag.atLeast(0))
+
+/** The four states of a job. */
+export const ALL_STATES: ReadonlyArray<JobState> = JobState.literals

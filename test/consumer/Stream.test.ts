@@ -1,0 +1,239 @@
+/**
+ * What a stream of reserved jobs gives, from one tube or several, and how it ends.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
+import { Client, Consumer, Errors, Tube, Worker } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
+import { type AnyServer, describeServers } from "../support/AnyServer.ts"
+import { eventually } from "../support/Eventually.ts"
+import { areIn, onItsOwn, silently, Texts, TUBE } from "../worker/Workplace.ts"
+
+/** `WORKER_FULL=1` has all jobs and all interruptions. */
+const FULL = process.env["WORKER_FULL"] === "1"
+const MANY = FULL ? 100_000 : 20_000
+const INTERRUPTIONS = FULL ? 500 : 150
+
+const drained = <E, R>(jobs: Stream.Stream<{ readonly text: string; readonly delete: Effect.Effect<void, E> }, E, R>) =>
+  Stream.mapEffect(jobs, (job) => Effect.as(job.delete, job.text))
+
+describe("a stream", () => {
+  it.effect("gives the jobs of several tubes, the most urgent first", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put("a", "3", { priority: 3 })
+      yield* beanstalkd.put("b", "1", { priority: 1 })
+      yield* beanstalkd.put("c", "2", { priority: 2 })
+      yield* beanstalkd.put("elsewhere", "0", { priority: 0 })
+      const texts = yield* Consumer.stream(["a", "b", "c"]).pipe(drained, Stream.take(3), Stream.runCollect)
+      assert.deepStrictEqual(texts, ["1", "2", "3"])
+    })))
+
+  it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
+      yield* server.awaitWaiting(TUBE)
+      yield* TestClock.adjust("24 hours")
+      assert.strictEqual((yield* beanstalkd.stats).currentWaiting, 1)
+      yield* beanstalkd.put(TUBE, "hello")
+      assert.deepInclude(yield* Fiber.join(first), { value: "hello" })
+      assert.strictEqual(yield* server.connections, 1)
+    })))
+
+  it.effect("goes on with a server that drains", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* beanstalkd.putAll(TUBE, ["a", "b"])
+      yield* server.drain
+      const texts = yield* Consumer.stream(TUBE).pipe(drained, Stream.take(2), Stream.runCollect)
+      assert.deepStrictEqual(texts, ["a", "b"])
+    })))
+
+  it.effect("goes on after DEADLINE_SOON, with one connection that holds jobs about to time out", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const times: Array<number> = []
+      yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
+      yield* Consumer.stream(TUBE, { maxConnections: 1, keepAlive: true }).pipe(
+        Stream.mapEffect((job) => Effect.andThen(Effect.sleep("3 seconds"), job.delete), { concurrency: 4 }),
+        Stream.tap(() => Effect.map(Clock.currentTimeMillis, (now) => times.push(now))),
+        Stream.runDrain,
+        Effect.forkScoped
+      )
+      yield* TestClock.adjust("2 seconds")
+      yield* beanstalkd.put(TUBE, "e")
+      yield* TestClock.adjust("20 millis")
+      yield* areIn(beanstalkd, { reserved: 5 })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(times.length, 5)
+      assert.deepInclude(yield* beanstalkd.stats, { jobTimeouts: 0, currentJobsReserved: 0 })
+    })))
+
+  it.effect("fails when the server is gone for good, by the Schedule of its client", () =>
+    onItsOwn(
+      Effect.fnUntraced(function*(_, server) {
+        const failing = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(Consumer.stream(TUBE))))
+        yield* server.awaitWaiting(TUBE)
+        yield* server.inject({ refuse: true })
+        yield* server.dropConnections
+        const error = yield* Fiber.join(failing)
+        assert.strictEqual(error.reason._tag, "OpenError")
+      }),
+      { client: { reconnect: Schedule.recurs(3) } }
+    ))
+
+  it.effect("does the same in the same order every time under a TestClock, along with workers", () =>
+    Effect.gen(function*() {
+      const first = yield* onItsOwn(manyAtWork)
+      assert.isAbove(first.length, 300)
+      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* onItsOwn(manyAtWork), first)
+    }).pipe(silently))
+
+  const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
+    ["no tube", {}, "tubes"],
+    [[], {}, "tubes"],
+    [["a", ""], {}, "tubes"],
+    [undefined, {}, "tubes"],
+    [TUBE, { prefetch: 0 }, "prefetch"],
+    [TUBE, { prefetch: Infinity }, "prefetch"],
+    [TUBE, { prefetch: 1.5 }, "prefetch"],
+    [TUBE, { maxInFlight: 0 }, "maxInFlight"],
+    [TUBE, { maxInFlight: NaN }, "maxInFlight"],
+    [TUBE, { maxConnections: 0 }, "maxConnections"],
+    [TUBE, { maxConnections: "8" }, "maxConnections"]
+  ]
+
+  it.effect.each(wrong)("of %o with %o fails with the reason OpenError, before a connection is dialled", (
+    [tubes, options, argument]
+  ) =>
+    onItsOwn(Effect.fnUntraced(function*(_, server) {
+      const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
+      assert(error.reason._tag === "OpenError")
+      assert.instanceOf(error.reason.cause, Errors.InvalidArgument)
+      assert.strictEqual(error.reason.cause.argument, argument)
+      assert.isFalse(error.isRetryable)
+      assert.strictEqual(yield* server.connections, 1)
+    })))
+
+  it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.putAll(TUBE, ["a", "b"])
+      const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepAlive: undefined }
+      for (const options of [nothing, { maxInFlight: Infinity }]) {
+        assert.strictEqual((yield* Consumer.stream(TUBE, options).pipe(drained, Stream.runHead))._tag, "Some")
+      }
+    })))
+
+  it.live(
+    `of ${MANY} jobs from a server in memory leaves the processor to others, and so does a worker`,
+    () =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        let longest = 0
+        // Of its own time: another process may have the processor meanwhile.
+        const now = () => process.threadCpuUsage().user / 1000
+        let last = now()
+        // The puts before it count for nothing.
+        const startOver = () => {
+          longest = 0
+          last = now()
+        }
+        const timer = setInterval(() => {
+          longest = Math.max(longest, now() - last)
+          last = now()
+        }, 1)
+        yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(timer)))
+        const bodies = Array.from({ length: MANY }, () => "x")
+        yield* beanstalkd.putAll(TUBE, bodies)
+        startOver()
+        let handled = 0
+        const worker = yield* Effect.forkScoped(
+          Worker.run(Texts, () => Effect.sync(() => handled++), { concurrency: 64 })
+        )
+        yield* eventually(Effect.sync(() => assert.strictEqual(handled, MANY)), { within: "20 seconds" })
+        yield* Fiber.interrupt(worker)
+        const worked = longest
+        yield* beanstalkd.putAll(TUBE, bodies)
+        startOver()
+        yield* Consumer.stream(TUBE).pipe(drained, Stream.take(MANY), Stream.runDrain)
+        assert.isBelow(worked, 300)
+        assert.isBelow(longest, 300)
+      })),
+    40_000
+  )
+})
+
+/** A stream and two workers at jobs of different length, of which some fail, and a connection is dropped now and then. */
+const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
+  const log: Array<string> = []
+  const began = yield* Clock.currentTimeMillis
+  const tell = (what: string) => Effect.map(Clock.currentTimeMillis, (now) => void log.push(`${now - began}: ${what}`))
+  const handler = (name: string) => (value: string, job: { readonly id: number }) =>
+    Effect.sleep(`${(job.id % 7) * 300} millis`).pipe(
+      Effect.andThen(job.id % 5 === 0 ? Effect.fail("no") : Effect.void),
+      Effect.onExit((exit) => tell(`${name} ${exit._tag} ${value}`))
+    )
+  yield* Effect.forkScoped(Worker.run(Texts, handler("1"), { concurrency: 4, shutdownTimeout: 0, maxAttempts: 3 }))
+  yield* Effect.forkScoped(Worker.run(Texts, handler("2"), { concurrency: 9, shutdownTimeout: 0, crashGuard: false }))
+  yield* Tube.make(TUBE, { codec: "text" }).stream({ prefetch: 3 }).pipe(
+    Stream.mapEffect((job) => Effect.andThen(Effect.sleep("150 millis"), Effect.andThen(job.delete, tell(job.text)))),
+    Stream.runDrain,
+    Effect.forkScoped
+  )
+  yield* Effect.forkScoped(Effect.forEach(Array.from({ length: 300 }, (_, n) => n), (n) =>
+    Effect.andThen(
+      beanstalkd.put(TUBE, `${n}`, { priority: n % 3, delay: `${n % 4} seconds`, ttr: "1 second" }),
+      Effect.sleep("40 millis")
+    )))
+  yield* TestClock.adjust("1 hour")
+  return log
+})
+
+/** A consumer or worker under load, which begins and is interrupted at random. */
+const oneOf = (client: Client.Service) =>
+  Effect.gen(function*() {
+    const number = (most: number) => Random.nextIntBetween(0, most)
+    const hold = Effect.flatMap(number(8), Effect.sleep)
+    const consumer = (yield* number(2)) === 0
+      ? Consumer.stream(TUBE, { prefetch: 1 + (yield* number(20)), maxConnections: 1 + (yield* number(4)) }).pipe(
+        Stream.mapEffect((job) => Effect.andThen(hold, job.release()), { concurrency: 1 + (yield* number(20)) }),
+        Stream.runDrain,
+        Effect.ignore
+      )
+      : Worker.run(Texts, () => Effect.andThen(hold, Effect.fail("no")), {
+        concurrency: 1 + (yield* number(30)),
+        maxConnections: 1 + (yield* number(4)),
+        maxAttempts: Infinity,
+        retry: Schedule.forever,
+        crashGuard: (yield* number(2)) === 0,
+        shutdownTimeout: yield* number(10)
+      })
+    const fiber = yield* Effect.forkChild(Effect.provideService(consumer, Client.Beanstalkd, client))
+    yield* Effect.flatMap(number(40), Effect.sleep)
+    if ((yield* number(4)) > 0) yield* Fiber.interrupt(fiber)
+    else fiber.interruptUnsafe()
+  })
+
+const statsOf = (server: AnyServer) =>
+  Effect.map(server.stats, (stats) => [
+    Number(stats["current-jobs-reserved"]),
+    Number(stats["current-jobs-ready"]),
+    // The client's own, and that of the question.
+    Number(stats["current-connections"]) - 2
+  ])
+
+describeServers(`${INTERRUPTIONS} random interruptions of consumers and workers under load`, (target) => {
+  it.live(
+    "leave no job reserved for a second, lose none, and leave no connection behind",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* target.make()
+        const client = yield* Client.make(server.clientOptions)
+        yield* client.putAll(TUBE, Array.from({ length: 300 }, (_, n) => `${n}`), { ttr: "10 minutes" })
+        const each = Array.from({ length: INTERRUPTIONS })
+        yield* Effect.forEach(each, () => oneOf(client), { concurrency: 6, discard: true })
+        yield* eventually(
+          Effect.map(statsOf(server), (stats) => assert.deepStrictEqual(stats, [0, 300, 0])),
+          { within: "1 second" }
+        )
+        assert.strictEqual((yield* server.stats)["job-timeouts"], "0")
+      }).pipe(silently),
+    60_000
+  )
+})

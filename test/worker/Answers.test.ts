@@ -1,0 +1,143 @@
+/**
+ * What a worker makes of a server's answers about a lease, said by a server that is played.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Latch } from "effect"
+import { Client, Worker } from "effect-beanstalkd"
+import { eventually } from "../support/Eventually.ts"
+import * as FakeServer from "../support/FakeServer.ts"
+import { silently, Texts } from "./Workplace.ts"
+
+const RESERVE = "reserve-with-timeout 30\r\n"
+const ASK = "reserve-with-timeout 0\r\n"
+const HELLO = "RESERVED 1 5\r\nhello\r\n"
+const STATS = "---\nid: 1\ntube: work\nstate: reserved\npri: 7\nage: 1\ndelay: 0\nttr: 1\ntime-left: 0\nfile: 0\n" +
+  "reserves: 1\ntimeouts: 0\nreleases: 0\nburies: 0\nkicks: 0\n"
+const ASKED: ReadonlyArray<FakeServer.Step> = [
+  { conn: 1, expect: "stats-job 1\r\n" },
+  { conn: 1, reply: `OK ${STATS.length}\r\n${STATS}\r\n` }
+]
+const AT_WORK: ReadonlyArray<FakeServer.Step> = [
+  { conn: 1, expect: "watch work\r\nignore default\r\n" },
+  { conn: 1, reply: "WATCHING 2\r\nWATCHING 1\r\n" }
+]
+
+const workAt = Effect.fnUntraced(function*(
+  peer: FakeServer.ScriptedServer,
+  events: Array<string>,
+  options: Worker.Options<string, never, never> = {},
+  first: Effect.Effect<void> = Effect.never
+) {
+  const client = yield* Client.make({ port: peer.port })
+  let runs = 0
+  const handler = () =>
+    Effect.suspend(() => {
+      const run = ++runs
+      events.push(`began ${run}`)
+      return Effect.onInterrupt(
+        run === 1 ? first : Effect.void,
+        () => Effect.sync(() => events.push(`interrupted ${run}`))
+      )
+    })
+  return yield* Worker.run(Texts, handler, { crashGuard: false, shutdownTimeout: 0, ...options }).pipe(
+    Effect.provideService(Client.Beanstalkd, client),
+    silently,
+    Effect.forkScoped
+  )
+})
+
+describe("what the server says of a lease", () => {
+  it.live("NOT_FOUND to a touch ends it, and the next one is another", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        { conn: 1, expect: RESERVE },
+        { conn: 1, reply: HELLO },
+        ...ASKED,
+        { conn: 1, expect: "touch 1\r\n" },
+        { conn: 1, reply: "NOT_FOUND\r\n" },
+        { conn: 1, expect: ASK },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: `delete 1\r\n${ASK}` },
+        { conn: 1, reply: "DELETED\r\nTIMED_OUT\r\n" }
+      ])
+      yield* workAt(peer, events)
+      yield* peer.done
+      assert.deepStrictEqual(events, ["began 1", "interrupted 1", "began 2"])
+    }))
+
+  it.live("RESERVED for a job that is in hand ends the older lease, whose handle then touches nothing", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        { conn: 1, expect: RESERVE },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: ASK },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: `${ASK}delete 1\r\n${ASK}` },
+        { conn: 1, reply: "TIMED_OUT\r\nDELETED\r\nTIMED_OUT\r\n" }
+      ])
+      yield* workAt(peer, events, { concurrency: 2, maxConnections: 1 })
+      yield* peer.done
+      assert.deepStrictEqual(events, ["began 1", "interrupted 1", "began 2"])
+    }))
+
+  it.live("RESERVED for a job whose handler goes on all the same makes no room for a third", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const goOn = yield* Latch.make()
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        { conn: 1, expect: RESERVE },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: ASK },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: `delete 1\r\n${ASK}` },
+        { conn: 1, reply: "DELETED\r\n" },
+        { conn: 1, reply: "TIMED_OUT\r\n" }
+      ])
+      yield* workAt(peer, events, { concurrency: 2, maxConnections: 1 }, Effect.uninterruptible(goOn.await))
+      yield* peer.done
+      assert.deepStrictEqual(events, ["began 1", "began 2"])
+      yield* goOn.open
+      yield* eventually(Effect.sync(() => assert.deepStrictEqual(events, ["began 1", "began 2", "interrupted 1"])))
+    }))
+
+  it.live("INTERNAL_ERROR to what would settle it: the connection is closed rather than the job kept for ever", () =>
+    Effect.gen(function*() {
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        { conn: 1, expect: RESERVE },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: `delete 1\r\n${ASK}` },
+        { conn: 1, reply: "INTERNAL_ERROR\r\nTIMED_OUT\r\n" },
+        ...ASKED,
+        { conn: 1, expect: "release 1 7 0\r\n" },
+        { conn: 1, reply: "INTERNAL_ERROR\r\n" }
+      ])
+      yield* workAt(peer, [], {}, Effect.void)
+      yield* peer.done
+      yield* eventually(Effect.sync(() => assert.isTrue(peer.sockets[1]!.readableEnded || peer.sockets[1]!.destroyed)))
+    }))
+
+  it.live("INTERNAL_ERROR to the question of the crash guard: the job is not kept for ever either", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        { conn: 1, expect: RESERVE },
+        { conn: 1, reply: HELLO },
+        { conn: 1, expect: "stats-job 1\r\n" },
+        { conn: 1, reply: "INTERNAL_ERROR\r\n" },
+        ...ASKED,
+        { conn: 1, expect: `release 1 7 0\r\n${ASK}` },
+        { conn: 1, reply: "RELEASED\r\nTIMED_OUT\r\n" },
+        { conn: 1, expect: RESERVE }
+      ])
+      yield* workAt(peer, events, { crashGuard: true })
+      yield* peer.done
+      assert.deepStrictEqual(events, [])
+    }))
+})

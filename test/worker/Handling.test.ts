@@ -1,0 +1,243 @@
+/**
+ * What becomes of a job when its handler ends, or does something with it itself; how many handlers run; and bodies that
+ * no handler sees.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, Schema } from "effect"
+import { Errors, type Job, Tube, Worker } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
+import { areIn, keepLog, onItsOwn, outcomes, silently, statesOf, Texts, TUBE, work } from "./Workplace.ts"
+
+describe("a handler", () => {
+  it.effect("that succeeds has its job deleted, whatever it returns", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const seen: Array<string> = []
+      yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
+      yield* work((value, job) => Effect.sync(() => seen.push(`${job.id} ${value} ${job.text} ${job.value}`)))
+      assert.deepStrictEqual(seen, ["1 a a a", "2 b b b", "3 c c c"])
+      yield* areIn(beanstalkd, {})
+      yield* beanstalkd.put(TUBE, "d")
+      assert.strictEqual(seen.length, 4)
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 4, succeeded: 4 })
+    })))
+
+  const ways: Record<string, readonly [settle: (job: Job.Job) => Effect.Effect<void, unknown>, state: string]> = {
+    "deletes it": [(job) => job.delete, "gone"],
+    "releases it later": [(job) => job.release({ delay: "1 hour", priority: 3 }), "delayed 3"],
+    "buries it": [(job) => job.bury({ priority: 3 }), "buried 3"]
+  }
+
+  it.effect.each(Object.entries(ways))(
+    "that %s itself, and succeeds, has settled it",
+    ([, [settle, expected]]) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        const id = yield* beanstalkd.put(TUBE, "hello")
+        yield* work((_, job) => settle(job))
+        const state = yield* beanstalkd.statsJob(id).pipe(
+          Effect.map(({ pri, state }) => `${state} ${pri}`),
+          Effect.catchTag("NotFound", () => Effect.succeed("gone"))
+        )
+        assert.strictEqual(state, expected)
+        assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 1, succeeded: 1 })
+      }))
+  )
+
+  it.effect.each(Object.entries(ways))(
+    "that %s itself, and fails after that, has settled it too",
+    ([, [settle]]) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        yield* beanstalkd.putAll(TUBE, ["bad", "good"])
+        yield* work((value, job) =>
+          Effect.andThen(settle(job), value === "bad" ? Effect.fail("after that") : Effect.void)
+        )
+        assert.deepInclude(yield* statesOf(beanstalkd), { ready: 0, reserved: 0 })
+        assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 2, failed: 1, succeeded: 1 })
+      }))
+  )
+
+  it.effect("that settles its job and goes on keeps its place, and gives it up when it ends", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const began: Array<string> = []
+      const goOn = yield* Latch.make()
+      yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
+      yield* work(
+        (value, job) => Effect.andThen(job.delete, Effect.andThen(Effect.sync(() => began.push(value)), goOn.await)),
+        {
+          concurrency: 2
+        }
+      )
+      assert.deepStrictEqual(began, ["a", "b"])
+      yield* areIn(beanstalkd, { ready: 1 })
+      yield* goOn.open
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(began, ["a", "b", "c"])
+    })))
+
+  it.effect("that is interrupted has its job released at once, and it counts as an attempt", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const attempts: Array<number> = []
+      const id = yield* beanstalkd.put(TUBE, "hello", { priority: 3 })
+      yield* work((_, job) =>
+        Effect.flatMap(job.attempt, (attempt) => {
+          attempts.push(attempt)
+          return attempt < 3 ? Effect.interrupt : Effect.never
+        })
+      )
+      assert.deepStrictEqual(attempts, [1, 2, 3])
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, releases: 2, delay: 0 })
+    })).pipe(silently))
+
+  it.effect("that interrupts itself for ever is given up in the end, and others have their turn", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "hello", { priority: 0 })
+      yield* beanstalkd.put(TUBE, "good")
+      yield* work((value) => value === "good" ? Effect.void : Effect.interrupt, { maxAttempts: 5 })
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { buried: 1 })
+    })).pipe(silently))
+})
+
+describe("as many handlers run", () => {
+  it.effect.each([1, 3, 64, 1000])(
+    "as the concurrency says (%i), and no more jobs are reserved",
+    (concurrency) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        let running = 0
+        const goOn = yield* Latch.make()
+        yield* beanstalkd.putAll(TUBE, Array.from({ length: 1100 }, (_, n) => `${n}`))
+        const one = Effect.suspend(() => {
+          running++
+          return goOn.await
+        })
+        yield* work(() => one, { concurrency })
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(running, concurrency)
+        yield* areIn(beanstalkd, { ready: 1100 - concurrency, reserved: concurrency })
+      }))
+  )
+
+  it.effect("as there are jobs, if that is less, however great the concurrency", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const goOn = yield* Latch.make()
+      yield* work(() => goOn.await, { concurrency: 1_000_000 })
+      yield* beanstalkd.putAll(TUBE, Array.from({ length: 100 }, (_, n) => `${n}`))
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { reserved: 100 })
+      yield* goOn.open
+      yield* TestClock.adjust(0)
+      yield* areIn(beanstalkd, {})
+    })))
+})
+
+describe("bodies that do not decode", () => {
+  const Numbers = Tube.make(TUBE, { schema: Schema.Struct({ n: Schema.Finite }) })
+  const bad = ["", "no JSON", "{\"n\":\"1\"}", "{}", "null", new Uint8Array([0x22, 0xff, 0xfe, 0x22])]
+
+  it.effect("among good ones are buried, logged and counted, and the good ones go on", () => {
+    const { log, logged } = keepLog()
+    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const seen: Array<number> = []
+      const buried: Array<string> = []
+      let failures = 0
+      const bodies = bad.flatMap((body, n) => [`{"n":${n}}`, body])
+      const ids = yield* beanstalkd.putAll(TUBE, bodies)
+      yield* Effect.forkScoped(
+        Worker.run(Numbers, ({ n }) => Effect.sync(() => seen.push(n)), {
+          concurrency: 4,
+          deadLetter: "dead",
+          onFailure: () => Effect.sync(() => failures++),
+          onBury: (cause, job) =>
+            Effect.sync(() => {
+              const error = Cause.squash(cause)
+              assert.instanceOf(error, Errors.DecodeError)
+              assert.deepStrictEqual([error.id, error.tube], [job.id, TUBE])
+              buried.push(Buffer.from(error.body).toString("latin1"))
+            })
+        }),
+        { startImmediately: true }
+      )
+      assert.deepStrictEqual(seen, bad.map((_, n) => n))
+      assert.deepStrictEqual(buried, bad.map((body) => Buffer.from(body).toString("latin1")))
+      yield* areIn(beanstalkd, { buried: bad.length })
+      yield* areIn(beanstalkd, {}, "dead")
+      assert.strictEqual(failures, 0)
+      const errors = log.filter(({ level }) => level === "Error")
+      assert.deepStrictEqual(
+        errors.map(({ annotations }) => annotations["job"]),
+        ids.filter((_, n) => n % 2 === 1)
+      )
+      for (const { annotations, cause } of errors) {
+        assert.deepInclude(annotations, { tube: TUBE, attempt: 1 })
+        assert.instanceOf(Cause.squash(cause), Errors.DecodeError)
+      }
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 12, succeeded: 6, failed: 6, buried: 6 })
+    })).pipe(logged)
+  })
+})
+
+describe("options that make no sense", () => {
+  const wrong: ReadonlyArray<readonly [options: object, argument: string]> = [
+    [{ concurrency: 0 }, "concurrency"],
+    [{ concurrency: -1 }, "concurrency"],
+    [{ concurrency: 1.5 }, "concurrency"],
+    [{ concurrency: NaN }, "concurrency"],
+    [{ concurrency: Infinity }, "concurrency"],
+    [{ concurrency: "4" }, "concurrency"],
+    [{ maxConnections: 0 }, "maxConnections"],
+    [{ maxAttempts: 0 }, "maxAttempts"],
+    [{ maxAttempts: -Infinity }, "maxAttempts"],
+    [{ deadLetter: "no tube" }, "tube"],
+    [{ deadLetter: { name: "" } }, "tube"],
+    [{ shutdownTimeout: -1 }, "shutdownTimeout"],
+    [{ shutdownTimeout: "soon" }, "shutdownTimeout"],
+    [{ retry: 3 }, "retry"]
+  ]
+
+  const isInvalid = (error: unknown, argument: string) => {
+    assert.instanceOf(error, Errors.BeanstalkdError)
+    assert.isFalse(error.isRetryable)
+    assert(error.reason._tag === "OpenError")
+    assert.instanceOf(error.reason.cause, Errors.InvalidArgument)
+    assert.strictEqual(error.reason.cause.argument, argument)
+  }
+
+  it.effect.each(wrong)(
+    "fail with the reason OpenError, which says what is wrong: %o",
+    ([options, argument]) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+        yield* beanstalkd.put(TUBE, "hello")
+        isInvalid(yield* Effect.flip(Worker.run(Texts, () => Effect.void, options as never)), argument)
+        yield* areIn(beanstalkd, { ready: 1 })
+        assert.strictEqual(yield* server.connections, 1)
+      }))
+  )
+
+  it.effect("or a tube that none can be", () =>
+    onItsOwn(Effect.fnUntraced(function*() {
+      const nowhere = Tube.make("no tube", { codec: "text" })
+      isInvalid(yield* Effect.flip(Worker.run(nowhere, () => Effect.void)), "tube")
+    })))
+
+  it.effect("are not those that are there but undefined", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const done = yield* Deferred.make<string>()
+      yield* beanstalkd.put(TUBE, "hello")
+      const options = {
+        concurrency: undefined,
+        maxConnections: undefined,
+        retry: undefined,
+        maxAttempts: undefined,
+        retryIf: undefined,
+        crashGuard: undefined,
+        deadLetter: undefined,
+        shutdownTimeout: undefined,
+        onFailure: undefined,
+        onBury: undefined,
+        onLost: undefined
+      } satisfies { [K in keyof Required<Worker.Options<string, never, never>>]: undefined }
+      const worker = yield* work((value) => Deferred.succeed(done, value), options)
+      assert.strictEqual(yield* Deferred.await(done), "hello")
+      yield* Fiber.interrupt(worker)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(worker)))
+    })))
+})

@@ -1,0 +1,209 @@
+/**
+ * What a worker does with a job whose handler failed: when it comes again, and where it ends.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber, Schedule, Schema } from "effect"
+import { type Job, Tube, Worker } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
+import { areIn, keepLog, onItsOwn, outcomes, silently, Texts, TUBE, work } from "./Workplace.ts"
+
+class Broken extends Schema.TaggedError<Broken>()("Broken", { permanent: Schema.Boolean }) {}
+
+const fails = Effect.fail(new Broken({ permanent: false }))
+
+/** A handler that ends in this way, and the seconds at which it began. */
+const noting = <A, E>(effect: Effect.Effect<A, E>) => {
+  const seconds: Array<number> = []
+  const handler = () => Effect.andThen(Effect.map(Clock.currentTimeMillis, (now) => seconds.push(now / 1000)), effect)
+  return { seconds, handler }
+}
+
+const patient = { retry: Schedule.exponential("1 second"), maxAttempts: 4 }
+
+describe("a handler that fails", () => {
+  it.effect("is run again after 1, 2 and 4 seconds, then the job is buried with its own priority", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, seconds } = noting(fails)
+      const id = yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "3 seconds" })
+      yield* work(handler, patient)
+      yield* TestClock.adjust("999 millis")
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 7, reserves: 1, delay: 1 })
+      yield* TestClock.adjust("1 millis")
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 7, reserves: 2, delay: 2 })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 7, reserves: 3, delay: 4 })
+      yield* TestClock.adjust("4 seconds")
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "buried", pri: 7, reserves: 4, releases: 3 })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(seconds, [0, 1, 3, 7])
+      assert.deepStrictEqual(
+        yield* outcomes(beanstalkd.server),
+        { reserved: 4, failed: 4, retried: 3, buried: 1 }
+      )
+    })).pipe(silently))
+
+  it.effect("for good has its job in the dead-letter tube, with the same bytes, priority and ttr", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const bytes = Uint8Array.from({ length: 512 }, (_, i) => i % 256)
+      const Bytes = Tube.make(TUBE, { codec: "bytes" })
+      const id = yield* beanstalkd.put(TUBE, bytes, { priority: 7, ttr: "90 seconds" })
+      const dead = Tube.make("dead", { codec: "bytes" })
+      yield* Effect.forkScoped(Worker.run(Bytes, () => fails, { ...patient, deadLetter: dead }))
+      yield* TestClock.adjust("6 seconds")
+      yield* areIn(beanstalkd, {}, "dead")
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, {})
+      yield* areIn(beanstalkd, { ready: 1 }, "dead")
+      const moved = yield* beanstalkd.peekReady("dead")
+      assert.notStrictEqual(moved.id, id)
+      assert.deepStrictEqual(Buffer.from(moved.body), Buffer.from(bytes))
+      assert.deepInclude(yield* beanstalkd.statsJob(moved.id), { pri: 7, ttr: 90, delay: 0, reserves: 0 })
+    })).pipe(silently))
+
+  it.effect("for good buries its job when it cannot be put into the dead-letter tube", () => {
+    const { log, logged } = keepLog()
+    return onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* server.drain
+      yield* work(() => fails, { maxAttempts: 1, deadLetter: "dead" })
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { buried: 1 })
+      yield* areIn(beanstalkd, {}, "dead")
+      assert.deepStrictEqual(log.map(({ level, message }) => `${level}: ${message}`), [
+        "Error: cannot be put into dead",
+        "Error: failed for good, buried"
+      ])
+    })).pipe(logged)
+  })
+
+  it.effect("gets one more attempt with each kick", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, seconds } = noting(fails)
+      const id = yield* beanstalkd.put(TUBE, "hello")
+      yield* work(handler, patient)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(seconds.length, 4)
+      for (let kicks = 1; kicks <= 3; kicks++) {
+        yield* beanstalkd.kick(TUBE)
+        yield* TestClock.adjust("1 hour")
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "buried", reserves: 4 + kicks, kicks })
+      }
+      assert.deepStrictEqual(seconds, [0, 1, 3, 7, 60, 3660, 7260])
+    })).pipe(silently))
+
+  it.effect("is tried again after 1 second, doubled up to 5 minutes, ten times, unless told otherwise", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, seconds } = noting(fails)
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* work(handler)
+      yield* TestClock.adjust("24 hours")
+      const pauses = seconds.slice(1).map((at, n) => at - seconds[n]!)
+      assert.deepStrictEqual(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256])
+      yield* areIn(beanstalkd, { buried: 1 })
+    })).pipe(silently))
+
+  it.effect("is tried for ever with maxAttempts Infinity, at most 5 minutes apart", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, seconds } = noting(fails)
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* work(handler, { maxAttempts: Infinity })
+      yield* TestClock.adjust("24 hours")
+      assert.isAbove(seconds.length, 250)
+      assert.strictEqual(seconds.at(-1)! - seconds.at(-2)!, 300)
+      yield* areIn(beanstalkd, { delayed: 1 })
+    })).pipe(silently))
+
+  it.effect("waits as long as a server can when the Schedule wants it longer", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const id = yield* beanstalkd.put(TUBE, "hello")
+      const { handler, seconds } = noting(fails)
+      yield* work(handler, { retry: Schedule.spaced(Duration.days(100_000)), maxAttempts: Infinity })
+      yield* TestClock.adjust("1 hour")
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", delay: 2 ** 32 - 1 })
+      assert.deepStrictEqual(seconds, [0])
+    })).pipe(silently))
+
+  it.effect("has had its last attempt where the Schedule ends", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, seconds } = noting(fails)
+      yield* beanstalkd.put(TUBE, "hello")
+      const retry = Schedule.recurs(2).pipe(Schedule.addDelay(() => Effect.succeed(Duration.seconds(5))))
+      yield* work(handler, { retry })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(seconds, [0, 5, 10])
+      yield* areIn(beanstalkd, { buried: 1 })
+    })).pipe(silently))
+
+  it.effect("has had its last attempt when retryIf says so, which sees the error and the job", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const asked: Array<string> = []
+      yield* beanstalkd.putAll(TUBE, ["permanent", "passing"])
+      yield* work((value) => Effect.fail(new Broken({ permanent: value === "permanent" })), {
+        maxAttempts: 2,
+        retryIf: (error, job) => {
+          asked.push(`${error._tag} ${job.value}`)
+          return !error.permanent
+        }
+      })
+      yield* areIn(beanstalkd, { buried: 1, delayed: 1 })
+      assert.strictEqual((yield* beanstalkd.peekBuried(TUBE)).text, "permanent")
+      yield* TestClock.adjust("1 hour")
+      yield* areIn(beanstalkd, { buried: 2 })
+      assert.deepStrictEqual(asked, ["Broken permanent", "Broken passing"])
+    })).pipe(silently))
+
+  it.effect("with a defect has its job buried at once", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.putAll(TUBE, ["dies", "throws"])
+      yield* work((value) => {
+        if (value === "throws") throw new Error("thrown")
+        return Effect.die(new Error("died"))
+      })
+      yield* areIn(beanstalkd, { buried: 2 })
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 2, failed: 2, buried: 2 })
+    })).pipe(silently))
+
+  it.effect("is not kept waiting by others that fail", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const done: Array<string> = []
+      yield* beanstalkd.putAll(TUBE, Array.from({ length: 100 }, (_, n) => n % 2 === 0 ? `bad ${n}` : `good ${n}`))
+      yield* work((value) => value.startsWith("bad") ? fails : Effect.sync(() => done.push(value)))
+      assert.strictEqual(done.length, 50)
+      yield* areIn(beanstalkd, { delayed: 50 })
+    })).pipe(silently))
+
+  it.effect("sees in the job which attempt it is, whoever has counted", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const attempts: Array<number> = []
+      yield* beanstalkd.put(TUBE, "hello")
+      const notes = (_: string, job: Job.Job) =>
+        Effect.andThen(Effect.map(job.attempt, (attempt) => attempts.push(attempt)), fails)
+      const worker = yield* work(notes)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(worker)
+      yield* Effect.forkScoped(Worker.run(Texts, notes, { crashGuard: false }))
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(attempts, [1, 2, 3])
+    })).pipe(silently))
+})
+
+describe("a retry policy that is broken itself", () => {
+  const policies: Record<string, Worker.Options<string, Broken, never>> = {
+    "retryIf that throws": {
+      retryIf: () => {
+        throw new Error("thrown")
+      }
+    },
+    "a Schedule that dies": { retry: Schedule.spaced("1 second").pipe(Schedule.addDelay(() => Effect.die("died"))) }
+  }
+
+  it.effect.each(Object.entries(policies))(
+    "(%s) has the job buried, and the worker goes on",
+    ([, options]) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        yield* beanstalkd.putAll(TUBE, ["bad", "good"])
+        yield* work((value) => value === "bad" ? fails : Effect.void, options)
+        yield* areIn(beanstalkd, { buried: 1 })
+      })).pipe(silently)
+  )
+})

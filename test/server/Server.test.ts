@@ -36,6 +36,7 @@ describe("a faulty server", () => {
   it.effect("takes no permit from a borrower that could not connect, and tries again in the same Scope", () =>
     onItsOwn(Effect.fnUntraced(function*({ pool }, server) {
       yield* server.inject({ refuse: true })
+      yield* server.dropConnections
       for (let i = 0; i < 3; i++) {
         const getting = yield* Effect.forkScoped(Scope.provide(failure(pool.get), yield* Effect.scope))
         yield* TestClock.adjust("1 minute")
@@ -198,12 +199,6 @@ describe("awaitWaiting", () => {
 })
 
 describe("layerMemory", () => {
-  it.effect("ends, with a client that keeps connections open", () =>
-    onItsOwn(
-      (beanstalkd) => Effect.map(beanstalkd.pool.stats, ({ idle }) => assert.strictEqual(idle, 2)),
-      { client: { minConnections: 2 } }
-    ))
-
   class Left extends Context.Service<Left, Client.Service>()("test/Left") {}
   class Right extends Context.Service<Right, Client.Service>()("test/Right") {}
 

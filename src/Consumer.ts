@@ -77,6 +77,7 @@ const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Clie
     maxConnections,
     room: () => Math.min(mayPrefetch(), maxInFlight - intake.taken),
     mayReuse: () => mayPrefetch() > 0,
+    isKept: (job) => leases.has(job),
     onJob: (job) => {
       leases.add(job)
       ready.push(job)

@@ -36,6 +36,8 @@ export interface Settings {
   readonly onOver: (job: ReservedJob) => void
   /** Whether the room that this job leaves may be used as soon as the command that settles it is on its way. */
   readonly mayReuse: (job: ReservedJob) => boolean
+  /** Whether it is touched when the server says that time runs out. */
+  readonly isKept: (job: ReservedJob) => boolean
   /** There is no server, and the schedule says not to dial again. */
   readonly onFailure: (error: Errors.BeanstalkdError) => void
 }
@@ -185,7 +187,7 @@ export class Intake {
     const error = Exit.isFailure(answer) ? Cause.squash(answer.cause) : undefined
     line.isSound = !(error instanceof Errors.BeanstalkdError)
     if (Exit.isSuccess(answer)) this.#onReserved(line, answer.value)
-    else if (error instanceof Errors.DeadlineSoon) this.#touchAll(line)
+    else if (error instanceof Errors.DeadlineSoon) this.#touchKept(line)
     else if (error instanceof Errors.BeanstalkdError) this.#onRefusal(line, error.reason)
     this.fill()
   }
@@ -233,8 +235,10 @@ export class Intake {
     this.fill()
   }
 
-  #touchAll(line: Line): void {
-    for (const job of line.held.values()) this.#fork(Effect.ignore(job.touch))
+  #touchKept(line: Line): void {
+    for (const job of line.held.values()) {
+      if (this.#settings.isKept(job)) this.#fork(Effect.ignore(job.touch))
+    }
   }
 
   #poll(): void {

@@ -34,6 +34,11 @@ export class Leases {
     if (this.#timer === undefined) this.#ringIn(YOUNG_MILLIS)
   }
 
+  /** Whether it keeps this job. */
+  has(job: ReservedJob): boolean {
+    return this.#young.has(job) || this.#keepers.has(job)
+  }
+
   /** Keeps it no longer. */
   remove(job: ReservedJob): void {
     if (this.#young.delete(job)) return

@@ -34,7 +34,8 @@ import type { Tube, TypedJob } from "./Tube.ts"
 import { MAX_UINT32 } from "./Values.ts"
 
 /**
- * What a worker does with a job. It may settle the job itself; the worker settles only what is not settled then.
+ * What a worker does with a job. It may settle the job itself; the worker settles only what is not settled then. It has a
+ * Scope of its own, which ends before the job is settled.
  */
 export type Handler<A, E, R> = (value: A, job: TypedJob<A>) => Effect.Effect<unknown, E, R>
 
@@ -118,6 +119,9 @@ const settingsOf = Effect.fnUntraced(function*<A, E, R>(client: Client.Service, 
   }
 })
 
+// Each handler has a Scope of its own, which ends before its job is settled.
+type Needs<R> = Exclude<R, Scope.Scope>
+
 type SettleFailure = Failure<"release"> | Failure<"put"> | Failure<"statsJob">
 
 const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
@@ -129,7 +133,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const settings = yield* settingsOf(client, options)
   const { concurrency, crashGuard, deadLetter, maxAttempts } = settings
   const place = { server: client.server, tube: tube.name }
-  const context = yield* Effect.context<R | RD>()
+  const context = yield* Effect.context<Needs<R> | RD>()
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(context)
   const recorder = new Metrics.JobRecorder(place, context)
@@ -162,8 +166,8 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   })
 
   // Called where a defect is caught: what others throw must not keep a job from being settled.
-  const hook = (call: () => Effect.Effect<unknown, never, R> | undefined): Effect.Effect<void, never, R> =>
-    Effect.suspend(() => call() ?? Effect.void).pipe(
+  const hook = (call: () => Effect.Effect<unknown, never, R> | undefined): Effect.Effect<void, never, Needs<R>> =>
+    Effect.scoped(Effect.suspend(() => call() ?? Effect.void)).pipe(
       Effect.catchCause((cause) => Effect.logError("a hook of the worker died", cause)),
       Effect.asVoid
     )
@@ -188,10 +192,10 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     })
   }
 
-  const work = (job: ReservedJob): Effect.Effect<unknown, E | Undecodable, R | RD> =>
+  const work = (job: ReservedJob): Effect.Effect<unknown, E | Undecodable, Needs<R> | RD> =>
     tube.decode(job).pipe(
       Effect.mapError((error) => new Undecodable(error)),
-      Effect.flatMap((value) => handler(value, Object.assign(job, { value }))),
+      Effect.flatMap((value) => Effect.scoped(handler(value, Object.assign(job, { value })))),
       (handled) =>
         Effect.useSpan("process", spanOptions(job), (span) => Effect.updateContext(handled, within(job, span)))
     )
@@ -208,7 +212,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 
   // What `withSpan` and `annotateLogs` do, in one go: each change of a fiber's context costs as much as all else there is
   // to a job.
-  const within = (job: ReservedJob, span: Tracer.Span) => (context: Context.Context<R | RD>) => {
+  const within = (job: ReservedJob, span: Tracer.Span) => (context: Context.Context<Needs<R> | RD>) => {
     const parent = Context.get(context, References.CurrentStackFrame)
     const logged = { ...Context.get(context, References.CurrentLogAnnotations), ...annotations(job) }
     return context.pipe(
@@ -250,7 +254,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   }
 
   // Not to be interrupted: the job is to be settled one way or the other.
-  const conclude = (job: ReservedJob, effect: Effect.Effect<void, SettleFailure, R>) => {
+  const conclude = (job: ReservedJob, effect: Effect.Effect<void, SettleFailure, Needs<R>>) => {
     const settled = effect.pipe(
       // Its time has run out, the connection is gone, or the server refused: somebody else will have it.
       Effect.catch(() => Effect.andThen(job.end, Effect.sync(() => job.isLost || lost(job)))),
@@ -339,6 +343,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     maxConnections: settings.maxConnections,
     room: () => concurrency - intake.taken - idle,
     mayReuse: (job) => !running.has(job),
+    isKept: (job) => leases.has(job),
     onJob,
     onOver: (job) => {
       leases.remove(job)
@@ -393,7 +398,7 @@ export const run = <A, C, RD, RE, E, R>(
   tube: Tube<A, C, RD, RE>,
   handler: Handler<A, E, R>,
   options: Options<A, E, R> = {}
-): Effect.Effect<never, Errors.BeanstalkdError, C | RD | R> =>
+): Effect.Effect<never, Errors.BeanstalkdError, C | RD | Needs<R>> =>
   Effect.scoped(Effect.flatMap(start(tube, handler, options), ({ failed }) => Deferred.await(failed)))
 
 // A layer that has been built cannot fail any more. What can be ended is the fiber that builds it, where that goes on with

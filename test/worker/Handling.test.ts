@@ -55,6 +55,19 @@ describe("a handler", () => {
       }))
   )
 
+  it.effect("that acquires something has it released before its job is deleted", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const id = yield* beanstalkd.put(TUBE, "hello")
+      const released = yield* Deferred.make<string>()
+      const handler = Effect.addFinalizer(() =>
+        Effect.flatMap(Effect.orDie(beanstalkd.statsJob(id)), ({ state }) => Deferred.succeed(released, state))
+      )
+      const worker = yield* Effect.forkScoped(Worker.run(Texts, () => handler))
+      assert.strictEqual(yield* Deferred.await(released), "reserved")
+      yield* Fiber.interrupt(worker)
+      assert.propertyVal(yield* Effect.flip(beanstalkd.peek(id)), "_tag", "NotFound")
+    })))
+
   it.effect("that settles its job and goes on keeps its place, and gives it up when it ends", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const began: Array<string> = []

@@ -18,7 +18,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { RESERVE_SLICE_SECONDS } from "./Connection.ts"
 import * as Errors from "./Errors.ts"
-import { ReservedJob } from "./Job.ts"
+import { type Owner, ReservedJob } from "./Job.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "./Pipeline.ts"
 import type { Pool } from "./Pool.ts"
 import { commands, type ReceivedJob } from "./Protocol.ts"
@@ -50,6 +50,8 @@ const POLL = "20 millis"
 /** One connection. */
 interface Line {
   readonly pipeline: Pipeline
+  /** Of all its jobs. */
+  readonly owner: Owner
   readonly held: Map<JobId, ReservedJob>
   /** Whether it waits in a reserve. */
   isWaiting: boolean
@@ -213,11 +215,7 @@ export class Intake {
   }
 
   #onReserved(line: Line, received: ReceivedJob): void {
-    const job = new ReservedJob(received, line.pipeline, this.#settings.pool.shared, {
-      onSettling: (job) => this.#onSettling(line, job),
-      onRefused: (job) => this.#hold(line, job),
-      onOver: (job) => this.#onOver(line, job)
-    })
+    const job = new ReservedJob(received, line.pipeline, this.#settings.pool.shared, line.owner)
     this.#hold(line, job)
     if (this.#isStopped) this.#fork(job.end)
     else this.#settings.onJob(job)
@@ -329,7 +327,21 @@ export class Intake {
   }
 
   #add(pipeline: Pipeline, own: Scope.Closeable): void {
-    const line: Line = { pipeline, held: new Map(), isWaiting: false, asked: 0, isHot: false, batch: 1, isSound: false }
+    const owner: Owner = {
+      onSettling: (job) => this.#onSettling(line, job),
+      onRefused: (job) => this.#hold(line, job),
+      onOver: (job) => this.#onOver(line, job)
+    }
+    const line: Line = {
+      pipeline,
+      owner,
+      held: new Map(),
+      isWaiting: false,
+      asked: 0,
+      isHot: false,
+      batch: 1,
+      isSound: false
+    }
     this.#lines.add(line)
     pipeline.onDeath(() => {
       this.#lines.delete(line)

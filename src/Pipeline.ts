@@ -397,6 +397,8 @@ export class Pipeline implements Handlers {
         Effect.andThen(Effect.sync(this.#ring))
       )
     )
+    // It may have died meanwhile.
+    if (this.#death !== undefined) this.#timer.interruptUnsafe()
   }
 
   readonly #ring = (): void => {

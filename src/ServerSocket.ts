@@ -5,6 +5,7 @@ import { NetSocket } from "@effect/platform-node/NodeSocket"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Socket from "effect/socket/Socket"
@@ -34,7 +35,13 @@ export const serve = (host: EngineHost) =>
   Effect.fnUntraced(function*(socket: Socket.Socket) {
     const pull = yield* Socket.readerBytes(socket)
     const writer = yield* socket.writer
-    const fork = Effect.runForkWith(yield* Effect.context())
+    const run = Effect.runForkWith(yield* Effect.context())
+    const inScope = Fiber.runIn(yield* Effect.scope)
+    // Effect's socket lets whoever writes to it wait for ever once it is gone.
+    const fork = <A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> => {
+      const fiber = run(effect)
+      return fiber.pollUnsafe() === undefined ? inScope(fiber) : fiber
+    }
     const isOver = Deferred.makeUnsafe<void>()
     const mayRead = Latch.makeUnsafe(true)
 

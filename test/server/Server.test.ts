@@ -33,6 +33,21 @@ describe("a faulty server", () => {
       assert.deepStrictEqual(yield* connection.listTubes, ["default", "emails"])
     })))
 
+  it.effect("takes no permit from a borrower that could not connect, and tries again in the same Scope", () =>
+    onItsOwn(Effect.fnUntraced(function*({ pool }, server) {
+      yield* server.inject({ refuse: true })
+      yield* server.dropConnections
+      for (let i = 0; i < 3; i++) {
+        const getting = yield* Effect.forkScoped(Scope.provide(failure(pool.get), yield* Effect.scope))
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* Fiber.join(getting), "OpenError")
+      }
+      yield* server.inject({})
+      const getting = yield* Effect.forkScoped(pool.get)
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined(getting.pollUnsafe())
+    }), { client: { maxConnections: 1 } }))
+
   it.effect("that is mute executes, and the client gives up at its own time", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* server.inject({ mute: true })

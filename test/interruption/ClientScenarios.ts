@@ -1,0 +1,73 @@
+/**
+ * Everything that the client and its pool offer.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { Client, type Connection, Pool, Protocol } from "effect-beanstalkd"
+import { of, type Scenario } from "./Scenario.ts"
+import { MAX_CONNECTIONS, PRIORITY, type World } from "./World.ts"
+
+type Effects<S> = Exclude<keyof S, "server" | "pool" | "reconnect" | "shared">
+
+const options = { priority: PRIORITY }
+const bodies = ["one", "two", "three"]
+const hour = "1 hour"
+
+/** Each member of the client, the reserves as they are used. */
+export const client: Record<Effects<Client.Service> | `reserve${string}` | `putAll ${string}`, Scenario> = {
+  put: of(({ client }) => client.put("jobs", "a job", options), { adds: 1 }),
+  putAll: of(({ client }) => client.putAll("jobs", bodies, options), { adds: 3 }),
+  "putAll of a stream": of(({ client }) => client.putAll("jobs", Stream.fromIterable(bodies), options), { adds: 3 }),
+  reserve: of(({ client }) => client.reserve("jobs")),
+  "reserve with a timeout": of(({ client }) => client.reserve(["jobs", "others"], { timeout: hour })),
+  "reserve, which waits": of(({ client }) => client.reserve("nothing here")),
+  "reserve, which waits for ever": of(({ client }) => client.reserve("nothing")),
+  "reserve, which finds nothing": of(({ client }) => Effect.flip(client.reserve("nothing", { timeout: 0 }))),
+  "reserve and delete": of(
+    ({ client }) => Effect.flatMap(client.reserve("jobs"), (job) => job.delete),
+    { removes: 1 }
+  ),
+  "reserve in line for a connection": {
+    prepare: ({ client }) => Effect.as(Effect.replicateEffect(client.pool.get, MAX_CONNECTIONS), client.reserve("jobs"))
+  },
+  reserveJob: of(({ buried, client }) => client.reserveJob(buried)),
+  delete: of(({ buried, client }) => client.delete(buried), { removes: 1 }),
+  peek: of(({ client, ready }) => client.peek(ready)),
+  peekReady: of(({ client }) => client.peekReady("jobs")),
+  peekDelayed: of(({ client }) => client.peekDelayed("jobs")),
+  peekBuried: of(({ client }) => client.peekBuried("jobs")),
+  kick: of(({ client }) => client.kick("jobs", 2)),
+  kickJob: of(({ client, delayed }) => client.kickJob(delayed)),
+  pauseTube: of(({ client }) => client.pauseTube("jobs", hour)),
+  stats: of(({ client }) => client.stats),
+  statsTube: of(({ client }) => client.statsTube("jobs")),
+  statsJob: of(({ client, ready }) => client.statsJob(ready)),
+  listTubes: of(({ client }) => client.listTubes),
+  connection: of(({ client }) => Effect.flatMap(client.connection, ({ listTubes }) => listTubes))
+}
+
+const lists = ({ listTubes }: Connection.Connection) => listTubes
+
+/** Each member of the pool, and making one. */
+export const pool: Record<Effects<Pool.Pool> | `shared.${keyof Pool.Pool["shared"]}` | `${string}.make`, Scenario> = {
+  get: of(({ client: { pool } }) => Effect.flatMap(pool.get, lists)),
+  use: of(({ client: { pool } }) => pool.use(lists)),
+  take: of(({ client: { pool } }) =>
+    Effect.flatMap(pool.take(["jobs"]), (pipeline) => pipeline.run(Protocol.commands.listTubesWatched))
+  ),
+  open: of(({ client: { pool } }) =>
+    Effect.flatMap(pool.open(["jobs"]), (pipeline) => pipeline.run(Protocol.commands.listTubesWatched))
+  ),
+  stats: of(({ client: { pool } }) => pool.stats),
+  "shared.connect": of(({ client: { pool } }) => pool.shared.connect),
+  "shared.run": of(({ client: { pool } }) => pool.shared.run(Protocol.commands.listTubes)),
+  "shared.isUp": of(({ client: { pool } }) => pool.shared.isUp),
+  "Pool.make": of(({ options }) =>
+    Effect.flatMap(Pool.make({ ...options, minConnections: 1 }), ({ use }) => use(lists))
+  ),
+  "Client.make": of(
+    ({ options }: World) =>
+      Effect.flatMap(Client.make(options), (other) => other.put("jobs", "a job", { priority: PRIORITY })),
+    { adds: 1 }
+  )
+}

@@ -1,0 +1,103 @@
+/**
+ * Streams, tubes and workers.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Client, Consumer, Tube, Worker } from "effect-beanstalkd"
+import type { Scenario } from "./Scenario.ts"
+import { PRIORITY, type World } from "./World.ts"
+
+const Numbers = Tube.make("numbers", { schema: Schema.Finite, priority: PRIORITY })
+
+type Needs<A = unknown> = (world: World) => Effect.Effect<A, unknown, Client.Beanstalkd>
+
+// One is buried, three are ready, one is delayed, and one does not decode.
+const putNumbers = Effect.fnUntraced(function*({ client }: World) {
+  yield* Numbers.put(0)
+  yield* Effect.scoped(Effect.flatMap(client.reserve("numbers"), (job) => job.bury()))
+  yield* Numbers.putAll([1, 2, 3])
+  yield* Numbers.put(4, { delay: "1 hour" })
+  yield* client.put("numbers", "not a number", { priority: PRIORITY })
+})
+
+const withNumbers = (run: Needs, expected: Omit<Scenario, "prepare"> = {}): Scenario => ({
+  prepare: (world) =>
+    Effect.as(putNumbers(world), Effect.provideService(run(world), Client.Beanstalkd, world.client)).pipe(
+      Effect.provideService(Client.Beanstalkd, world.client)
+    ),
+  ...expected
+})
+
+const three = <A extends { readonly delete: Effect.Effect<void, unknown> }, E, R>(jobs: Stream.Stream<A, E, R>) =>
+  jobs.pipe(Stream.take(3), Stream.mapEffect((job) => job.delete), Stream.runDrain)
+
+/** Streams of reserved jobs. */
+export const consumer: Record<string, Scenario> = {
+  stream: withNumbers(() => three(Consumer.stream("numbers")), { removes: 3 }),
+  "stream of one after the other": withNumbers(() => three(Consumer.stream("numbers", { prefetch: 1 })), {
+    removes: 3
+  }),
+  "stream of several tubes, handled side by side": withNumbers(
+    () =>
+      Consumer.stream(["numbers", "jobs"], { keepAlive: true, maxInFlight: 2 }).pipe(
+        Stream.mapEffect((job) => job.delete, { concurrency: 3 }),
+        Stream.take(4),
+        Stream.runDrain
+      ),
+    { removes: 4, mayRemoveMore: 1 }
+  ),
+  "stream that waits": withNumbers(() => Stream.runDrain(Consumer.stream("nothing"))),
+  "stream whose jobs are not settled": withNumbers(() =>
+    Consumer.stream("numbers").pipe(Stream.take(2), Stream.runDrain)
+  )
+}
+
+/** Each member of a tube. */
+export const tube: Record<Exclude<keyof typeof Numbers, "name">, Scenario> = {
+  client: withNumbers(() => Numbers.client),
+  put: withNumbers(() => Numbers.put(5), { adds: 1 }),
+  putAll: withNumbers(() => Numbers.putAll([5, 6]), { adds: 2 }),
+  stream: withNumbers(() => three(Numbers.stream()), { removes: 3 }),
+  streamResult: withNumbers(
+    () =>
+      Numbers.streamResult().pipe(
+        Stream.mapEffect(Result.match({ onSuccess: (job) => job.delete, onFailure: ({ job }) => job.bury() })),
+        Stream.take(4),
+        Stream.runDrain
+      ),
+    { removes: 3 }
+  ),
+  decode: withNumbers(({ client }) => Effect.flatMap(client.peekReady("numbers"), Numbers.decode)),
+  peekReady: withNumbers(() => Numbers.peekReady),
+  peekDelayed: withNumbers(() => Numbers.peekDelayed),
+  peekBuried: withNumbers(() => Numbers.peekBuried),
+  kick: withNumbers(() => Numbers.kick(2)),
+  pause: withNumbers(() => Numbers.pause("1 hour")),
+  stats: withNumbers(() => Numbers.stats)
+}
+
+const works = (
+  handler: Worker.Handler<number, string, never>,
+  options: Worker.Options<number, string, never>,
+  expected: Omit<Scenario, "prepare">
+): Scenario => withNumbers(() => Worker.run(Numbers, handler, options), expected)
+
+/** Workers, which end by no other way. */
+export const worker: Record<string, Scenario> = {
+  "run, handlers succeed": works(() => Effect.void, {}, { removes: 3 }),
+  "run, several handlers, without crashGuard": works(() => Effect.yieldNow, { concurrency: 4, crashGuard: false }, {
+    removes: 3
+  }),
+  "run, handlers fail": works(() => Effect.fail("no"), { concurrency: 2 }, {}),
+  "run, handlers fail for good": works(() => Effect.fail("no"), { maxAttempts: 1, deadLetter: "dead" }, {
+    adds: 3,
+    removes: 3
+  }),
+  "run, handlers die": works(() => Effect.die("no"), { concurrency: 2 }, {}),
+  "run, handlers settle": works((_, job) => Effect.ignore(job.bury()), {}, {}),
+  "run, handlers go on for ever": works(() => Effect.never, { concurrency: 2, shutdownTimeout: "1 second" }, {}),
+  layer: withNumbers(() => Layer.launch(Worker.layer(Numbers, () => Effect.void)), { removes: 3 })
+}

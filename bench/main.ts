@@ -6,13 +6,14 @@ import { UsageError } from "./options.ts"
 import { exitOnSignals } from "./processes.ts"
 import * as put from "./put.ts"
 import * as server from "./server.ts"
+import * as worker from "./worker.ts"
 
 interface Bench {
   readonly usage: string
   readonly run: (args: Array<string>, beanstalkd: string) => Promise<number>
 }
 
-const BENCHES: Readonly<Record<string, Bench>> = { put, server }
+const BENCHES: Readonly<Record<string, Bench>> = { put, server, worker }
 
 const main = async ([name = "", ...args]: Array<string>): Promise<number> => {
   if (!Object.hasOwn(BENCHES, name)) throw new UsageError(name === "" ? "which bench?" : `no such bench: "${name}"`)

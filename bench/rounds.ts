@@ -22,6 +22,8 @@ export interface Plan {
   readonly rounds: number
   readonly cases: ReadonlyArray<Case>
   readonly clients: ReadonlyArray<string>
+  /** Whether this client has anything to show in this case, if not all of them have. */
+  readonly runs?: (client: string, which: Case) => boolean
   /** The server to be measured with this client, if it is not the real one. */
   readonly server?: (client: string) => Start
   readonly module: (client: string) => URL
@@ -41,8 +43,9 @@ export interface Measured extends Sample, Case {
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url))
 const LIMIT_MILLIS = 120_000
 
-const inChild = async (placement: Placement, run: Run): Promise<Sample> => {
-  const [command, ...args] = placed(placement, "client", [process.execPath, CHILD, JSON.stringify(run)])
+/** Runs a program of its own, with an argument as JSON, and answers the line of JSON that it prints. */
+export const inChild = async <A>(placement: Placement, program: ReadonlyArray<string>, argument: A) => {
+  const [command, ...args] = placed(placement, "client", [process.execPath, ...program, JSON.stringify(argument)])
   const running = promisify(execFile)(command, args, {
     timeout: LIMIT_MILLIS,
     killSignal: "SIGKILL"
@@ -64,7 +67,8 @@ const measureOne = (plan: Plan, client: string, which: Case): Promise<Sample> =>
     const warmup = shared(Math.max(ops / 5, Math.min(ops, WARMUP)), which.fibers)
     await plan.prepare(which.bench, port, warmup + ops)
     const { bench, cpus, fibers } = which
-    const sample = await inChild(cpus, { module: plan.module(client).href, bench, fibers, port, warmup, ops })
+    const run: Run = { module: plan.module(client).href, bench, fibers, port, warmup, ops }
+    const sample: Sample = await inChild(cpus, [CHILD], run)
     await plan.check(which.bench, port, warmup + ops)
     return sample
   })
@@ -81,6 +85,7 @@ export const measureRounds = async (plan: Plan): Promise<{ samples: ReadonlyArra
   for (let round = 1; round <= plan.rounds; round++) {
     for (const which of plan.cases) {
       for (const client of rotated(plan.clients, round - 1)) {
+        if (plan.runs?.(client, which) === false) continue
         const title = `round ${round}/${plan.rounds}, ${which.bench}, fibers=${which.fibers}, ${client}`
         try {
           const sample = await measureOne(plan, client, which)

@@ -17,7 +17,22 @@ declare module "fivebeans" {
     reserve_with_timeout(seconds: number, callback: Callback<[string, Buffer]>): void
     destroy(id: string, callback: Callback<[]>): void
   }
-  const fivebeans: { readonly client: typeof Client }
+  interface Handler {
+    readonly type: string
+    readonly work: (payload: unknown, done: (action: "success") => void) => void
+  }
+  class Worker {
+    constructor(
+      options: { id: string; host: string; port: number; handlers: Record<string, Handler>; ignoreDefault: boolean }
+    )
+    /** `null` until it has been started. */
+    readonly client: Client | null
+    start(tubes: Array<string>): void
+    stop(): void
+    on(event: "error", listener: (error: Error) => void): void
+    on(event: "job.deleted", listener: () => void): void
+  }
+  const fivebeans: { readonly client: typeof Client; readonly worker: typeof Worker }
   export default fivebeans
 }
 
@@ -29,6 +44,7 @@ declare module "jackd" {
     watch(tube: string): Promise<number>
     ignore(tube: string): Promise<number>
     put(body: string, options: { priority: number; ttr: number }): Promise<string>
+    reserve(): Promise<{ id: string; payload: Buffer }>
     reserveWithTimeout(seconds: number): Promise<{ id: string; payload: Buffer }>
     delete(id: string): Promise<void>
   }

@@ -296,7 +296,8 @@ const makePool = Effect.fnUntraced(function*(
       const turn = yield* restore(waitForTurn(patience))
       const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
         Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain),
-        restore
+        restore,
+        Effect.onError(() => Effect.sync(() => turn.end()))
       )
       pipeline.watchOnly(new Set(tubes))
       // A dead connection takes nobody's place, even while it is still in somebody's hands.

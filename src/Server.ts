@@ -244,8 +244,10 @@ export const layerMemoryWith = (
     const server = yield* makeMemory(options)
     const minConnections = options.client?.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS
     const client = yield* Client.make({ minConnections, ...options.client, ...server.clientOptions })
-    // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait.
-    yield* Effect.scoped(Effect.forEach(Array.from({ length: minConnections }), () => client.pool.take()))
+    // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait. Each is asked
+    // something: one that ended before it had answered anything would look like one that was turned away.
+    const open = Effect.flatMap(client.pool.get, (connection) => connection.listTubeUsed)
+    yield* Effect.scoped(Effect.forEach(Array.from({ length: minConnections }), () => open))
     return Context.make(Server, server).pipe(Context.add(Client.Beanstalkd, client))
   }))
 

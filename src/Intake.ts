@@ -216,7 +216,9 @@ export class Intake {
 
   #onReserved(line: Line, received: ReceivedJob): void {
     const job = new ReservedJob(received, line.pipeline, this.#settings.pool.shared, line.owner)
-    this.#hold(line, job)
+    // The older handle may still be there, on the way to being settled.
+    if (line.held.has(job.id)) line.held.set(job.id, job)
+    else this.#hold(line, job)
     if (this.#isStopped) this.#fork(job.end)
     else this.#settings.onJob(job)
   }

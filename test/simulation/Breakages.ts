@@ -199,12 +199,6 @@ export const breakages: ReadonlyArray<Breakage> = [
     to: ``
   },
   {
-    name: "dead connections stay in the pool",
-    module: "Pool",
-    from: `fork(Effect.andThen(undivided(EffectPool.invalidate(pool, pipeline)), Effect.sync(fillUp)))`,
-    to: ``
-  },
-  {
     name: "a connection of the pool keeps the tubes of its last borrower",
     module: "Pipeline",
     from: `for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)`,

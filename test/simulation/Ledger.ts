@@ -81,6 +81,8 @@ export interface Run {
   settling: Settling | undefined
   /** The step in which it came to one of these. */
   decidedAt: number | undefined
+  /** Whether the server has had its command. */
+  hasSettled: boolean
 }
 
 /** What is known of those who work on a tube. */
@@ -196,12 +198,14 @@ export class Ledger {
       isInterruptible,
       outcome: "running",
       settling: undefined,
-      decidedAt: undefined
+      decidedAt: undefined,
+      hasSettled: false
     }
     if (lease !== undefined) {
       lease.run = run
       const rules = this.workers.get(process)
-      if (rules?.crashGuard === true && lease.attempt > rules.maxAttempts + lease.kicks) {
+      const isKnown = !this.#hasLost(process, lease)
+      if (rules?.crashGuard === true && isKnown && lease.attempt > rules.maxAttempts + lease.kicks) {
         this.world.violate(`job ${id} was handled although it was attempt ${lease.attempt} of ${rules.maxAttempts}`)
       }
     }

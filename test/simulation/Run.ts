@@ -6,12 +6,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Errors from "../../src/Errors.ts"
 import type * as Client from "../../src/Client.ts"
 import type { Dice } from "../conformance/Dice.ts"
 import type { Ledger } from "./Ledger.ts"
 import type { Network } from "./Network.ts"
 import type { Plan } from "./Plan.ts"
 import type { Process, World } from "./World.ts"
+
+// What only a broken server answers, or a server that was sent something broken.
+const NONSENSE = new Set(["UnexpectedReply", "InternalError", "BadFormat", "UnknownCommand", "ExpectedCrlf"])
 
 const isTagged = (error: unknown, tag: string): boolean =>
   error instanceof Error && "_tag" in error && error._tag === tag
@@ -62,6 +66,9 @@ export class Run {
   failed(what: string, error: unknown): void {
     const said = error instanceof Error ? error.message : String(error)
     this.world.tell(`${what} failed: ${said}`)
+    if (error instanceof Errors.BeanstalkdError && NONSENSE.has(error.reason._tag)) {
+      this.world.violate(`${what}: a sound server and a sound client did not understand each other: ${said}`)
+    }
     if (this.plan.faults === 0 && !isTagged(error, "NotFound")) {
       this.world.violate(`${what} failed on a calm day: ${said}`)
     }

@@ -302,8 +302,8 @@ export class Witness {
     if (run === undefined || couldMean(run, command)) yield run
     for (const [other, leases] of this.#ledger.leases) {
       if (other.client !== link.client) continue
-      for (const { end, isMistaken, job: of, run: older } of leases) {
-        const isOver = of === job && (end === "expired" || isMistaken) && older?.decidedAt !== undefined &&
+      for (const { end, job: of, run: older } of leases) {
+        const isOver = of === job && end !== undefined && older?.decidedAt !== undefined && !older.hasSettled &&
           older !== run
         if (isOver && couldMean(older, command) && (other !== link || (older.decidedAt ?? 0) <= deliveredAt)) {
           yield older
@@ -320,6 +320,7 @@ export class Witness {
       const heard = complaint(run)
       if (heard === undefined) {
         lease.isMistaken = run !== lease.run
+        if (run !== undefined) run.hasSettled = true
         return
       }
       first ??= heard

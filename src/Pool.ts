@@ -41,6 +41,21 @@ export interface Options extends Connection.Options {
   readonly reconnect?: Schedule.Schedule<unknown, Errors.BeanstalkdError> | undefined
 }
 
+/** Their names. */
+const OPTIONS: ReadonlyArray<keyof Options> = [
+  ...Open.OPTIONS,
+  ...Arguments.namesOf<Omit<Options, keyof Connection.Options>>({
+    maxConnections: true,
+    minConnections: true,
+    idleTimeout: true,
+    acquireTimeout: true,
+    reconnect: true
+  })
+]
+
+/** The options as they are now. */
+export const read = (options: Options): Effect.Effect<Options, Errors.BeanstalkdError> => Open.read(options, OPTIONS)
+
 /**
  * How a pool is doing. `idle` and `used` are its exclusive connections, `waiting` the borrowers that have none yet;
  * `opened` and `lost` count connections since it was made, the shared one included.
@@ -110,15 +125,7 @@ const checked = <A>(value: A | Errors.InvalidArgument) =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
 const settingsOf = Effect.fnUntraced(function*(options: Options) {
-  if (options.reconnect !== undefined && !Schedule.isSchedule(options.reconnect)) {
-    const { reconnect } = options
-    return yield* new Errors.InvalidArgument({
-      command: "connect",
-      argument: "reconnect",
-      value: reconnect,
-      rule: "a Schedule"
-    })
-  }
+  yield* checked(Arguments.schedule("connect", "reconnect", options.reconnect ?? defaultReconnect))
   const count = (argument: string, value: unknown, least: number) =>
     checked(Arguments.count("connect", argument, value, least))
   const max = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
@@ -150,7 +157,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
  */
 export const make = (options: Options = {}): Effect.Effect<Pool, Errors.BeanstalkdError, Scope.Scope> =>
   // It waits for nothing. What it makes would be left behind, if it were interrupted on the way.
-  Effect.uninterruptible(fromOptions(options))
+  Effect.uninterruptible(Effect.flatMap(read(options), fromOptions))
 
 const fromOptions = Effect.fnUntraced(function*(
   options: Options
@@ -261,6 +268,13 @@ const fromOptions = Effect.fnUntraced(function*(
     )
   }
 
+  const checkedTubes = (tubes: ReadonlyArray<string>) => {
+    const names = Arguments.tubes("reserve", tubes)
+    return names instanceof Errors.InvalidArgument
+      ? Effect.fail(Open.failed(server, names))
+      : Effect.succeed(new Set(names))
+  }
+
   const takeTurn = (patience: Duration.Duration | undefined) =>
     turns.take(
       patience === undefined ? undefined : Effect.timeoutOrElse({
@@ -275,13 +289,14 @@ const fromOptions = Effect.fnUntraced(function*(
     patience: Duration.Duration | undefined = settings.acquireTimeout
   ) =>
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const wanted = yield* checkedTubes(tubes)
       const giveBack = yield* restore(takeTurn(patience))
       const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
         Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain),
         restore,
         Effect.onError(() => Effect.sync(giveBack))
       )
-      pipeline.watchOnly(new Set(tubes))
+      pipeline.watchOnly(wanted)
       // A dead connection takes nobody's place, even while it is still in somebody's hands.
       const forget = pipeline.onDeath(giveBack)
       yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
@@ -331,10 +346,11 @@ const fromOptions = Effect.fnUntraced(function*(
     use: (f) => Effect.scoped(Effect.flatMap(get, f)),
     take,
     open: (tubes) =>
-      Effect.map(openOne, (pipeline) => {
-        pipeline.watchOnly(new Set(tubes))
-        return pipeline
-      }),
+      Effect.flatMap(checkedTubes(tubes), (wanted) =>
+        Effect.map(openOne, (pipeline) => {
+          pipeline.watchOnly(wanted)
+          return pipeline
+        })),
     reconnect,
     shared,
     stats: Effect.gen(function*() {

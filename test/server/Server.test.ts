@@ -34,19 +34,22 @@ describe("a faulty server", () => {
     })))
 
   it.effect("takes no permit from a borrower that could not connect, and tries again in the same Scope", () =>
-    onItsOwn(Effect.fnUntraced(function*({ pool }, server) {
-      yield* server.inject({ refuse: true })
-      yield* server.dropConnections
-      for (let i = 0; i < 3; i++) {
-        const getting = yield* Effect.forkScoped(Scope.provide(failure(pool.get), yield* Effect.scope))
+    onItsOwn(
+      Effect.fnUntraced(function*({ pool }, server) {
+        yield* server.inject({ refuse: true })
+        yield* server.dropConnections
+        for (let i = 0; i < 3; i++) {
+          const getting = yield* Effect.forkScoped(Scope.provide(failure(pool.get), yield* Effect.scope))
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(yield* Fiber.join(getting), "OpenError")
+        }
+        yield* server.inject({})
+        const getting = yield* Effect.forkScoped(pool.get)
         yield* TestClock.adjust("1 minute")
-        assert.strictEqual(yield* Fiber.join(getting), "OpenError")
-      }
-      yield* server.inject({})
-      const getting = yield* Effect.forkScoped(pool.get)
-      yield* TestClock.adjust("1 minute")
-      assert.isDefined(getting.pollUnsafe())
-    }), { client: { maxConnections: 1 } }))
+        assert.isDefined(getting.pollUnsafe())
+      }),
+      { client: { maxConnections: 1 } }
+    ))
 
   it.effect("that is mute executes, and the client gives up at its own time", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {

@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { Buffer } from "node:buffer"
 import { types } from "node:util"
 import { InvalidArgument } from "./Errors.ts"
@@ -13,11 +14,13 @@ import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAM
 const TUBE_RULE = "1 to 200 characters of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
 const UINT32_RULE = `an integer from 0 to ${MAX_UINT32}`
 const JOB_ID_RULE = `an integer from 0 to ${Number.MAX_SAFE_INTEGER}`
-const BODY_RULE = "a Uint8Array, or a string without lone surrogates"
+const BODY_RULE = "a Uint8Array that still has its memory, or a string without lone surrogates"
 const DURATION_RULE = "a duration: milliseconds, a text like \"5 seconds\", or another Duration.Input, not negative"
 const WHOLE_SECONDS_RULE = `${DURATION_RULE}, up to ${MAX_UINT32} seconds`
 const TTR_RULE =
   `a duration of 1 to ${MAX_UINT32} seconds, such as "1 minute" or 60000 (plain numbers are milliseconds)`
+
+const READABLE_RULE = "an object whose properties can be read"
 
 const refuse = (command: string, argument: string, value: unknown, rule: string): InvalidArgument =>
   new InvalidArgument({ command, argument, value, rule })
@@ -58,13 +61,66 @@ export const options = (command: string, value: unknown): InvalidArgument | unde
     : refuse(command, "options", value, "an object")
 
 /**
+ * A Schedule, as it is.
+ */
+export const schedule = <S>(command: string, argument: string, value: S): S | InvalidArgument => {
+  try {
+    if (Schedule.isSchedule(value)) return value
+  } catch {
+    // An object that does not even say what it is.
+  }
+  return refuse(command, argument, value, "a Schedule")
+}
+
+/**
+ * The names of all options that there are.
+ */
+export const namesOf = <O extends object>(names: Readonly<Record<keyof O, true>>): ReadonlyArray<keyof O> =>
+  Object.keys(names) as Array<keyof O>
+
+/**
+ * The options of these names that are not undefined, each read once: what an object says when it is asked again does not
+ * matter.
+ */
+export const read = <O extends object>(
+  command: string,
+  value: O | undefined,
+  names: ReadonlyArray<keyof O>
+): Partial<O> | InvalidArgument => {
+  const wrong = options(command, value)
+  if (wrong !== undefined) return wrong
+  const all: Partial<O> = {}
+  if (value === undefined) return all
+  try {
+    for (const name of names) {
+      const option = value[name]
+      if (option !== undefined) all[name] = option
+    }
+    return all
+  } catch {
+    return refuse(command, "options", undefined, READABLE_RULE)
+  }
+}
+
+/**
+ * What is given as a list, read once; anything else as it is.
+ */
+export const list = (value: unknown): unknown => {
+  try {
+    return Array.isArray(value) ? [...(value as ReadonlyArray<unknown>)] : value
+  } catch {
+    return undefined
+  }
+}
+
+/**
  * One tube or several, as a list.
  */
 export const tubes = (command: string, value: unknown): ReadonlyArray<string> | InvalidArgument => {
-  const list: unknown = typeof value === "string" ? [value] : value
-  if (!Array.isArray(list) || list.length === 0) return refuse(command, "tubes", value, "at least one tube")
-  const wrong = list.map((name) => tube(command, "tubes", name)).find((checked) => checked instanceof InvalidArgument)
-  return wrong ?? list
+  const names = typeof value === "string" ? [value] : list(value)
+  if (!Array.isArray(names) || names.length === 0) return refuse(command, "tubes", value, "at least one tube")
+  const wrong = names.map((name) => tube(command, "tubes", name)).find((checked) => checked instanceof InvalidArgument)
+  return wrong ?? (names as ReadonlyArray<string>)
 }
 
 /**
@@ -86,10 +142,10 @@ export const jobId = (command: string, value: unknown): JobId | InvalidArgument 
 /**
  * A body, as it is. A string with a lone surrogate, which UTF-8 cannot express, is refused.
  */
-export const body = (command: string, value: unknown): Uint8Array | string | InvalidArgument =>
-  types.isUint8Array(value) || (typeof value === "string" && value.isWellFormed())
-    ? value
-    : refuse(command, "body", value, BODY_RULE)
+export const body = (command: string, value: unknown): Uint8Array | string | InvalidArgument => {
+  const isBody = typeof value === "string" ? value.isWellFormed() : types.isUint8Array(value) && !isDetached(value)
+  return isBody ? value as Uint8Array | string : refuse(command, "body", value, BODY_RULE)
+}
 
 /**
  * How many bytes a body has on the wire, where text is UTF-8.
@@ -98,7 +154,13 @@ export const sizeOf = (body: Uint8Array | string): number =>
   typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
 
 // A subclass may say something else of itself.
-const trueLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")!
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
+const trueLength = Object.getOwnPropertyDescriptor(typedArray, "length")!
+const trueBuffer = Object.getOwnPropertyDescriptor(typedArray, "buffer")!
+
+// What was in it has been given away, and it would be put as nothing.
+const isDetached = (bytes: Uint8Array): boolean =>
+  sizeOf(bytes) === 0 && (trueBuffer.get!.call(bytes) as { readonly detached?: boolean }).detached === true
 
 const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 

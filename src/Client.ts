@@ -150,9 +150,14 @@ export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-b
 const { commands } = Protocol
 
 // In the table the tube may be left out, for the one in use. Here it may not: an unset variable must not mean `default`.
-const inTube = <A, E>(command: string, tube: string, effect: () => Effect.Effect<A, E>) => {
-  const checked = tube === undefined ? Arguments.tube(command, "tube", tube) : tube
-  return checked instanceof Errors.InvalidArgument ? Effect.fail(checked) : effect()
+const inTube = <A, E>(
+  command: string,
+  tube: string,
+  effect: () => Effect.Effect<A, E>
+): Effect.Effect<A, E | Errors.InvalidArgument> => {
+  if (tube !== undefined) return effect()
+  const missing = Arguments.tube(command, "tube", tube)
+  return missing instanceof Errors.InvalidArgument ? Effect.fail(missing) : effect()
 }
 
 // A connection that has just come from the pool holds no job that could be due.
@@ -188,9 +193,9 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
     function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
       const wanted = Arguments.tubes("reserve", tubes)
       if (wanted instanceof Errors.InvalidArgument) return yield* wanted
-      const wrong = Arguments.options("reserve", options)
-      if (wrong !== undefined) return yield* wrong
-      const seconds = Arguments.timeout("reserve", options?.timeout)
+      const all = Arguments.read("reserve", options, ["timeout"])
+      if (all instanceof Errors.InvalidArgument) return yield* all
+      const seconds = Arguments.timeout("reserve", all.timeout)
       if (seconds instanceof Errors.InvalidArgument) return yield* seconds
       if (seconds === Infinity) {
         return yield* onOwnConnection(pool.take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
@@ -239,10 +244,12 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<Service, Errors.BeanstalkdError, Scope.Scope> {
-  const pool = yield* Pool.make(options)
+  const own = yield* Pool.read(options)
+  const pool = yield* Pool.make(own)
   yield* pool.shared.connect
   const { run } = pool.shared
-  const patience = Duration.fromInputUnsafe(options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  const patience = Arguments.patience("commandTimeout", own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  if (patience instanceof Errors.InvalidArgument) return yield* Open.failed(pool.server, patience)
   const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(commands.put, body, options, tube))
   return identity<Service>({
     server: pool.server,
@@ -261,7 +268,7 @@ export const make = Effect.fnUntraced(function*(
     statsTube: (tube) => run(commands.statsTube, tube),
     statsJob: (id) => run(commands.statsJob, id),
     listTubes: run(commands.listTubes),
-    connection: Connection.make(options),
+    connection: Connection.make(own),
     pool
   })
 })

@@ -253,7 +253,7 @@ export const fromPipeline = (pipeline: Pick<Pipeline, "server" | "death" | "run"
  * ```
  */
 export const make = (options: Options = {}): Effect.Effect<Connection, Errors.BeanstalkdError, Scope.Scope> =>
-  Effect.map(Open.open(options), fromPipeline)
+  Open.read(options, Open.OPTIONS).pipe(Effect.flatMap(Open.open), Effect.map(fromPipeline))
 
 /**
  * A layer with one connection, for programs that need no more: scripts, tests, tools.

@@ -47,9 +47,12 @@ export const checked = <A>(
 const limit = (argument: string, value: number | undefined, fallback: number) =>
   value === undefined || value === fallback ? fallback : Arguments.count("reserve", argument, value, 1)
 
+const OPTIONS = Arguments.namesOf<Options>({ prefetch: true, maxInFlight: true, maxConnections: true, keepAlive: true })
+
 type Pulled<A> = Effect.Effect<Array.NonEmptyReadonlyArray<A>, Errors.BeanstalkdError>
 
-const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Client.Tubes, options: Options) {
+const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Client.Tubes, given: Options) {
+  const options = yield* checked(client, Arguments.read("reserve", given, OPTIONS))
   const wanted = yield* checked(client, Arguments.tubes("reserve", tubes))
   const prefetch = yield* checked(client, limit("prefetch", options.prefetch, DEFAULT_PREFETCH))
   const maxInFlight = yield* checked(client, limit("maxInFlight", options.maxInFlight, Infinity))

@@ -171,8 +171,13 @@ const show = (value: unknown): string => {
  * What a cause, whatever it is, has to say.
  */
 export const why = (cause: unknown): string => {
-  if (cause instanceof Error) return cause.message
-  return typeof cause === "string" ? cause : show(cause)
+  if (typeof cause === "string") return cause
+  try {
+    if (cause instanceof Error) return cause.message
+  } catch {
+    // An object that does not even say what it is.
+  }
+  return show(cause)
 }
 
 /**

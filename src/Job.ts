@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Arguments from "./Arguments.ts"
 import * as Errors from "./Errors.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import * as Protocol from "./Protocol.ts"
@@ -145,12 +146,17 @@ export class ReservedJob implements Job {
 
   release(options: ReleaseOptions = {}): Effect.Effect<void, Protocol.Failure<"release">> {
     return this.#settled((resume) =>
-      this.#settleWithPriority<ReleaseOptions, Protocol.Failure<"release">>(commands.release, options, resume)
+      this.#settleWithPriority<ReleaseOptions, Protocol.Failure<"release">>(
+        commands.release,
+        options,
+        ["priority", "delay"],
+        resume
+      )
     )
   }
 
   bury(options: BuryOptions = {}): Effect.Effect<void, Protocol.Failure<"bury">> {
-    return this.#settled((resume) => this.#settleWithPriority(commands.bury, options, resume))
+    return this.#settled((resume) => this.#settleWithPriority(commands.bury, options, ["priority"], resume))
   }
 
   get touch(): Effect.Effect<void, Protocol.Failure<"touch">> {
@@ -241,16 +247,20 @@ export class ReservedJob implements Job {
   #settleWithPriority<O extends Protocol.BuryOptions, E>(
     command: Protocol.Command<[id: JobId, options?: O | undefined], Errors.InvalidArgument, void, E>,
     options: O,
+    names: ReadonlyArray<keyof O>,
     resume: (answer: Answer<void, Errors.InvalidArgument | Errors.NotFound | E>) => void
   ): void {
-    const request = command.encode(this.id, options)
-    if (request instanceof Errors.InvalidArgument && !this.#isOver) return resume(Exit.fail(request))
-    const priority = options.priority ?? this.#known?.pri
-    if (this.#isOver || priority !== undefined) return this.settle(command, [this.id, { ...options, priority }], resume)
+    const own = Arguments.read(command.name, options, names)
+    if (this.#isOver) return resume(this.#gone(command.name))
+    if (own instanceof Errors.InvalidArgument) return resume(Exit.fail(own))
+    const request = Protocol.encode(command, [this.id, own as O])
+    if (request instanceof Errors.InvalidArgument) return resume(Exit.fail(request))
+    const priority = own.priority ?? this.#known?.pri
+    if (priority !== undefined) return this.settle(command, [this.id, { ...own as O, priority }], resume)
     this.#isOver = true
     this.inspect((answer) => {
       if (Exit.isSuccess(answer)) {
-        return this.#send(command, [this.id, { ...options, priority: answer.value.pri }], resume)
+        return this.#send(command, [this.id, { ...own as O, priority: answer.value.pri }], resume)
       }
       this.#onSettleExit(Exit.failCause(answer.cause), resume)
     })

@@ -32,6 +32,19 @@ export interface Options extends Transport.Options {
   readonly watch?: string | ReadonlyArray<string> | undefined
 }
 
+/** Their names. */
+export const OPTIONS: ReadonlyArray<keyof Options> = [
+  ...Transport.OPTIONS,
+  ...Arguments.namesOf<Omit<Options, keyof Transport.Options>>({
+    commandTimeout: true,
+    maxReplySize: true,
+    maxUnanswered: true,
+    maxUnsentBytes: true,
+    use: true,
+    watch: true
+  })
+]
+
 export const DEFAULT_COMMAND_TIMEOUT: Duration.Duration = Duration.seconds(10)
 const DEFAULT_MAX_REPLY_SIZE = 64 * 1024 * 1024
 const DEFAULT_MAX_UNANSWERED = 1024
@@ -66,6 +79,18 @@ const openFailed = (server: string, reason: Errors.BeanstalkdErrorReason) =>
  */
 export const failed = (server: string, cause: Errors.InvalidArgument): Errors.BeanstalkdError =>
   openFailed(server, new Errors.OpenError({ cause }))
+
+/**
+ * Options of these names as they are now, for all connections that are ever opened with them.
+ */
+export const read = <O extends Options>(
+  options: O,
+  names: ReadonlyArray<keyof O>
+): Effect.Effect<Partial<O>, Errors.BeanstalkdError> => {
+  const all = Arguments.read("connect", options, names)
+  if (all instanceof Errors.InvalidArgument) return Effect.fail(failed(serverOf({}), all))
+  return Effect.succeed(all.watch === undefined ? all : { ...all, watch: Arguments.list(all.watch) })
+}
 
 /**
  * The address of the server, as errors show it.

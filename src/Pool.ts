@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as EffectPool from "effect/Pool"
 import * as Schedule from "effect/Schedule"
@@ -41,6 +42,21 @@ export interface Options extends Connection.Options {
   readonly acquireTimeout?: Duration.Input | undefined
   readonly reconnect?: Schedule.Schedule<unknown, Errors.BeanstalkdError> | undefined
 }
+
+/** Their names. */
+const OPTIONS: ReadonlyArray<keyof Options> = [
+  ...Open.OPTIONS,
+  ...Arguments.namesOf<Omit<Options, keyof Connection.Options>>({
+    maxConnections: true,
+    minConnections: true,
+    idleTimeout: true,
+    acquireTimeout: true,
+    reconnect: true
+  })
+]
+
+/** The options as they are now. */
+export const read = (options: Options): Effect.Effect<Options, Errors.BeanstalkdError> => Open.read(options, OPTIONS)
 
 /**
  * How a pool is doing. `idle` and `used` are its exclusive connections, `waiting` the borrowers that have none yet;
@@ -116,15 +132,7 @@ const checked = <A>(value: A | Errors.InvalidArgument) =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
 const settingsOf = Effect.fnUntraced(function*(options: Options) {
-  if (options.reconnect !== undefined && !Schedule.isSchedule(options.reconnect)) {
-    const { reconnect } = options
-    return yield* new Errors.InvalidArgument({
-      command: "connect",
-      argument: "reconnect",
-      value: reconnect,
-      rule: "a Schedule"
-    })
-  }
+  yield* checked(Arguments.schedule("connect", "reconnect", options.reconnect ?? defaultReconnect))
   const count = (argument: string, value: unknown, least: number) =>
     checked(Arguments.count("connect", argument, value, least))
   const max = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
@@ -155,7 +163,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
  * ```
  */
 export const make = (options: Options = {}): Effect.Effect<Pool, Errors.BeanstalkdError, Scope.Scope> =>
-  Effect.uninterruptible(makePool(options))
+  Effect.uninterruptible(Effect.flatMap(read(options), makePool))
 
 // Not to be interrupted: it waits for nothing, and what it has begun would never be ended.
 const makePool = Effect.fnUntraced(function*(
@@ -227,7 +235,7 @@ const makePool = Effect.fnUntraced(function*(
     max: settings.max,
     timeToLive: settings.timeToLive,
     timeToLiveStrategy: "usage"
-  }).pipe(Scope.provide(poolScope))
+  }).pipe(undivided, Scope.provide(poolScope))
 
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {
@@ -239,6 +247,20 @@ const makePool = Effect.fnUntraced(function*(
     })
   )
 
+  let filling: Fiber.Fiber<void> | undefined
+  let wasNeeded = false
+  const needed = Latch.makeUnsafe()
+  // A borrower does not wait for the connections that are in hand only to fill up the pool.
+  const lend = Effect.suspend(() => {
+    if (isClosing) return Effect.fail(failure(CLOSED_BY_SCOPE))
+    if (filling === undefined || filling.pollUnsafe() !== undefined) return borrow
+    return Effect.flatMap(EffectPool.stats(pool), ({ idle }) => {
+      if (idle > 0) return borrow
+      wasNeeded = true
+      return Effect.andThen(needed.release, borrow)
+    })
+  })
+
   const tidy = (pipeline: Pipeline) =>
     Effect.sync(() => {
       if (pipeline.isQuiet && pipeline.session.held.size === 0) {
@@ -246,6 +268,7 @@ const makePool = Effect.fnUntraced(function*(
       } else {
         pipeline.die(new Errors.ConnectionClosed({ detail: "it was given back with a command or a job left on it" }))
       }
+      fillUpAgain()
     })
 
   const turns = new Turns<Errors.BeanstalkdError>(settings.max)
@@ -265,12 +288,19 @@ const makePool = Effect.fnUntraced(function*(
   // turn have waited for nothing as well.
   const borrowAgain = (first: Errors.BeanstalkdError) => {
     let last: Errors.BeanstalkdError | undefined
-    return Effect.suspend(() => last === undefined ? Effect.fail(first) : borrow).pipe(
+    return Effect.suspend(() => last === undefined ? Effect.fail(first) : lend).pipe(
       Effect.tapError((error) => Effect.sync(() => last = error)),
       Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
       Effect.timeoutOrElse({ duration: settings.patience, orElse: () => Effect.fail(last ?? first) }),
       Effect.tapError((error) => Effect.sync(() => turns.sendAway(error)))
     )
+  }
+
+  const checkedTubes = (tubes: ReadonlyArray<string>) => {
+    const names = Arguments.tubes("reserve", tubes)
+    return names instanceof Errors.InvalidArgument
+      ? Effect.fail(Open.failed(server, names))
+      : Effect.succeed(new Set(names))
   }
 
   // The turn ends with the Scope, or at once if it does not come.
@@ -293,13 +323,19 @@ const makePool = Effect.fnUntraced(function*(
     patience: Duration.Duration | undefined = settings.acquireTimeout
   ) =>
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const wanted = yield* checkedTubes(tubes)
       const turn = yield* restore(waitForTurn(patience))
-      const pipeline = yield* Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : borrow).pipe(
+      const pipeline = yield* lend.pipe(
         Effect.catchIf((error) => error.isRetryable && !isClosing, borrowAgain),
         restore,
-        Effect.onError(() => Effect.sync(() => turn.end()))
+        Effect.onError(() =>
+          Effect.sync(() => {
+            turn.end()
+            fillUpAgain()
+          })
+        )
       )
-      pipeline.watchOnly(new Set(tubes))
+      pipeline.watchOnly(wanted)
       // A dead connection takes nobody's place, even while it is still in somebody's hands.
       const forget = pipeline.onDeath(() => turn.end())
       yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(forget), tidy(pipeline)))
@@ -330,16 +366,22 @@ const makePool = Effect.fnUntraced(function*(
   const fill = Effect.gen(function*() {
     const { idle, used } = yield* EffectPool.stats(pool)
     if (idle + used >= settings.min) return
-    // One after the other, and all in hand at once.
-    yield* Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
+    // One after the other, and all in hand at once. Who needs one of them meanwhile gets it, and it is tried again when a
+    // connection comes back.
+    const all = Effect.scoped(Effect.forEach(Array.from({ length: settings.min - used }), () => borrow))
+    yield* Effect.raceFirst(all, needed.await)
   }).pipe(
     Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
     Effect.ignore
   )
-  let filling: Fiber.Fiber<void> | undefined
   const fillUp = () => {
     if (settings.min === 0 || isClosing || (filling !== undefined && filling.pollUnsafe() === undefined)) return
     filling = Fiber.runIn(fork(fill), scope)
+  }
+  const fillUpAgain = () => {
+    if (!wasNeeded) return
+    wasNeeded = false
+    fillUp()
   }
   fillUp()
 
@@ -349,10 +391,11 @@ const makePool = Effect.fnUntraced(function*(
     use: (f) => Effect.scoped(Effect.flatMap(get, f)),
     take,
     open: (tubes) =>
-      Effect.map(openOne, (pipeline) => {
-        pipeline.watchOnly(new Set(tubes))
-        return pipeline
-      }),
+      Effect.flatMap(checkedTubes(tubes), (wanted) =>
+        Effect.map(openOne, (pipeline) => {
+          pipeline.watchOnly(wanted)
+          return pipeline
+        })),
     reconnect,
     shared,
     stats: Effect.gen(function*() {

@@ -28,11 +28,19 @@ interface Numbered<out A> {
 
 type Source<A, E, R> = Effect.Effect<Option.Option<Numbered<A>>, E, R>
 
-const fromIterable = <A>(bodies: Iterable<A>): Effect.Effect<Source<A, never, never>, never, Scope.Scope> => {
+const notMany = (bodies: unknown): Errors.PutAllError => {
+  const rule = "an iterable or a Stream of bodies, not a single one"
+  const cause = new Errors.InvalidArgument({ command: "put", argument: "bodies", value: bodies, rule })
+  return new Errors.PutAllError({ inserted: [], cause })
+}
+
+const fromIterable = <A>(
+  bodies: Iterable<A>
+): Effect.Effect<Source<A, never, never>, Errors.PutAllError, Scope.Scope> => {
   let isDone = false
   let taken = 0
   return Effect.acquireRelease(
-    Effect.sync(() => bodies[Symbol.iterator]()),
+    Effect.try({ try: () => bodies[Symbol.iterator](), catch: () => notMany(bodies) }),
     (iterator) => Effect.sync(() => isDone || iterator.return?.())
   ).pipe(
     Effect.map((iterator) =>
@@ -69,9 +77,15 @@ const fromStream = <A, E, R>(
     return Semaphore.makeUnsafe(1).withPermits(1)(next)
   })
 
-// Text and bytes are iterables too, of what nobody means to put.
-const isMany = (bodies: unknown): bodies is Iterable<unknown> =>
-  Predicate.isIterable(bodies) && typeof bodies !== "string" && !ArrayBuffer.isView(bodies)
+// Text and bytes are iterables too, of what nobody means to put. Of an object that cannot be read one cannot even ask.
+const isMany = (bodies: unknown): boolean => {
+  try {
+    if (Stream.isStream(bodies)) return true
+    return Predicate.isIterable(bodies) && typeof bodies !== "string" && !ArrayBuffer.isView(bodies)
+  } catch {
+    return false
+  }
+}
 
 /**
  * Puts all bodies, or whatever `put` makes bodies of, and gives the ids, in their order. The first failure stops it: nothing more is put, what is on its way
@@ -82,11 +96,7 @@ export const putAll = Effect.fnUntraced(
     put: (body: A) => Effect.Effect<JobId, Errors.PutAllError["cause"], RP>,
     bodies: Iterable<A> | Stream.Stream<A, E, R>
   ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | RP | Scope.Scope> {
-    if (!Stream.isStream(bodies) && !isMany(bodies)) {
-      const rule = "an iterable or a Stream of bodies, not a single one"
-      const cause = new Errors.InvalidArgument({ command: "put", argument: "bodies", value: bodies, rule })
-      return yield* new Errors.PutAllError({ inserted: [], cause })
-    }
+    if (!isMany(bodies)) return yield* notMany(bodies)
     const source: Source<A, E, R> = Stream.isStream(bodies)
       ? yield* fromStream(bodies)
       : yield* fromIterable(bodies)

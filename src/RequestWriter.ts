@@ -40,8 +40,10 @@ export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
     if (typeof part === "string") {
       at += writeText(bytes, part, at)
     } else {
-      bytes.set(part, at)
-      at += sizeOf(part)
+      const length = sizeOf(part)
+      // Of memory that was given away not even nothing can be read.
+      if (length > 0) bytes.set(part, at)
+      at += length
     }
   }
   return bytes

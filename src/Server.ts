@@ -110,6 +110,17 @@ const makeHost = Effect.fnUntraced(function*({ maxJobSize = DEFAULT_MAX_JOB_SIZE
   return checked instanceof Errors.InvalidArgument ? yield* checked : yield* EngineHost.make({ maxJobSize: checked })
 })
 
+const ENGINE_OPTIONS = Arguments.namesOf<EngineOptions>({ maxJobSize: true })
+
+const FAULTS = Arguments.namesOf<Faults>({
+  refuse: true,
+  mute: true,
+  delay: true,
+  split: true,
+  garble: true,
+  shortage: true
+})
+
 const fromHost = (
   host: EngineHost.EngineHost,
   where: Pick<Service, "address" | "port" | "clientOptions">
@@ -119,12 +130,18 @@ const fromHost = (
   restart: Effect.sync(() => host.engine.restart()),
   connections: Effect.sync(() => host.engine.connections),
   dropConnections: Effect.sync(() => host.engine.dropConnections()),
-  inject: Effect.fnUntraced(function*(faults) {
+  inject: Effect.fnUntraced(function*(given) {
+    const faults = Arguments.read("inject", given, FAULTS)
+    if (faults instanceof Errors.InvalidArgument) return yield* faults
     const delay = Arguments.duration("inject", "delay", faults.delay ?? 0)
     if (delay instanceof Errors.InvalidArgument) return yield* delay
     const split = faults.split === undefined ? 1 : Arguments.count("inject", "split", faults.split, 1)
     if (split instanceof Errors.InvalidArgument) return yield* split
-    host.inject(faults)
+    if (faults.garble !== undefined && typeof faults.garble !== "function") {
+      const { garble: value } = faults
+      return yield* new Errors.InvalidArgument({ command: "inject", argument: "garble", value, rule: "a function" })
+    }
+    host.inject({ ...faults, delay, split: faults.split })
   }),
   awaitWaiting: Effect.fnUntraced(function*(tube, count = 1) {
     const name = Arguments.tube("awaitWaiting", "tube", tube)
@@ -180,8 +197,10 @@ const removeAbandoned = (path: string): Effect.Effect<void> =>
  * ```
  */
 export const make = Effect.fnUntraced(function*(
-  options: Options = {}
+  given: Options = {}
 ): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+  const options = Arguments.read("listen", given, [...ENGINE_OPTIONS, "host", "port", "path"])
+  if (options instanceof Errors.InvalidArgument) return yield* new ListenError({ address: show({}), cause: options })
   const failed = (cause: unknown) => new ListenError({ address: show(options), cause })
   const listen = listenOptions(options)
   if (listen instanceof Errors.InvalidArgument) return yield* failed(listen)
@@ -221,7 +240,10 @@ export const layer = (options?: Options): Layer.Layer<Server, ListenError> => La
 export const makeMemory = Effect.fnUntraced(function*(
   options: EngineOptions = {}
 ): Effect.fn.Return<Service, ListenError, Scope.Scope> {
-  const host = yield* Effect.mapError(makeHost(options), (cause) => new ListenError({ address: "memory", cause }))
+  const failed = (cause: unknown) => new ListenError({ address: "memory", cause })
+  const own = Arguments.read("listen", options, ENGINE_OPTIONS)
+  if (own instanceof Errors.InvalidArgument) return yield* failed(own)
+  const host = yield* Effect.mapError(makeHost(own), failed)
   const dialer = MemoryNetwork.makeDialer(host)
   return fromHost(host, { address: dialer.server, port: undefined, clientOptions: { dialer } })
 })

@@ -39,6 +39,18 @@ export interface Options {
   readonly dialer?: Dialer | undefined
 }
 
+/** Their names. */
+export const OPTIONS = Arguments.namesOf<Options>({
+  host: true,
+  port: true,
+  path: true,
+  url: true,
+  tls: true,
+  connectTimeout: true,
+  keepAlive: true,
+  dialer: true
+})
+
 /**
  * What a transport tells its owner. `onClose` is called once, and nothing after it.
  */
@@ -78,7 +90,7 @@ const refuse = (argument: string, value: unknown, rule: string) =>
   Result.fail(new Errors.InvalidArgument({ command: "connect", argument, value, rule }))
 
 const fromUrl = (url: string): Result.Result<Options, Errors.InvalidArgument> => {
-  const parsed = URL.parse(url)
+  const parsed = typeof url === "string" ? URL.parse(url) : null
   const wrong = refuse("url", url, URL_RULE)
   if (parsed === null || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "") return wrong
   if (parsed.protocol === "unix:") {
@@ -100,9 +112,11 @@ type Address = { readonly path: string } | { readonly host: string; readonly por
 const addressOf = ({ host, path, port }: Options): Address =>
   path !== undefined ? { path } : { host: host ?? "127.0.0.1", port: port ?? DEFAULT_PORT }
 
+// Also of what is no address, for the error that says so.
 const show = (address: Address): string => {
-  if ("path" in address) return `unix:${address.path}`
-  return Net.isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+  if ("path" in address) return `unix:${Errors.why(address.path)}`
+  const host = Errors.why(address.host)
+  return `${Net.isIPv6(host) ? `[${host}]` : host}:${Errors.why(address.port)}`
 }
 
 interface Settings {
@@ -217,17 +231,35 @@ const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
   }
 }
 
+const isDialer = (value: Dialer): boolean => {
+  try {
+    return typeof value.server === "string" && typeof value.open === "function"
+  } catch {
+    return false
+  }
+}
+
+const refusingDialer = (value: unknown): Dialer => ({
+  server: Errors.why(value),
+  open: () =>
+    Effect.fail(
+      new Errors.OpenError({
+        cause: new Errors.InvalidArgument({ command: "connect", argument: "dialer", value, rule: "a Dialer" })
+      })
+    )
+})
+
 /**
  * The dialer for these options. Options that make no sense fail when it is used, as an `OpenError` that names them.
  */
 export const make = (options: Options): Dialer => {
-  if (options.dialer !== undefined) return options.dialer
+  if (options.dialer !== undefined) return isDialer(options.dialer) ? options.dialer : refusingDialer(options.dialer)
   const url = options.url === undefined ? Result.succeed({}) : fromUrl(options.url)
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   const all: Options = { ...Result.getOrElse(url, () => ({})), ...given }
   const settings = Result.flatMap(url, () => settingsOf(all))
   return {
-    server: Result.isFailure(url) ? String(options.url) : show(addressOf(all)),
+    server: Result.isFailure(url) ? Errors.why(options.url) : show(addressOf(all)),
     open: (handlers) => {
       if (Result.isFailure(settings)) return Effect.fail(new Errors.OpenError({ cause: settings.failure }))
       const { connectTimeout } = settings.success

@@ -10,6 +10,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Arguments from "./Arguments.ts"
 import * as Client from "./Client.ts"
 import * as Codec from "./Codec.ts"
 import * as Consumer from "./Consumer.ts"
@@ -112,8 +113,7 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
 type TubeOf<S extends Schema.Constraint, C> = Tube<S["Type"], C, S["DecodingServices"], S["EncodingServices"]>
 
 // An option that is there but undefined must not hide a default.
-const defined = (options: Client.PutOptions = {}): Client.PutOptions =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+const defined = (options: Client.PutOptions | undefined) => Arguments.read("put", options, ["priority", "delay", "ttr"])
 
 const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job }: Undecodable) {
   yield* Effect.logError(`buried: ${error.message}`).pipe(
@@ -129,13 +129,14 @@ const fromCodec = <A, C, RD, RE>(
   codec: Codec.Codec<A, RD, RE>
 ): Tube<A, C, RD, RE> => {
   const client = (options.client ?? Client.Beanstalkd) as Context.Key<C, Client.Service>
-  const { delay, priority, ttr } = options
+  const defaults = defined(options)
 
   const withClient = <B, E, R>(f: (client: Client.Service) => Effect.Effect<B, E, R>) => Effect.flatMap(client, f)
 
   const encode = (value: A) =>
     Effect.mapError(
-      codec.encode(value),
+      // A value that cannot even be read is none that the Schema allows.
+      Effect.catchDefect(codec.encode(value), Effect.fail),
       (error) =>
         new Errors.InvalidArgument({
           command: "put",
@@ -152,7 +153,12 @@ const fromCodec = <A, C, RD, RE>(
     )
 
   const putInto = (client: Client.Service, options: Client.PutOptions | undefined) => {
-    const all = { ...defined({ priority, delay, ttr }), ...defined(options) }
+    const own = defined(options)
+    const checked = Arguments.tube("put", "tube", name)
+    if (checked instanceof Errors.InvalidArgument) return () => Effect.fail(checked)
+    if (defaults instanceof Errors.InvalidArgument) return () => Effect.fail(defaults)
+    if (own instanceof Errors.InvalidArgument) return () => Effect.fail(own)
+    const all: Client.PutOptions = { ...defaults, ...own }
     return (value: A) => Effect.flatMap(encode(value), (body) => client.put(name, body, all))
   }
 

@@ -95,24 +95,47 @@ interface Running {
   isIdle: boolean
 }
 
-const aSchedule = <S>(argument: string, value: S): S | Errors.InvalidArgument =>
-  Schedule.isSchedule(value)
+const aFunction = <F>(argument: string, value: F): F | Errors.InvalidArgument =>
+  value === undefined || typeof value === "function"
     ? value
-    : new Errors.InvalidArgument({ command: "reserve", argument, value, rule: "a Schedule" })
+    : new Errors.InvalidArgument({ command: "reserve", argument, value, rule: "a function" })
 
-const settingsOf = Effect.fnUntraced(function*<A, E, R>(client: Client.Service, options: Options<A, E, R>) {
+const OPTIONS = Arguments.namesOf<Options<never, never, never>>({
+  concurrency: true,
+  maxConnections: true,
+  retry: true,
+  maxAttempts: true,
+  retryIf: true,
+  crashGuard: true,
+  deadLetter: true,
+  shutdownTimeout: true,
+  onFailure: true,
+  onBury: true,
+  onLost: true
+})
+
+const nameOf = (tube: string | { readonly name: string } | undefined): string | undefined | Errors.InvalidArgument => {
+  if (typeof tube !== "object") return tube
+  const named = Arguments.read("deadLetter", tube, ["name"])
+  return named instanceof Errors.InvalidArgument ? named : Arguments.tube("deadLetter", "tube", named.name)
+}
+
+const settingsOf = Effect.fnUntraced(function*<A, E, R>(client: Client.Service, given: Options<A, E, R>) {
   const check = <B>(value: B | Errors.InvalidArgument) => Consumer.checked(client, value)
   const count = (argument: string, value: number) => check(Arguments.count("reserve", argument, value, 1))
-  const { deadLetter, maxAttempts = DEFAULT_MAX_ATTEMPTS } = options
-  const deadLetterName = typeof deadLetter === "object" ? deadLetter.name : deadLetter
+  const options = yield* check(Arguments.read("reserve", given, OPTIONS))
+  const { maxAttempts = DEFAULT_MAX_ATTEMPTS } = options
   return {
     concurrency: yield* count("concurrency", options.concurrency ?? 1),
     maxConnections: yield* count("maxConnections", options.maxConnections ?? Consumer.DEFAULT_MAX_CONNECTIONS),
     maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
     crashGuard: options.crashGuard ?? maxAttempts !== Infinity,
-    retry: yield* check(aSchedule("retry", options.retry ?? defaultRetry)),
-    retryIf: options.retryIf ?? (() => true),
-    deadLetter: yield* check(Arguments.optionalTube("deadLetter", deadLetterName)),
+    retry: yield* check(Arguments.schedule("reserve", "retry", options.retry ?? defaultRetry)),
+    retryIf: (yield* check(aFunction("retryIf", options.retryIf))) ?? (() => true),
+    deadLetter: yield* check(Arguments.optionalTube("deadLetter", yield* check(nameOf(options.deadLetter)))),
+    onFailure: yield* check(aFunction("onFailure", options.onFailure)),
+    onBury: yield* check(aFunction("onBury", options.onBury)),
+    onLost: yield* check(aFunction("onLost", options.onLost)),
     shutdownTimeout: yield* check(
       Arguments.duration("reserve", "shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT)
     )
@@ -270,7 +293,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     if (error instanceof Undecodable) return yield* bury(job, Cause.fail(error.error))
     const failure = cause as Cause.Cause<E>
-    yield* hook(() => options.onFailure?.(failure, job as unknown as TypedJob<A>))
+    yield* hook(() => settings.onFailure?.(failure, job as unknown as TypedJob<A>))
     if (Cause.hasDies(cause)) return yield* bury(job, failure)
     const stats = yield* statsOf(job)
     const delay = yield* nextDelay(job, stats, error as E)
@@ -320,12 +343,12 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 
   const gone = (job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>) => {
     recorder.count("buried")
-    return hook(() => options.onBury?.(cause, job))
+    return hook(() => settings.onBury?.(cause, job))
   }
 
   const lost = (job: ReservedJob) => {
     recorder.count("lost")
-    const told = hook(() => options.onLost?.(job))
+    const told = hook(() => settings.onLost?.(job))
     fork(
       Effect.andThen(Effect.logWarning("its time ran out, or its connection was lost"), told).pipe(
         Effect.annotateLogs(annotations(job))

@@ -16,8 +16,7 @@ const yielding = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.S
       Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)
     ))
 
-// With all connections of the pool opened by the layer, this does not come to its end yet.
-describe.skip("where fibers yield all the time", () => {
+describe("where fibers yield all the time", () => {
   it.live("putAll gives the ids in the order of the bodies", () =>
     yielding(Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd

@@ -4,7 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Latch, Schedule, Scope } from "effect"
-import { Client, type Connection, Errors, Pool } from "effect-beanstalkd"
+import { Client, type Connection, Errors, Pool, Server } from "effect-beanstalkd"
+import type { Handlers } from "effect-beanstalkd/Transport"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
@@ -107,6 +108,24 @@ describe("a pool", () => {
       const server = yield* tubeServer
       const pool = yield* Pool.make({ port: server.port, minConnections: 2, maxConnections: 3 })
       yield* has(pool, { idle: 2, used: 0 })
+    }))
+
+  it.live("lends what it has, while it waits for more to keep minConnections", () =>
+    Effect.gen(function*() {
+      const { clientOptions: { dialer } } = yield* Server.makeMemory()
+      assert.isDefined(dialer)
+      const latch = yield* Latch.make()
+      let dials = 0
+      const slow = {
+        ...dialer,
+        open: (handlers: Handlers) =>
+          Effect.andThen(latch.await.pipe(Effect.when(Effect.sync(() => ++dials > 1))), dialer.open(handlers))
+      }
+      const pool = yield* Pool.make({ dialer: slow, minConnections: 3, maxConnections: 3 })
+      yield* has(pool, { idle: 0, used: 1 })
+      assert.strictEqual(yield* ask(pool), "default")
+      yield* latch.open
+      yield* has(pool, { idle: 3, used: 0 })
     }))
 
   it.live("serves borrowers in the order in which they asked, whoever gives up meanwhile", () =>

@@ -68,6 +68,12 @@ const BAD_TUBES: ReadonlyArray<readonly [string, unknown]> = [
   ["null", null]
 ]
 
+const detached = (): Uint8Array => {
+  const bytes = new Uint8Array(16)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  return bytes
+}
+
 const BAD_BODIES: ReadonlyArray<readonly [string, unknown]> = [
   ["a number", 1],
   ["undefined", undefined],
@@ -75,6 +81,7 @@ const BAD_BODIES: ReadonlyArray<readonly [string, unknown]> = [
   ["an object", {}],
   ["an ArrayBuffer", new ArrayBuffer(8)],
   ["an array of 16-bit numbers", new Uint16Array(2)],
+  ["an array whose memory was given away", detached()],
   ["a lone surrogate", "\ud800"]
 ]
 

@@ -51,8 +51,8 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a release resets the priority",
     module: "Job",
-    from: `const priority = options.priority ?? this.#known?.pri`,
-    to: `const priority = options.priority ?? 2 ** 31`
+    from: `const priority = own.priority ?? this.#known?.pri`,
+    to: `const priority = own.priority ?? 2 ** 31`
   },
   {
     name: "reserves that are on their way are not counted",

@@ -6,6 +6,7 @@
 import * as EngineStats from "./EngineStats.ts"
 import { Fields } from "./Fields.ts"
 import { type Body, Input, TOO_LONG } from "./Input.ts"
+import { forJob, Memory } from "./Memory.ts"
 import { type Outcome, type Reserver, Store, type StoredJob, type StoredTube } from "./Store.ts"
 
 /** Where the replies of a connection go. */
@@ -28,6 +29,8 @@ export interface Options {
   readonly host: EngineStats.HostFacts
   /** The largest body that a put may have, in bytes. */
   readonly maxJobSize?: number | undefined
+  /** About how much memory jobs and tubes may take, in bytes. */
+  readonly maxMemory?: number | undefined
   /** Called after everything that could have changed `nextDeadline` or anything else. */
   readonly onChange?: (() => void) | undefined
 }
@@ -193,7 +196,7 @@ export class Conn implements Outcome {
   #readBody(put: Put): boolean {
     const read = this.#input.body(put.size)
     if (read === undefined) return false
-    this.#put = undefined
+    this.#forgetPut()
     if (!read.isEnded) this.reply("EXPECTED_CRLF")
     else if (this.engine.isDraining) this.reply("DRAINING")
     else if (this.engine.shortage === "queues") {
@@ -206,9 +209,16 @@ export class Conn implements Outcome {
     return true
   }
 
-  /** Reads a body next. */
+  /** Reads a body next, for which there is memory from now on. */
   expectBody(put: Put): void {
     this.#put = put
+    this.engine.store.memory.take(forJob(put.size))
+  }
+
+  #forgetPut(): void {
+    if (this.#put === undefined) return
+    this.engine.store.memory.giveBack(forJob(this.#put.size))
+    this.#put = undefined
   }
 
   /** Waits for a job; until it has come, or the wait is over, no further command is executed. */
@@ -296,6 +306,7 @@ export class Conn implements Outcome {
   #leave(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
+    this.#forgetPut()
     this.engine.store.leave(this.reserver)
     this.engine.store.unuse(this.used)
     this.engine.forget(this)
@@ -326,7 +337,7 @@ export class Engine {
   workers = 0
 
   constructor(options: Options) {
-    this.store = new Store(options.now)
+    this.store = new Store(options.now, new Memory(options.maxMemory ?? Infinity))
     this.#onChange = options.onChange ?? (() => {})
     this.host = options.host
     this.maxJobSize = Math.min(options.maxJobSize ?? DEFAULT_MAX_JOB_SIZE, LARGEST_MAX_JOB_SIZE)
@@ -511,7 +522,9 @@ const put: Execute = (conn, fields) => {
   if (size > engine.maxJobSize) return conn.skip(size + 2, "JOB_TOO_BIG")
   if (!fields.isAtEnd) return badFormat(conn)
   engine.becomesProducer(conn)
-  if (engine.shortage === "jobs") return conn.skip(size + 2, "OUT_OF_MEMORY")
+  if (engine.shortage === "jobs" || !engine.store.memory.hasRoomFor(forJob(size))) {
+    return conn.skip(size + 2, "OUT_OF_MEMORY")
+  }
   conn.expectBody({ id: engine.store.nextId(), tube: conn.used, pri, delay, ttr: Math.max(ttr, 1), size })
 }
 
@@ -584,10 +597,18 @@ const touch = withId("touch", (conn, id) => {
   conn.reply("TOUCHED")
 })
 
+// What has been sent behind it was meant for that tube, and would go astray.
+const refuseTube = (conn: Conn): void => {
+  conn.reply("OUT_OF_MEMORY")
+  conn.end()
+}
+
 const use = withTube("use", (conn, name) => {
   const { store } = conn.engine
   const before = conn.used
-  conn.used = store.use(store.findOrMake(name))
+  const tube = store.findOrMake(name)
+  if (tube === undefined) return refuseTube(conn)
+  conn.used = store.use(tube)
   store.unuse(before)
   conn.reply(`USING ${name}`)
 })
@@ -596,8 +617,8 @@ const watching = (conn: Conn): void => conn.reply(`WATCHING ${conn.reserver.watc
 
 const watch = withTube("watch", (conn, name) => {
   const { store } = conn.engine
-  store.watch(conn.reserver, store.findOrMake(name))
-  watching(conn)
+  if (store.watch(conn.reserver, name)) watching(conn)
+  else refuseTube(conn)
 })
 
 const ignore = withTube("ignore", (conn, name) => {

@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import * as NodeCrypto from "node:crypto"
 import * as Os from "node:os"
 import * as Process from "node:process"
-import { type Conn, Engine, type Output } from "./Engine.ts"
+import { type Conn, Engine, type Options as EngineOptions, type Output } from "./Engine.ts"
 import type { HostFacts } from "./EngineStats.ts"
 import { type Faults, FaultyOutput } from "./Faults.ts"
 
@@ -41,9 +41,15 @@ const hostFacts = (): HostFacts => ({
 // What setTimeout can wait for at most; whoever wakes up before something is due just goes to sleep again.
 const LONGEST_SLEEP = 2 ** 31 - 1
 
-/** Runs an engine until the Scope is closed. Its statistics say of this machine what is true, or `facts`. */
+/** The limits of an engine and its connections; its statistics say of this machine what is true, or `facts`. */
+export interface Options extends Pick<EngineOptions, "maxJobSize" | "maxMemory"> {
+  readonly maxConnections?: number | undefined
+  readonly facts?: HostFacts | undefined
+}
+
+/** Runs an engine until the Scope is closed. */
 export const make = Effect.fnUntraced(function*(
-  options: { readonly maxJobSize?: number | undefined; readonly facts?: HostFacts | undefined }
+  { facts = hostFacts(), maxConnections = Infinity, maxJobSize, maxMemory }: Options
 ): Effect.fn.Return<EngineHost, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
@@ -74,8 +80,9 @@ export const make = Effect.fnUntraced(function*(
 
   const engine: Engine = new Engine({
     now,
-    host: options.facts ?? hostFacts(),
-    maxJobSize: options.maxJobSize,
+    host: facts,
+    maxJobSize,
+    maxMemory,
     onChange: () => {
       watchClock()
       for (const check of waits) check()
@@ -90,7 +97,9 @@ export const make = Effect.fnUntraced(function*(
   )
 
   const accept = (output: Output): Conn | undefined =>
-    faults.refuse === true ? undefined : engine.connect(new FaultyOutput(() => faults, output, after))
+    faults.refuse === true || engine.connections >= maxConnections
+      ? undefined
+      : engine.connect(new FaultyOutput(() => faults, output, after))
 
   const awaitWaiting = (tube: string, count: number): Effect.Effect<void> =>
     Effect.callback((resume) => {

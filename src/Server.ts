@@ -15,7 +15,6 @@ import { lstatSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import * as Arguments from "./Arguments.ts"
 import * as Client from "./Client.ts"
-import { DEFAULT_MAX_JOB_SIZE } from "./Engine.ts"
 import * as EngineHost from "./EngineHost.ts"
 import * as Errors from "./Errors.ts"
 import type { Faults } from "./Faults.ts"
@@ -33,9 +32,15 @@ export type {
  * What any server can be told.
  *
  * - `maxJobSize`: the largest body that a put may have, in bytes; default 65,535, at most 1,073,741,824
+ * - `maxConnections`: how many there may be at a time; who comes then is cut off at once. Default any number
+ * - `maxMemory`: about how many bytes the jobs and tubes may take. A put for which there is no room is answered
+ *   OUT_OF_MEMORY, and so is a use or watch of a new tube, which ends the connection: what comes behind it must not go
+ *   astray. Each job counts 256 more than its body, each tube 1,024, each that a client watches 256. Default any number
  */
 export interface EngineOptions {
   readonly maxJobSize?: number | undefined
+  readonly maxConnections?: number | undefined
+  readonly maxMemory?: number | undefined
 }
 
 /**
@@ -105,12 +110,18 @@ export class ListenError extends Schema.TaggedError<ListenError>("effect-beansta
 const invalid = (value: unknown, argument: string, rule: string) =>
   new Errors.InvalidArgument({ command: "listen", argument, value, rule })
 
-const makeHost = Effect.fnUntraced(function*({ maxJobSize = DEFAULT_MAX_JOB_SIZE }: EngineOptions) {
-  const checked = Arguments.count("listen", "maxJobSize", maxJobSize, 0)
-  return checked instanceof Errors.InvalidArgument ? yield* checked : yield* EngineHost.make({ maxJobSize: checked })
-})
+const LEAST: Readonly<Record<keyof EngineOptions, number>> = { maxJobSize: 0, maxConnections: 1, maxMemory: 0 }
 
-const ENGINE_OPTIONS = Arguments.namesOf<EngineOptions>({ maxJobSize: true })
+const ENGINE_OPTIONS = Arguments.namesOf<EngineOptions>({ maxJobSize: true, maxConnections: true, maxMemory: true })
+
+const makeHost = Effect.fnUntraced(function*(options: EngineOptions) {
+  for (const name of ENGINE_OPTIONS) {
+    const value = options[name]
+    const checked = value === undefined ? 0 : Arguments.count("listen", name, value, LEAST[name])
+    if (checked instanceof Errors.InvalidArgument) return yield* checked
+  }
+  return yield* EngineHost.make(options)
+})
 
 const FAULTS = Arguments.namesOf<Faults>({
   refuse: true,
@@ -264,7 +275,10 @@ export const layerMemoryWith = (
 ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
   Layer.effectContext(Effect.gen(function*() {
     const server = yield* makeMemory(options)
-    const minConnections = options.client?.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS
+    const { client: { maxConnections = Pool.DEFAULT_MAX_CONNECTIONS } = {}, maxConnections: atMost = Infinity } =
+      options
+    // One is the shared connection.
+    const minConnections = Math.max(0, Math.min(maxConnections, atMost - 1))
     const client = yield* Client.make({ minConnections, ...options.client, ...server.clientOptions })
     // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait. Each is asked
     // something: one that ended before it had answered anything would look like one that was turned away.

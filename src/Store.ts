@@ -7,6 +7,7 @@
 import { Heap, type HeapItem } from "./Heap.ts"
 import type { Body } from "./Input.ts"
 import { JobTable } from "./JobTable.ts"
+import { forJob, Memory, PLACE_BYTES, TUBE_BYTES } from "./Memory.ts"
 
 /** Jobs with a smaller priority count as urgent. */
 const URGENT = 1024
@@ -193,15 +194,17 @@ export class Store {
   waiting = 0
   timeouts = 0
   totalJobs = 0
+  readonly memory: Memory
   #lastId = 0
   #reservers = 0
   readonly #maturing = makeTimers<StoredTube>()
   readonly #paused = makeTimers<StoredTube>()
   readonly #reserving = makeTimers<Reserver>()
-  readonly default: StoredTube = this.findOrMake("default")
+  readonly default: StoredTube = this.#make("default")
 
-  constructor(clock: () => number) {
+  constructor(clock: () => number, memory: Memory = new Memory(Infinity)) {
     this.#clock = clock
+    this.memory = memory
     this.setNow()
   }
 
@@ -214,13 +217,19 @@ export class Store {
   // Tubes
   // -------------------------------------------------------------------------------------------------------------------
 
-  findOrMake(name: string): StoredTube {
-    let tube = this.tubes.get(name)
-    if (tube === undefined) {
-      tube = new StoredTube(name)
-      this.tubes.set(name, tube)
-    }
+  #make(name: string): StoredTube {
+    const tube = new StoredTube(name)
+    this.tubes.set(name, tube)
     return tube
+  }
+
+  /** A tube, which somebody must refer to; or undefined if there is no memory for it. */
+  findOrMake(name: string): StoredTube | undefined {
+    const found = this.tubes.get(name)
+    if (found !== undefined) return found
+    if (!this.memory.hasRoomFor(TUBE_BYTES)) return undefined
+    this.memory.take(TUBE_BYTES)
+    return this.#make(name)
   }
 
   #dropIfUnused(tube: StoredTube): void {
@@ -228,6 +237,7 @@ export class Store {
     if (tube.ready.size > 0 || tube.delayed.size > 0 || tube === this.default) return
     setTimer(this.#paused, tube.resumes, Infinity, 0)
     this.tubes.delete(tube.name)
+    this.memory.giveBack(TUBE_BYTES)
   }
 
   use(tube: StoredTube): StoredTube {
@@ -240,15 +250,29 @@ export class Store {
     this.#dropIfUnused(tube)
   }
 
-  watch(reserver: Reserver, tube: StoredTube): void {
-    if (reserver.watched.has(tube)) return
+  /** Whether there was memory for it. */
+  watch(reserver: Reserver, name: string): boolean {
+    const tube = this.findOrMake(name)
+    if (tube === undefined) return false
+    if (reserver.watched.has(tube)) return true
+    if (!this.memory.hasRoomFor(PLACE_BYTES)) {
+      this.#dropIfUnused(tube)
+      return false
+    }
+    this.#watch(reserver, tube)
+    return true
+  }
+
+  #watch(reserver: Reserver, tube: StoredTube): void {
     reserver.watched.add(tube)
     tube.watching++
+    this.memory.take(PLACE_BYTES)
   }
 
   ignore(reserver: Reserver, tube: StoredTube): void {
     if (!reserver.watched.delete(tube)) return
     tube.watching--
+    this.memory.giveBack(PLACE_BYTES)
     this.#dropIfUnused(tube)
   }
 
@@ -280,6 +304,7 @@ export class Store {
   #insert(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): StoredJob {
     const job = new StoredJob(id, tube, body, pri, delay, ttr, this.now)
     this.jobs.add(id, job)
+    this.memory.take(forJob(body.length))
     this.totalJobs++
     tube.totalJobs++
     return job
@@ -295,6 +320,7 @@ export class Store {
     if (job === undefined || (job.holder !== undefined && job.holder !== reserver)) return false
     this.#takeOut(job)
     this.jobs.remove(id)
+    this.memory.giveBack(forJob(job.body.length))
     job.tube.deletes++
     this.#dropIfUnused(job.tube)
     return true
@@ -433,7 +459,7 @@ export class Store {
 
   join(outcome: Outcome): Reserver {
     const reserver = new Reserver(++this.#reservers, outcome)
-    this.watch(reserver, this.default)
+    this.#watch(reserver, this.default)
     return reserver
   }
 

@@ -55,7 +55,7 @@ const put = (store: Store, { used }: Someone, { delay = 0, pri = 1024, ttr = 60 
 
 const use = (store: Store, someone: Someone, name: string): void => {
   const before = someone.used
-  someone.used = store.use(store.findOrMake(name))
+  someone.used = store.use(store.findOrMake(name)!)
   store.unuse(before)
 }
 
@@ -188,7 +188,7 @@ describe("ready jobs", () => {
   it("go to the one who has waited longest for any of the tubes", () => {
     const store = new TimedStore()
     const [producer, first, second] = [join(store), join(store), join(store)]
-    store.watch(first.reserver, store.findOrMake("a"))
+    store.watch(first.reserver, "a")
     store.wait(first.reserver, FOR_EVER)
     store.wait(second.reserver, FOR_EVER)
     put(store, producer)
@@ -352,7 +352,7 @@ describe("a tube", () => {
     const me = join(store)
     const has = () => store.tubes.has("a")
     use(store, me, "a")
-    store.watch(me.reserver, store.findOrMake("a"))
+    store.watch(me.reserver, "a")
     const job = put(store, me, { delay: 1 })
     store.pause(job.tube, 100)
     use(store, me, "default")
@@ -382,7 +382,7 @@ describe("a wait", () => {
   it("is over when its time is, and then leaves no place in any line", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.watch(me.reserver, store.findOrMake("a"))
+    store.watch(me.reserver, "a")
     store.wait(me.reserver, 5_000)
     assert.deepStrictEqual([store.waiting, store.nextDeadline], [1, 5_000])
     store.pass(5_000)
@@ -503,7 +503,7 @@ const run = (store: TimedStore, everyone: Array<Someone>, step: Step): void => {
     case "use":
       return use(store, someone, step.tube)
     case "watch":
-      return store.watch(reserver, store.findOrMake(step.tube))
+      return void store.watch(reserver, step.tube)
     case "ignore":
       if (tube !== undefined && reserver.watched.size > 1) store.ignore(reserver, tube)
       return

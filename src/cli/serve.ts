@@ -29,6 +29,16 @@ export const serve = Command.make(
       Flag.withMetavar("BYTES"),
       Flag.withDescription("The longest body that is accepted, default 65535"),
       Flag.optional
+    ),
+    maxConnections: BoundedInt(Flag.String("max-connections"), 1, Number.MAX_SAFE_INTEGER).pipe(
+      Flag.withMetavar("COUNT"),
+      Flag.withDescription("Cut off who comes when there are so many already, default any number"),
+      Flag.optional
+    ),
+    maxMemory: BoundedInt(Flag.String("max-memory"), 0, Number.MAX_SAFE_INTEGER).pipe(
+      Flag.withMetavar("BYTES"),
+      Flag.withDescription("Answer OUT_OF_MEMORY when jobs and tubes take about so much, default any number"),
+      Flag.optional
     )
   },
   Effect.fnUntraced(function*(flags) {
@@ -45,7 +55,9 @@ export const serve = Command.make(
       host: Option.getOrUndefined(host),
       port: Option.getOrUndefined(port),
       path: Option.getOrUndefined(flags.unix),
-      maxJobSize: Option.getOrUndefined(flags.maxJobSize)
+      maxJobSize: Option.getOrUndefined(flags.maxJobSize),
+      maxConnections: Option.getOrUndefined(flags.maxConnections),
+      maxMemory: Option.getOrUndefined(flags.maxMemory)
     })
     const fork = Effect.runForkWith(yield* Effect.context())
     const drain = Effect.andThen(server.drain, note("draining: no job is accepted any more"))

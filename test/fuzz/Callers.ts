@@ -255,7 +255,10 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
     "Pool.make, addresses": caller(/^$/, (dice) => Pool.make(any(optionsOf(dice, { ...addressOptions, use: tube })))),
     "Server.makeMemory": caller(
       /^$/,
-      (dice) => Server.makeMemory(any(optionsOf(dice, { maxJobSize: among(0, 1000) })))
+      (dice) =>
+        Server.makeMemory(
+          any(optionsOf(dice, { maxJobSize: among(0, 1000), maxConnections: among(1, 2), maxMemory: among(0, 10_000) }))
+        )
     ),
     "server.inject": caller(
       /^$/,

@@ -1,0 +1,142 @@
+/**
+ * What clients can take of the embedded server's process: connections, and memory.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, type Scope } from "effect"
+import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
+import { eventually } from "../support/Eventually.ts"
+
+const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
+
+const places: ReadonlyArray<
+  readonly [
+    place: string,
+    make: (options: Server.EngineOptions) => Effect.Effect<Server.Service, Server.ListenError, Scope.Scope>
+  ]
+> = [
+  ["in memory", Server.makeMemory],
+  ["on a socket", (options) => Server.make({ port: 0, ...options })]
+]
+
+describe.each(places)("maxConnections, %s", (_, make) => {
+  it.live("cuts off who comes when there are so many, and takes the next when one has gone", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const server = yield* make({ maxConnections: 2 })
+      const connect = Connection.make(server.clientOptions)
+      const use = Effect.scoped(Effect.flatMap(connect, (connection) => connection.listTubes))
+      const first = yield* connect
+      yield* Effect.scoped(Effect.gen(function*() {
+        const second = yield* connect
+        const reason = reasonOf(yield* Effect.flip(use))
+        assert.oneOf(reason, ["OpenError", "ConnectionClosed"])
+        assert.deepStrictEqual(yield* second.listTubes, ["default"])
+      }))
+      yield* eventually(Effect.map(server.connections, (connections) => assert.strictEqual(connections, 1)))
+      assert.deepStrictEqual(yield* use, ["default"])
+      assert.deepStrictEqual(yield* first.listTubes, ["default"])
+    })))
+})
+
+describe("maxConnections", () => {
+  it.live("leaves a client with a place less to share and to reserve with", () =>
+    Effect.gen(function*() {
+      const beanstalkd = yield* Client.Beanstalkd
+      yield* beanstalkd.put("emails", "hello")
+      yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve("emails"), (job) => job.delete))
+      assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connections }) => connections), 3)
+    }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ maxConnections: 3 })))))
+})
+
+const BODY = "x".repeat(744)
+const JOB_BYTES = 1000
+
+const memory = (bytes: number) =>
+  Effect.flatMap(
+    Server.makeMemory({ maxMemory: bytes }),
+    (server) => Effect.map(Connection.make(server.clientOptions), (connection) => ({ connection, server }))
+  )
+
+// The connection watches "default".
+const PLACE = 256
+const TUBE = 1024
+
+describe("maxMemory", () => {
+  it.effect("is for so many jobs, and each that is deleted makes room for another", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* memory(PLACE + 10 * JOB_BYTES)
+      const ids = yield* Effect.replicateEffect(connection.put(BODY), 10)
+      for (let i = 0; i < 3; i++) {
+        assert.strictEqual((yield* Effect.flip(connection.put(BODY)))._tag, "OutOfMemory")
+        assert.strictEqual((yield* Effect.flip(connection.put("")))._tag, "OutOfMemory")
+        yield* connection.delete(ids.pop()!)
+        ids.push(yield* connection.put(BODY))
+      }
+      const { currentJobsReady } = yield* connection.stats
+      assert.strictEqual(currentJobsReady, 10)
+    }))
+
+  it.effect("does not care what state a job is in", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* memory(PLACE + 3 * JOB_BYTES)
+      yield* connection.put(BODY, { delay: "1 hour" })
+      yield* Effect.replicateEffect(connection.put(BODY), 2)
+      const first = yield* connection.reserve
+      yield* connection.bury(first.id)
+      const { id } = yield* connection.reserve
+      assert.strictEqual((yield* Effect.flip(connection.put(BODY)))._tag, "OutOfMemory")
+      yield* connection.release(id)
+      yield* connection.delete(first.id)
+      yield* connection.put(BODY)
+    }))
+
+  it.effect("is for tubes as well, and those who watch them", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* memory(2 * PLACE + TUBE)
+      for (const tube of ["emails", "others"]) {
+        assert.strictEqual(yield* connection.watch(tube), 2)
+        assert.strictEqual(yield* connection.watch(tube), 2)
+        assert.strictEqual(yield* connection.use(tube), tube)
+        assert.deepStrictEqual(yield* connection.listTubes, ["default", tube])
+        yield* connection.use("default")
+        yield* connection.ignore(tube)
+      }
+    }))
+
+  const wanted: ReadonlyArray<
+    readonly [
+      want: "use" | "watch",
+      room: number
+    ]
+  > = [["use", 2 * PLACE + TUBE - 1], ["watch", 3 * PLACE + TUBE - 1]]
+
+  it.effect.each(wanted)(
+    "ends a connection before what was meant for a tube for which there is none: %s",
+    ([want, room]) =>
+      Effect.gen(function*() {
+        const { connection, server } = yield* memory(room)
+        const rude = yield* Connection.make(server.clientOptions)
+        const wants: Effect.Effect<unknown, Protocol.Failure<"use" | "watch">> = rude[want]("emails")
+        const [refused, behind] = yield* Effect.all([Effect.flip(wants), Effect.flip(rude.put(""))], { concurrency: 2 })
+        assert.include(refused.message, "OUT_OF_MEMORY")
+        assert.strictEqual(behind._tag, "BeanstalkdError")
+        assert.isTrue(yield* rude.closed)
+        const { currentConnections, totalJobs } = yield* connection.stats
+        assert.deepStrictEqual({ currentConnections, totalJobs }, { currentConnections: 1, totalJobs: 0 })
+        assert.deepStrictEqual(yield* connection.listTubes, ["default"])
+      })
+  )
+
+  it.effect("promises room to a body that is on its way, until its client is gone", () =>
+    Effect.gen(function*() {
+      const { connection, server } = yield* memory(2 * PLACE + 2 * JOB_BYTES)
+      const { dialer } = server.clientOptions
+      assert.isDefined(dialer)
+      const rude = yield* dialer.open({ onData: () => {}, onClose: () => {}, onDrain: () => {} })
+      rude.write(Buffer.from(`put 0 0 1 ${BODY.length}\r\nxxx`))
+      yield* connection.put(BODY)
+      assert.strictEqual((yield* Effect.flip(connection.put("")))._tag, "OutOfMemory")
+      rude.destroy()
+      yield* connection.put(BODY)
+      assert.strictEqual((yield* connection.stats).currentConnections, 1)
+    }))
+})

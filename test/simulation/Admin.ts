@@ -88,7 +88,7 @@ const command = (run: Run, client: Client.Service, process: Process): Effect.Eff
         const reserved = yield* client.reserveJob(id)
         expect(reserved.id === id, `${reserved.id} was reserved, not ${id}`)
         yield* Effect.uninterruptibleMask((restore) => {
-          const inHand = ledger.begin(process, id, reserved.text, false)
+          const inHand = ledger.begin(process, reserved, false)
           if (inHand === undefined) return Effect.void
           return Effect.onExit(
             dice.chance(0.5)

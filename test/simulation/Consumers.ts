@@ -71,7 +71,7 @@ const handle = (run: Run, inHand: InHand, job: Job, mayLeave: boolean): Effect.E
 
 const inHand = (run: Run, process: InHand["process"], job: Job, mayLeave: boolean): Effect.Effect<void> =>
   Effect.uninterruptibleMask((restore) => {
-    const inHand = run.ledger.begin(process, job.id, job.text, false)
+    const inHand = run.ledger.begin(process, job, false)
     if (inHand === undefined) return Effect.void
     return Effect.onExit(
       restore(handle(run, inHand, job, mayLeave)),

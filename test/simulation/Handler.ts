@@ -144,7 +144,7 @@ export const work = (run: Run, process: Process, job: Job, key: number): Effect.
   Effect.uninterruptibleMask((restore) => {
     const dice = new Dice(seedOf(run.world.seed, 1_000_000 + key))
     const fate = dice.weighted(FATES)
-    const inHand = run.ledger.begin(process, job.id, job.text, fate !== "insists")
+    const inHand = run.ledger.begin(process, job, fate !== "insists")
     if (inHand === undefined) return Effect.void
     return Effect.onExit(
       restore(doIt(run, inHand, job, fate, dice)),

@@ -2,6 +2,7 @@
  * What everybody meant, and what the server did: puts and what their callers heard, leases as the server gave them away,
  * handlers as they ran. Each entry is checked against the others when it is made; what they add up to, at the end.
  */
+import { type Job as Handle, ReservedJob } from "../../src/Job.ts"
 import type { Link } from "./Network.ts"
 import type { Process, World } from "./World.ts"
 
@@ -70,10 +71,12 @@ export interface Lease {
 
 /** What becomes of a job in the hands of a program. */
 export interface Run {
-  readonly lease: Lease | undefined
+  lease: Lease | undefined
   readonly job: Job
   readonly process: Process
   readonly startedAt: number
+  /** The step in which it began. */
+  readonly startedIn: number
   /** Whether an interruption ends it at once. */
   readonly isInterruptible: boolean
   outcome: "running" | "succeeded" | "failed" | "gaveUp" | "died" | "interrupted"
@@ -181,20 +184,53 @@ export class Ledger {
       told.find(({ run }) => run?.outcome === "interrupted")
   }
 
+  /** The lease of a handle that had been lost before its program could begin. */
+  #lostLease(process: Process, id: number): Lease | undefined {
+    for (const [link, leases] of this.leases) {
+      if (link.client !== process) continue
+      const lost = leases.find(({ end, job, run }) => job.id === id && end !== undefined && run === undefined)
+      if (lost !== undefined) return lost
+    }
+    return undefined
+  }
+
+  /**
+   * The lease of a handle that comes behind another, which began in the step in which this lease was told: that other one
+   * had the older lease, then, not this one.
+   */
+  #tradedLease(process: Process, id: number): Lease | undefined {
+    for (const [link, leases] of this.leases) {
+      if (link.client !== process) continue
+      const own = leases.filter(({ job }) => job.id === id)
+      const newest = own.pop()
+      const older = own.findLast(({ run }) => run === undefined)
+      if (newest?.run === undefined || newest.run.startedIn !== newest.deliveredAt || older === undefined) continue
+      older.run = newest.run
+      older.run.lease = older
+      return newest
+    }
+    return undefined
+  }
+
   /** A program begins to work on a job. */
-  begin(process: Process, id: number, body: string, isInterruptible: boolean): Run | undefined {
+  begin(process: Process, handle: Handle, isInterruptible: boolean): Run | undefined {
+    const { id, text: body } = handle
     const job = this.jobs.get(id)
     if (job === undefined) {
       this.world.violate(`${process.name} was given job ${id}, which nobody has put`)
       return undefined
     }
     if (job.put.body !== body) this.world.violate(`${process.name} was given job ${id} with another body than was put`)
-    const lease = this.#newLease(process, id)
+    const isLost = handle instanceof ReservedJob && handle.isOver
+    const lease = isLost
+      ? this.#lostLease(process, id)
+      : this.#newLease(process, id) ?? this.#tradedLease(process, id)
     const run: Run = {
       lease,
       job,
       process,
       startedAt: this.world.now,
+      startedIn: this.world.steps,
       isInterruptible,
       outcome: "running",
       settling: undefined,

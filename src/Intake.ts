@@ -47,6 +47,8 @@ const SLICE_MILLIS = RESERVE_SLICE_SECONDS * 1000
 // How often the connection with the fewest jobs asks when no connection can wait.
 const POLL = "20 millis"
 
+const SILENT_AS_ANOTHER = new Errors.ConnectionClosed({ detail: "it was idle when another one had become silent" })
+
 /** One connection. */
 interface Line {
   readonly pipeline: Pipeline
@@ -131,6 +133,13 @@ export class Intake {
   #closeIdle(): void {
     for (const line of this.#lines) {
       if (line.held.size === 0 && line.asked === 0) line.pipeline.die(CLOSED_BY_SCOPE)
+    }
+  }
+
+  // A network that swallows everything does so on all connections, and each that waits would take its whole time to notice.
+  #suspectIdle(): void {
+    for (const line of this.#lines) {
+      if (line.held.size === 0 && line.asked === 0 && !line.isWaiting) line.pipeline.die(SILENT_AS_ANOTHER)
     }
   }
 
@@ -351,6 +360,7 @@ export class Intake {
       if (line.isSound) this.#pause = undefined
       else this.#wasTurnedAway = this.#lost(pipeline)
       for (const job of line.held.values()) job.lose()
+      if (pipeline.death?._tag === "CommandTimeout") this.#suspectIdle()
       this.#fork(Scope.close(own, Exit.void))
       this.fill()
     })

@@ -257,7 +257,9 @@ export class Witness {
     }
     for (const tube of reserver.watched) {
       const first = tube.ready.head
-      if (first === undefined || first === stored || now < (this.#pauses.get(tube) ?? 0)) continue
+      // A server that was late ends delays first, and then pauses.
+      const isPaused = tube.isPaused || now < (this.#pauses.get(tube) ?? 0)
+      if (first === undefined || first === stored || isPaused) continue
       if (first.pri < stored.pri || (first.pri === stored.pri && first.id < stored.id)) {
         this.#world.violate(`job ${job.id} was reserved before the more urgent ${first.id}`)
       }
@@ -295,11 +297,12 @@ export class Witness {
   // Whether the holder had a reason
   // -------------------------------------------------------------------------------------------------------------------
 
-  // Who may have sent the command that ends this lease: whoever has it, or one in the same process who had an older lease of
-  // the job, which was over, and sent it before it could know of this one. Nobody can tell the two apart then.
+  // Who may have sent the command that ends this lease: whoever has it, once told, or one in the same process who had an
+  // older lease of the job, which was over, and sent it before it could know of this one. Nobody can tell the two apart then.
   *#senders(lease: Lease, command: Settling["command"]): Generator<Run | undefined> {
     const { deliveredAt = Infinity, job, link, run } = lease
-    if (run === undefined || couldMean(run, command)) yield run
+    const isTold = lease.deliveredAt !== undefined
+    if (isTold && (run === undefined || couldMean(run, command))) yield run
     for (const [other, leases] of this.#ledger.leases) {
       if (other.client !== link.client) continue
       for (const { end, job: of, run: older } of leases) {
@@ -310,7 +313,7 @@ export class Witness {
         }
       }
     }
-    if (run !== undefined) yield run
+    if (!isTold || run !== undefined) yield run
   }
 
   // The first of them of whom there is nothing to complain, or what there is to complain of the first.
@@ -319,7 +322,7 @@ export class Witness {
     for (const run of this.#senders(lease, command)) {
       const heard = complaint(run)
       if (heard === undefined) {
-        lease.isMistaken = run !== lease.run
+        lease.isMistaken = lease.deliveredAt === undefined || run !== lease.run
         if (run !== undefined) run.hasSettled = true
         return
       }

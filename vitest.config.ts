@@ -10,6 +10,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/*.test.ts"],
     globalSetup: ["test/support/announce.ts", "test/support/build.ts"],
+    // Most tests start processes and wait for them: leaving a core free, as vitest does, leaves one of two idle.
+    maxWorkers: "100%",
     testTimeout: 30_000
   }
 })

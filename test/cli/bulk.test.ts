@@ -10,7 +10,7 @@ import { ask, parseStats } from "../support/Ask.ts"
 import * as Cli from "../support/Cli.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
-import { describeServers } from "./servers.ts"
+import { describeAnyServer, describeServers } from "./servers.ts"
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1}`).join("\n")
 
@@ -119,6 +119,25 @@ describeServers("many jobs", (make) => {
       assert.include(yield* statsOfTube(source.port, "src"), { ready: 15, delayed: 15, buried: 0, reserved: 15 })
     }).pipe(Effect.scoped))
 
+  it.live("move keeps state, priority, ttr and delay, within a server and to another", () =>
+    Effect.gen(function*() {
+      const source = yield* make
+      const target = yield* make
+      const beanstalk = Cli.on(source)
+      yield* fill(source.port, "a", 20, 1000)
+      const movable = (yield* look(source.port, "a")).filter(({ state }) => state !== "reserved")
+      assert.deepStrictEqual(yield* beanstalk(["move", "a", "b"]), { code: 0, stdout: "15\n", stderr: "" })
+      hasSameJobs(yield* look(source.port, "b"), movable)
+      assert.deepStrictEqual(yield* statsOfTube(source.port, "a"), { ready: 0, delayed: 0, buried: 0, reserved: 5 })
+      const away = ["move", "b", "b", "--to-url", `beanstalk://127.0.0.1:${target.port}`, "--json"]
+      assert.strictEqual((yield* beanstalk(away)).stdout, "{\"tube\":\"b\",\"moved\":15}\n")
+      hasSameJobs(yield* look(target.port, "b"), movable)
+      yield* Cli.on(target)(["move", "b", "c", "--state", "buried", "--state", "delayed", "--ready"])
+      assert.deepStrictEqual(yield* statsOfTube(target.port, "c"), { ready: 10, delayed: 0, buried: 0, reserved: 0 })
+    }).pipe(Effect.scoped))
+})
+
+describeAnyServer("what is told of many jobs", (make) => {
   it.live("import takes lines by hand, and tells the number of one that is wrong", () =>
     Effect.gen(function*() {
       const { port } = yield* make
@@ -138,23 +157,6 @@ describeServers("many jobs", (make) => {
         assert.strictEqual(ended.code, 1)
       }
     }))
-
-  it.live("move keeps state, priority, ttr and delay, within a server and to another", () =>
-    Effect.gen(function*() {
-      const source = yield* make
-      const target = yield* make
-      const beanstalk = Cli.on(source)
-      yield* fill(source.port, "a", 20, 1000)
-      const movable = (yield* look(source.port, "a")).filter(({ state }) => state !== "reserved")
-      assert.deepStrictEqual(yield* beanstalk(["move", "a", "b"]), { code: 0, stdout: "15\n", stderr: "" })
-      hasSameJobs(yield* look(source.port, "b"), movable)
-      assert.deepStrictEqual(yield* statsOfTube(source.port, "a"), { ready: 0, delayed: 0, buried: 0, reserved: 5 })
-      const away = ["move", "b", "b", "--to-url", `beanstalk://127.0.0.1:${target.port}`, "--json"]
-      assert.strictEqual((yield* beanstalk(away)).stdout, "{\"tube\":\"b\",\"moved\":15}\n")
-      hasSameJobs(yield* look(target.port, "b"), movable)
-      yield* Cli.on(target)(["move", "b", "c", "--state", "buried", "--state", "delayed", "--ready"])
-      assert.deepStrictEqual(yield* statsOfTube(target.port, "c"), { ready: 10, delayed: 0, buried: 0, reserved: 0 })
-    }).pipe(Effect.scoped))
 
   it.live("jobs filters by tube, state, age and body", () =>
     Effect.gen(function*() {

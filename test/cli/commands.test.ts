@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { ask, parseStats } from "../support/Ask.ts"
 import * as Cli from "../support/Cli.ts"
 import { eventually } from "../support/Eventually.ts"
-import { describeServers } from "./servers.ts"
+import { describeAnyServer, describeServers } from "./servers.ts"
 
 const failed = (ended: Cli.Ended, line: string) => {
   assert.strictEqual(ended.stderr, `${line}\n`)
@@ -45,18 +45,6 @@ describeServers("beanstalk", (make) => {
       assert.include(yield* statsOf(port, "stats-job 1"), { tube: "emails", pri: "10", delay: "120", ttr: "300" })
       printed(yield* beanstalk(["peek", "1"]), job(1, "1"))
       printed(yield* beanstalk(["peek-delayed", "-u", "emails", "--json"]), "{\"body\":\"1\",\"id\":1}\n")
-    }))
-
-  it.live("put takes its body from stdin, to the last byte, and from base64", () =>
-    Effect.gen(function*() {
-      const beanstalk = Cli.on(yield* make)
-      printed(yield* beanstalk(["put", "-"], { stdin: Uint8Array.of(0, 255, 13, 10) }), "1\n")
-      printed(yield* beanstalk(["peek", "1", "--json"]), "{\"body\":\"AP8NCg==\",\"encoding\":\"base64\",\"id\":1}\n")
-      printed(yield* beanstalk(["put", "--base64", "-"], { stdin: "aGVs\nbG8=\n" }), "2\n")
-      const [asBase64] = Cli.ndjson(yield* beanstalk(["peek", "2", "--base64", "--json"]))
-      assert.deepStrictEqual(asBase64, { body: "aGVsbG8=", encoding: "base64", id: 2 })
-      printed(yield* beanstalk(["put", "--", "--dashed"]), "3\n")
-      failed(yield* beanstalk(["put", "--base64", "!"]), "BAD_INPUT: the body is not base64")
     }))
 
   it.live("put --lines puts one job a line, and prints the ids in order", () =>
@@ -192,4 +180,18 @@ describeServers("beanstalk", (make) => {
       assert.strictEqual((yield* cut.ended).code, 130)
       assert.include(yield* statsOf(server.port, "stats"), { "current-jobs-ready": "0", "current-tubes": "1" })
     }).pipe(Effect.scoped))
+})
+
+describeAnyServer("bodies", (make) => {
+  it.live("put takes its body from stdin, to the last byte, and from base64", () =>
+    Effect.gen(function*() {
+      const beanstalk = Cli.on(yield* make)
+      printed(yield* beanstalk(["put", "-"], { stdin: Uint8Array.of(0, 255, 13, 10) }), "1\n")
+      printed(yield* beanstalk(["peek", "1", "--json"]), "{\"body\":\"AP8NCg==\",\"encoding\":\"base64\",\"id\":1}\n")
+      printed(yield* beanstalk(["put", "--base64", "-"], { stdin: "aGVs\nbG8=\n" }), "2\n")
+      const [asBase64] = Cli.ndjson(yield* beanstalk(["peek", "2", "--base64", "--json"]))
+      assert.deepStrictEqual(asBase64, { body: "aGVsbG8=", encoding: "base64", id: 2 })
+      printed(yield* beanstalk(["put", "--", "--dashed"]), "3\n")
+      failed(yield* beanstalk(["put", "--base64", "!"]), "BAD_INPUT: the body is not base64")
+    }))
 })

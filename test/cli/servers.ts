@@ -16,11 +16,15 @@ const embedded: Effect.Effect<CliServer, never, Scope.Scope> = Server.make({ por
   Effect.orDie
 )
 
+type Body = (make: Effect.Effect<CliServer, never, Scope.Scope>) => void
+
 /** Runs the same tests with either server. */
-export const describeServers = (
-  name: string,
-  body: (make: Effect.Effect<CliServer, never, Scope.Scope>) => void
-): void => {
+export const describeServers = (name: string, body: Body): void => {
   RealServer.describeReal(`${name}, the real server`, () => body(RealServer.make()))
   describe(`${name}, the embedded server`, () => body(embedded))
+}
+
+/** Runs tests to which it is all one which server they have: with the real one, if there is one. */
+export const describeAnyServer = (name: string, body: Body): void => {
+  describe(name, () => body(RealServer.available ? RealServer.make() : embedded))
 }

@@ -11,6 +11,7 @@ import * as Cli from "../support/Cli.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { serve, silent } from "../support/Serve.ts"
+import * as InProcess from "./inProcess.ts"
 
 /** Every command, with arguments that would do if there were a server. */
 const COMMANDS: Record<string, ReadonlyArray<string>> = {
@@ -43,8 +44,10 @@ const WITHOUT_SERVER = ["serve", "completions"]
 const forEach = <A>(items: ReadonlyArray<A>, f: (item: A) => Effect.Effect<unknown>) =>
   Effect.forEach(items, f, { concurrency: 3, discard: true })
 
-const putLines = ["put", "--lines"] as const
-const needingServer = [...Object.entries(COMMANDS).map(([name, args]) => [name, ...args]), putLines]
+const needingServer = Object.entries(COMMANDS).map(([name, args]) => [name, ...args])
+
+/** Those that read stdin, and one of each other kind. */
+const asProcess = [["put", "--lines"], ["import"], ["list"], ["reserve", "delete"], ["top"]]
 
 describe("help", () => {
   it.live("is there for every command, with examples", () =>
@@ -55,15 +58,13 @@ describe("help", () => {
         [, n]
       ) => n)
       assert.sameMembers(names, [...Object.keys(COMMANDS), ...WITHOUT_SERVER])
-      yield* forEach(
-        names,
-        Effect.fnUntraced(function*(name) {
-          const { code, stderr, stdout } = yield* Cli.run([name!, "--help"])
-          assert.deepStrictEqual([code, stderr], [0, ""])
-          assert.match(stdout, new RegExp(`USAGE\\n  beanstalk ${name}`))
-          assert.match(stdout, new RegExp(`EXAMPLES\\n[\\s\\S]*beanstalk .*${name}`))
-        })
-      )
+      for (const name of names) {
+        const ended = yield* InProcess.run([name!, "--help"])
+        assert.deepStrictEqual([ended.code, ended.stderr], [0, ""])
+        assert.match(ended.stdout, new RegExp(`USAGE\\n  beanstalk ${name}`))
+        assert.match(ended.stdout, new RegExp(`EXAMPLES\\n[\\s\\S]*beanstalk .*${name}`))
+        if (name === "put") assert.deepStrictEqual(yield* Cli.run([name, "--help"]), ended)
+      }
     }))
 
   it.live("--version is that of the package", () =>
@@ -115,12 +116,22 @@ describe("wrong usage", () => {
   ]
 
   it.live("exits 2, with the right usage on stderr and nothing on stdout", () =>
-    forEach(WRONG, ([args, message]) =>
-      Effect.map(Cli.run(args), ({ code, stderr, stdout }) => {
-        assert.match(stderr, message)
-        assert.notMatch(stderr, /^ +at /m)
-        assert.deepStrictEqual([code, stdout], [2, ""])
-      })))
+    Effect.gen(function*() {
+      for (const [args, message] of WRONG) {
+        const ended = yield* InProcess.run(args)
+        assert.match(ended.stderr, message)
+        assert.notMatch(ended.stderr, /^ +at /m)
+        assert.deepStrictEqual([ended.code, ended.stdout], [2, ""])
+      }
+    }))
+
+  // Found out by the parser, by a command, and on the way to the server.
+  it.live("is what a process says as well", () =>
+    Effect.gen(function*() {
+      for (const args of [["pot"], ["put", "x", "--nope"], ["move", "a", "a"], ["list", "--port", "0"]]) {
+        assert.deepStrictEqual(yield* Cli.run(args), yield* InProcess.run(args))
+      }
+    }))
 
   it.live("beanstalk alone shows its help on stderr", () =>
     Effect.gen(function*() {
@@ -138,32 +149,44 @@ describe("wrong usage", () => {
 })
 
 describe("a server that is not there", () => {
+  const everyCommand = Effect.fnUntraced(function*(
+    env: Readonly<Record<string, string>>,
+    args: ReadonlyArray<string>,
+    expected: RegExp
+  ) {
+    const { stderr, stdout, value: endings } = yield* InProcess.printedBy(
+      Effect.forEach(needingServer, (command) => InProcess.ending([...command, ...args], env), { concurrency: 5 })
+    )
+    assert.deepStrictEqual([stdout, stderr], ["", ""])
+    for (const [i, { code, line }] of endings.entries()) {
+      assert.match(`${line}\n`, expected, needingServer[i]!.join(" "))
+      assert.strictEqual(code, 1)
+    }
+    yield* forEach(asProcess, (command) =>
+      Effect.map(Cli.run([...command, ...args], { env }), (ended) => {
+        assert.match(ended.stderr, expected, command.join(" "))
+        assert.deepStrictEqual([ended.code, ended.stdout], [1, ""])
+      }))
+  })
+
   it.live("nobody listens: every command exits 1, with one line", () =>
     Effect.gen(function*() {
       const port = yield* freePort
-      yield* forEach(needingServer, (args) =>
-        Effect.map(Cli.run(args, { env: { BEANSTALKD_URL: `beanstalk://127.0.0.1:${port}` } }), (ended) => {
-          assert.match(
-            ended.stderr,
-            new RegExp(`^UNREACHABLE: nobody listens on 127\\.0\\.0\\.1:${port} .*--host, --port.*\\n$`),
-            args.join(" ")
-          )
-          assert.deepStrictEqual([ended.code, ended.stdout], [1, ""])
-        }))
+      yield* everyCommand(
+        { BEANSTALKD_URL: `beanstalk://127.0.0.1:${port}` },
+        [],
+        new RegExp(`^UNREACHABLE: nobody listens on 127\\.0\\.0\\.1:${port} .*--host, --port.*\\n$`)
+      )
     }))
 
   it.live("it never answers: every command exits 1 within the timeout, with one line", () =>
     Effect.gen(function*() {
       const { port } = yield* silent()
-      yield* forEach(needingServer, (args) =>
-        Effect.map(Cli.run([...args, "--server-timeout", "0.3", "--port", `${port}`]), (ended) => {
-          assert.match(
-            ended.stderr,
-            new RegExp(`^NO_ANSWER: 127\\.0\\.0\\.1:${port} did not answer .* within 0\\.3 s; .*\\n$`),
-            args.join(" ")
-          )
-          assert.deepStrictEqual([ended.code, ended.stdout], [1, ""])
-        }))
+      yield* everyCommand(
+        {},
+        ["--server-timeout", "0.3", "--port", `${port}`],
+        new RegExp(`^NO_ANSWER: 127\\.0\\.0\\.1:${port} did not answer .* within 0\\.3 s; .*\\n$`)
+      )
     }).pipe(Effect.scoped))
 
   it.live("it is another server, or closes at once, or is a socket that does not exist", () =>

@@ -1,7 +1,7 @@
 /**
- * What hostile clients send, whole and with nothing behind it, is answered by the embedded server as by the real one, byte
- * for byte, but for what `Normalise` takes out. Lines that meet a quirk of the real server (a bare CR, a length that
- * swallows the next line; see `Framing`) are left out.
+ * What hostile clients send, all of it at once and then the end, is answered by the embedded server as by the real one,
+ * byte for byte, but for what `Normalise` takes out. What meets a quirk of the real server is left out: "bare CR" and
+ * "long line" of those that `Framing` names.
  *
  * HOSTILE_STREAMS says how many streams are sent, HOSTILE_SEED with which one they begin.
  */

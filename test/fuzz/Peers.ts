@@ -102,8 +102,9 @@ export class Hostile {
 
   /** Sends a piece, or does what it does in the end. Whether it has not come to it. */
   goOn(): boolean {
-    if (this.isOver) return false
+    // This may bring it to its end.
     if (this.#isHeld) this.startReading()
+    if (this.isOver) return false
     if (this.#isHeld && this.isDeferred) return true
     if (this.#isHeld && !this.conn.reserver.isWaiting) this.wrongs.push("it is never read from again")
     const { done, value: piece } = this.#isHeld ? NO_MORE : this.#pieces.next()

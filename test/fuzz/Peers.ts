@@ -8,7 +8,9 @@ import assert from "node:assert/strict"
 // What the server may write to a client that does not read: what it holds back at most, the reply that went over it, and
 // a job that the client waited for. And what it may read from it meanwhile: as much, and the piece that went over it.
 const MOST = 256 * 1024
-const mostWritten = (maxJobSize: number): number => MOST + 2 * (maxJobSize + 100)
+// Replies with statistics are no longer than that, nor is a job's line.
+const STATS = 4096
+const mostWritten = (maxJobSize: number): number => MOST + 2 * (maxJobSize + STATS)
 
 /** An end that hears nothing. */
 export const NOBODY: Output = { write: () => true, end: () => {}, drop: () => {}, resume: () => {} }

@@ -217,7 +217,9 @@ export const make = Effect.fnUntraced(function*(
   if (listen instanceof Errors.InvalidArgument) return yield* failed(listen)
   const host = yield* Effect.mapError(makeHost(options), failed)
   if (listen.path !== undefined) yield* removeAbandoned(listen.path)
+  // Its Scope would never end, if it were interrupted before there is a server to close.
   const server = yield* NodeSocketServer.make({ ...listen, allowHalfOpen: true, noDelay: true, keepAlive: true }).pipe(
+    Effect.uninterruptible,
     Effect.mapError((error) => failed(error.reason.cause))
   )
   yield* Effect.forkScoped(server.run(ServerSocket.serve(host)))

@@ -18,22 +18,36 @@ export interface Difference {
   readonly right: ReadonlyArray<string>
 }
 
-/** A server that plays one sequence after another, and is replaced when it can no longer be used. */
-class Stage {
+/** Plays one thing on a server; what came of it, and whether the server can be used again. */
+export type Play<A, B> = (server: Server, control: Control, piece: A) => Promise<{
+  readonly transcript: B
+  readonly isClean: boolean
+}>
+
+interface Server {
+  readonly host: string
+  readonly port: number
+  readonly drain: () => Promise<void>
+}
+
+/** A server on which one thing after another is played, and which is replaced when it can no longer be used. */
+export class Stage<A, B> {
   readonly #target: Target
+  readonly #play: Play<A, B>
   #scope: Scope.Closeable | undefined
   #server: Running | undefined
   #control: Control | undefined
 
-  constructor(target: Target) {
+  constructor(target: Target, play: Play<A, B>) {
     this.#target = target
+    this.#play = play
   }
 
-  async play(sequence: Sequence): Promise<Transcript> {
+  async play(piece: A): Promise<B> {
     if (this.#server === undefined) await this.#start()
     const { drain, host, port } = this.#server!
     const server = { host, port, drain: () => Effect.runPromise(drain) }
-    const { isClean, transcript } = await new Session(server, this.#control!, sequence).play()
+    const { isClean, transcript } = await this.#play(server, this.#control!, piece)
     if (!isClean) await this.close()
     return transcript
   }
@@ -54,6 +68,9 @@ class Stage {
   }
 }
 
+const playSequence: Play<Sequence, Transcript> = (server, control, sequence) =>
+  new Session(server, control, sequence).play()
+
 const firstDifference = (sequence: Sequence, left: Transcript, right: Transcript): Difference | undefined => {
   const steps = Math.max(left.length, right.length)
   for (let step = 0; step < steps; step++) {
@@ -67,13 +84,13 @@ const firstDifference = (sequence: Sequence, left: Transcript, right: Transcript
 /** Two servers side by side. */
 export class Differ {
   readonly names: readonly [string, string]
-  readonly #left: Stage
-  readonly #right: Stage
+  readonly #left: Stage<Sequence, Transcript>
+  readonly #right: Stage<Sequence, Transcript>
 
   constructor(left: Target, right: Target) {
     this.names = [left.name, right.name]
-    this.#left = new Stage(left)
-    this.#right = new Stage(right)
+    this.#left = new Stage(left, playSequence)
+    this.#right = new Stage(right, playSequence)
   }
 
   async compare(sequence: Sequence): Promise<Difference | undefined> {

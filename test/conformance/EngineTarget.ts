@@ -11,7 +11,8 @@ export interface Written {
   readonly reply: string
 }
 
-const host = {
+/** A machine that never changes. */
+export const host = {
   pid: 1,
   version: "1.12",
   id: "0123456789abcdef",

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Calls from "./Calls.ts"
+import * as Clients from "./Clients.ts"
 import * as Replies from "./Replies.ts"
 
 const SEED = 1
@@ -18,5 +19,15 @@ describe("a hostile caller", () => {
     Effect.map(Calls.run(SEED, 10_000), ({ accepted, refused }) => {
       assert.isAbove(accepted, 3000)
       assert.isAbove(refused, 3000)
+    }))
+})
+
+describe("a hostile client", () => {
+  it.live("gets one reply to each command, within bounds, and leaves nothing behind", () =>
+    Effect.map(Clients.run(SEED, 20_000), ({ commands, cutOff, outOfMemory, turnedAway }) => {
+      assert.isAtLeast(commands, 20_000)
+      assert.isAbove(cutOff, 50)
+      assert.isAbove(outOfMemory, 50)
+      assert.isAbove(turnedAway, 10)
     }))
 })

@@ -73,10 +73,13 @@ export const mutate = (dice: Dice, text: string): string => {
   return mutated
 }
 
+// Into more pieces nothing is cut.
+const MOST_PIECES = 2000
+
 /** In pieces, broken anywhere. */
 export const split = (dice: Dice, text: string): ReadonlyArray<string> => {
   const pieces: Array<string> = []
-  const most = dice.one([1, 3, 20, text.length + 1])
+  const most = dice.one([1, 3, 20, text.length + 1]) * Math.ceil(text.length / MOST_PIECES)
   for (let at = 0; at < text.length;) {
     const size = dice.int(1, most)
     pieces.push(text.slice(at, at + size))

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
 import * as Calls from "./Calls.ts"
+import * as Clients from "./Clients.ts"
 import * as Replies from "./Replies.ts"
 
 const { values } = parseArgs({
@@ -45,6 +46,7 @@ console.log(`seed ${seed}`)
 try {
   await timed("fuzzed replies", (count) => Replies.run(seed, count))
   await timed("fuzzed calls", (count) => Calls.run(seed, count))
+  await timed("fuzzed commands", (count) => Clients.run(seed, count))
   if (escaped.length > 0) throw new Error(`${escaped.length} errors escaped`, { cause: escaped[0] })
   console.log("0 crashes, 0 hangs, 0 commands injected")
 } catch (error) {

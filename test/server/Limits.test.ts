@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, type Scope } from "effect"
 import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
+import * as Program from "../scripted/Program.ts"
 import { eventually } from "../support/Eventually.ts"
 
 const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
@@ -139,4 +140,36 @@ describe("maxMemory", () => {
       yield* connection.put(BODY)
       assert.strictEqual((yield* connection.stats).currentConnections, 1)
     }))
+})
+
+const MEBIBYTE = 1024 * 1024
+
+interface Report {
+  /** Bytes while they sent, and after they had gone. */
+  readonly most: number
+  readonly after: number
+  readonly connections: number
+}
+
+const floods: ReadonlyArray<
+  readonly [title: string, clients: number, what: string, mebibytes: number, connections: number]
+> = [
+  ["ask for large replies and read none", 20, "replies", 48, 21],
+  ["announce bodies and do not send them", 200, "bodies", 5, 101],
+  ["send a line of 16 MiB each", 16, "line", 48, 17]
+]
+
+describe("a server with limits, on a socket", () => {
+  it.live.each(floods)(
+    "serves another client while others %s: %i of them",
+    ([, clients, what, mebibytes, connections]) =>
+      Effect.gen(function*() {
+        const outcome = yield* Program.run(new URL("programs/Flood.ts", import.meta.url), what, clients)
+        assert.deepInclude(outcome, { code: 0, stderr: "" })
+        const report = outcome.report as Report
+        assert.strictEqual(report.connections, connections)
+        assert.isBelow(report.most, mebibytes * MEBIBYTE)
+        assert.isBelow(report.after, 6 * MEBIBYTE)
+      })
+  )
 })

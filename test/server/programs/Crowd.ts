@@ -12,6 +12,7 @@ import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import * as Connection from "../../../src/Connection.ts"
 import * as Server from "../../../src/Server.ts"
+import { memory } from "./memory.ts"
 
 const way = process.argv[2] ?? ""
 const clients = Number(process.argv[3])
@@ -49,16 +50,6 @@ const waitOverTcp = (server: Server.Service, time: number) =>
     })
     return { leave }
   })
-
-const memory = Effect.gen(function*() {
-  // Twice, with what is left of the last turn gone in between.
-  for (let i = 0; i < 2; i++) {
-    global.gc!()
-    yield* Effect.promise(() => new Promise(setImmediate))
-  }
-  const { arrayBuffers, external, heapUsed } = process.memoryUsage()
-  return heapUsed + external + arrayBuffers
-})
 
 const isEmpty = Effect.fnUntraced(function*(server: Server.Service) {
   while ((yield* server.connections) > 0) yield* Effect.sleep("5 millis")

@@ -244,6 +244,8 @@ export class Session {
 
   /** Nobody holds a job now. What is said in the end tells whether anything is left. */
   async #cleanUp(): Promise<void> {
+    // The time that is left of a pause would differ, sooner or later.
+    await this.#control.ask("pause-tube default 0")
     const last = await this.#control.put(SENTINEL)
     await this.#control.deleteJobs(this.#baseline.firstId, last)
     for (const command of ["list-tubes", "stats"]) {

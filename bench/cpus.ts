@@ -1,7 +1,7 @@
 /**
  * Which CPUs beanstalkd and the measured client run on. Left to itself the scheduler moves them between sharing one and
  * having one each, and a command and its reply take up to three times as long in the one case as in the other: two runs
- * of the same program would differ more than two clients. Sharing one, the default, is where rounds agree best, and where
+ * of the same program would differ more than two clients. Sharing one, the default of `put`, is where rounds agree best, and where
  * what a client costs counts: time that it takes is time that the server does not have.
  */
 import { spawnSync } from "node:child_process"

@@ -248,16 +248,17 @@ const makePool = Effect.fnUntraced(function*(
   )
 
   let filling: Fiber.Fiber<void> | undefined
+  const isFilling = () => filling !== undefined && filling.pollUnsafe() === undefined
   let wasNeeded = false
   const needed = Latch.makeUnsafe()
   // A borrower does not wait for the connections that are in hand only to fill up the pool.
   const lend = Effect.suspend(() => {
     if (isClosing) return Effect.fail(failure(CLOSED_BY_SCOPE))
-    if (filling === undefined || filling.pollUnsafe() !== undefined) return borrow
+    if (!isFilling()) return borrow
     return Effect.flatMap(EffectPool.stats(pool), ({ idle }) => {
       if (idle > 0) return borrow
       wasNeeded = true
-      return Effect.andThen(needed.release, borrow)
+      return Effect.andThen(needed.open, borrow)
     })
   })
 
@@ -375,11 +376,12 @@ const makePool = Effect.fnUntraced(function*(
     Effect.ignore
   )
   const fillUp = () => {
-    if (settings.min === 0 || isClosing || (filling !== undefined && filling.pollUnsafe() === undefined)) return
+    if (settings.min === 0 || isClosing || isFilling()) return
+    needed.closeUnsafe()
     filling = Fiber.runIn(fork(fill), scope)
   }
   const fillUpAgain = () => {
-    if (!wasNeeded) return
+    if (!wasNeeded || isFilling()) return
     wasNeeded = false
     fillUp()
   }

@@ -4,16 +4,10 @@
 import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
 import * as RealServer from "../support/RealServer.ts"
+import * as Usage from "../support/Usage.ts"
 import * as Run from "./Run.ts"
 
-const USAGE = "usage: npm run chaos -- [--seed S] [--seconds N] [--runs R]"
-
-const positive = (text: string): number => {
-  if (!/^[0-9]{1,9}$/.test(text)) throw new TypeError(`not a number: ${text}`)
-  return Number(text)
-}
-
-const options = () => {
+const options = Usage.read("usage: npm run chaos -- [--seed S] [--seconds N] [--runs R]", () => {
   const { runs, seconds, seed } = parseArgs({
     options: {
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
@@ -21,8 +15,12 @@ const options = () => {
       runs: { type: "string", default: "1" }
     }
   }).values
-  return { seed: positive(seed), seconds: positive(seconds), runs: positive(runs) }
-}
+  return {
+    seed: Usage.whole("seed", seed),
+    seconds: Usage.positive("seconds", seconds),
+    runs: Usage.positive("runs", runs)
+  }
+})
 
 const tell = ({ account, connections, kills, puts, seed, torn, trouble, violations }: Run.Report): void => {
   console.log(`seed ${seed}: ${violations.length} violations`)
@@ -51,7 +49,7 @@ const tellTotals = (reports: ReadonlyArray<Run.Report>): void => {
 }
 
 const main = async (): Promise<number> => {
-  const { runs, seconds, seed } = options()
+  const { runs, seconds, seed } = options
   if (!RealServer.available) {
     console.error("skipped: there is no beanstalkd; apt-get install -y beanstalkd, or set BEANSTALKD_BIN")
     return process.env["CI"] === "true" ? 1 : 0
@@ -66,11 +64,4 @@ const main = async (): Promise<number> => {
   return reports.some(({ violations }) => violations.length > 0) ? 1 : 0
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  if (!(error instanceof TypeError)) throw error
-  console.error(error.message)
-  console.error(USAGE)
-  process.exitCode = 2
-}
+process.exitCode = await main()

@@ -4,18 +4,20 @@
  */
 import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
+import * as Usage from "../support/Usage.ts"
 import * as Calls from "./Calls.ts"
 import * as Clients from "./Clients.ts"
 import * as Replies from "./Replies.ts"
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 32)) },
-    count: { type: "string", default: "200000" }
-  }
+const { count, seed } = Usage.read("usage: npm run fuzz -- [--seed S] [--count N]", () => {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 32)) },
+      count: { type: "string", default: "200000" }
+    }
+  })
+  return { seed: Usage.whole("seed", values.seed), count: Usage.positive("count", values.count) }
 })
-const seed = Number(values.seed)
-const count = Number(values.count)
 
 const escaped: Array<unknown> = []
 for (const event of ["uncaughtException", "unhandledRejection"] as const) {

@@ -4,13 +4,21 @@
 import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
 import * as RealServer from "../support/RealServer.ts"
+import * as Usage from "../support/Usage.ts"
 import * as loads from "./loads.ts"
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: "string", default: "1000000" },
-    fibers: { type: "string", default: "10000" },
-    connections: { type: "string", default: "100000" }
+const counts = Usage.read("usage: npm run load -- [--jobs N] [--fibers N] [--connections N]", () => {
+  const { values } = parseArgs({
+    options: {
+      jobs: { type: "string", default: "1000000" },
+      fibers: { type: "string", default: "10000" },
+      connections: { type: "string", default: "100000" }
+    }
+  })
+  return {
+    jobs: Usage.positive("jobs", values.jobs),
+    fibers: Usage.positive("fibers", values.fibers),
+    connections: Usage.positive("connections", values.connections)
   }
 })
 
@@ -35,9 +43,9 @@ const main = Effect.gen(function*() {
   let isFlat = true
   for (
     const load of [
-      loads.jobs(Number(values.jobs)),
-      loads.fibers(Number(values.fibers)),
-      loads.connections(Number(values.connections))
+      loads.jobs(counts.jobs),
+      loads.fibers(counts.fibers),
+      loads.connections(counts.connections)
     ]
   ) {
     isFlat = tell(yield* loads.run(port, load)) && isFlat

@@ -5,16 +5,30 @@
 import { spawnSync } from "node:child_process"
 import { registerHooks } from "node:module"
 import { parseArgs } from "node:util"
+import * as Usage from "../support/Usage.ts"
 import { type Breakage, breakages, broken } from "./Breakages.ts"
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string" },
-    from: { type: "string", default: "1" },
-    seed: { type: "string" },
-    tail: { type: "string", default: "60" },
-    breakages: { type: "boolean", default: false },
-    breakage: { type: "string" }
+const USAGE = "usage: npm run simulate -- [--seeds N] [--from S] | --seed S [--tail N] | --breakages [--seeds N]"
+
+const options = Usage.read(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string" },
+      from: { type: "string", default: "1" },
+      seed: { type: "string" },
+      tail: { type: "string", default: "60" },
+      breakages: { type: "boolean", default: false },
+      breakage: { type: "string" }
+    }
+  })
+  const names = breakages.map(({ name }) => name)
+  return {
+    seeds: values.seeds === undefined ? undefined : Usage.positive("seeds", values.seeds),
+    from: Usage.whole("from", values.from),
+    seed: values.seed === undefined ? undefined : Usage.whole("seed", values.seed),
+    tail: Usage.positive("tail", values.tail),
+    breakages: values.breakages,
+    breakage: values.breakage === undefined ? undefined : Usage.oneOf("breakage", values.breakage, names)
   }
 })
 
@@ -79,7 +93,7 @@ interface Found {
 const runBreakages = (): void => {
   let missed = 0
   for (const { name } of breakages) {
-    const args = [import.meta.filename, "--breakage", name, "--seeds", values.seeds ?? String(MOST_SEEDS)]
+    const args = [import.meta.filename, "--breakage", name, "--seeds", String(options.seeds ?? MOST_SEEDS)]
     const { stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" })
     if (!stdout.startsWith("{")) throw new Error(`${name}: ${stderr}`)
     const { found, seeds } = JSON.parse(stdout) as Found
@@ -90,14 +104,14 @@ const runBreakages = (): void => {
   if (missed > 0) process.exitCode = 1
 }
 
-const breakage = breakages.find(({ name }) => name === values.breakage)
-if (values.breakages) {
+const breakage = breakages.find(({ name }) => name === options.breakage)
+if (options.breakages) {
   runBreakages()
 } else {
   if (breakage !== undefined) load(breakage)
-  if (values.seed === undefined) {
-    await runSeeds(Number(values.from), Number(values.seeds ?? 100), breakage !== undefined)
+  if (options.seed === undefined) {
+    await runSeeds(options.from, options.seeds ?? 100, breakage !== undefined)
   } else {
-    await showSeed(Number(values.seed), Number(values.tail))
+    await showSeed(options.seed, options.tail)
   }
 }

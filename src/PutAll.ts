@@ -28,26 +28,50 @@ interface Numbered<out A> {
 
 type Source<A, E, R> = Effect.Effect<Option.Option<Numbered<A>>, E, R>
 
+const refuse = (value: unknown, rule: string) =>
+  new Errors.InvalidArgument({ command: "put", argument: "bodies", value, rule })
+
 const notMany = (bodies: unknown): Errors.PutAllError => {
-  const rule = "an iterable or a Stream of bodies, not a single one"
-  const cause = new Errors.InvalidArgument({ command: "put", argument: "bodies", value: bodies, rule })
+  const cause = refuse(bodies, "an iterable or a Stream of bodies, not a single one")
   return new Errors.PutAllError({ inserted: [], cause })
 }
 
+const nextOf = <A>(iterator: Iterator<A>): IteratorResult<A> => {
+  const next: unknown = iterator.next()
+  if (typeof next !== "object" || next === null) throw new TypeError(`its next() gave ${Errors.why(next)}`)
+  return next as IteratorResult<A>
+}
+
+// It ends also when it throws, and then tells with what.
 const fromIterable = <A>(
-  bodies: Iterable<A>
+  bodies: Iterable<A>,
+  onThrow: (refusal: Errors.InvalidArgument) => void
 ): Effect.Effect<Source<A, never, never>, Errors.PutAllError, Scope.Scope> => {
   let isDone = false
   let taken = 0
   return Effect.acquireRelease(
     Effect.try({ try: () => bodies[Symbol.iterator](), catch: () => notMany(bodies) }),
-    (iterator) => Effect.sync(() => isDone || iterator.return?.())
+    (iterator) =>
+      Effect.sync(() => {
+        try {
+          if (!isDone) iterator.return?.()
+        } catch {
+          // Why it is not read to its end is told already.
+        }
+      })
   ).pipe(
     Effect.map((iterator) =>
       Effect.sync(() => {
-        const next = iterator.next()
-        isDone = next.done === true
-        return next.done === true ? Option.none() : Option.some({ at: taken++, body: next.value })
+        if (isDone) return Option.none()
+        try {
+          const next = nextOf(iterator)
+          isDone = next.done === true
+          return next.done === true ? Option.none() : Option.some({ at: taken++, body: next.value })
+        } catch (thrown) {
+          isDone = true
+          onThrow(refuse(thrown, "an iterable that can be read to its end"))
+          return Option.none()
+        }
       })
     )
   )
@@ -78,12 +102,13 @@ const fromStream = <A, E, R>(
   })
 
 // Text and bytes are iterables too, of what nobody means to put. Of an object that cannot be read one cannot even ask.
-const isMany = (bodies: unknown): boolean => {
+const kindOf = (bodies: unknown): "stream" | "iterable" | undefined => {
   try {
-    if (Stream.isStream(bodies)) return true
-    return Predicate.isIterable(bodies) && typeof bodies !== "string" && !ArrayBuffer.isView(bodies)
+    if (Stream.isStream(bodies)) return "stream"
+    const isMany = Predicate.isIterable(bodies) && typeof bodies !== "string" && !ArrayBuffer.isView(bodies)
+    return isMany ? "iterable" : undefined
   } catch {
-    return false
+    return undefined
   }
 }
 
@@ -96,12 +121,13 @@ export const putAll = Effect.fnUntraced(
     put: (body: A) => Effect.Effect<JobId, Errors.PutAllError["cause"], RP>,
     bodies: Iterable<A> | Stream.Stream<A, E, R>
   ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | RP | Scope.Scope> {
-    if (!isMany(bodies)) return yield* notMany(bodies)
-    const source: Source<A, E, R> = Stream.isStream(bodies)
-      ? yield* fromStream(bodies)
-      : yield* fromIterable(bodies)
     const ids: Array<JobId | undefined> = []
     let failure: Errors.PutAllError["cause"] | undefined
+    const kind = kindOf(bodies)
+    if (kind === undefined) return yield* notMany(bodies)
+    const source: Source<A, E, R> = kind === "stream"
+      ? yield* fromStream(bodies as Stream.Stream<A, E, R>)
+      : yield* fromIterable(bodies as Iterable<A>, (refusal) => failure ??= refusal)
     let isDone = false
     const worker = Effect.gen(function*() {
       while (failure === undefined && !isDone) {

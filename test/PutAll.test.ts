@@ -2,7 +2,7 @@
  * Putting many jobs: what is in memory meanwhile, in which order the ids come, and what is known when it fails.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Exit, Fiber, Stream } from "effect"
+import { Data, Effect, Fiber, Stream } from "effect"
 import { Client, Errors, Protocol } from "effect-beanstalkd"
 import * as PutAll from "effect-beanstalkd/PutAll"
 import { eventually } from "./support/Eventually.ts"
@@ -157,14 +157,49 @@ describe("putAll", () => {
       assert.isTrue(ended)
     }))
 
-  it.effect("dies of an iterator that throws", () =>
+  it.effect("tells what an iterator has thrown, and what was put before", () =>
     Effect.gen(function*() {
-      const defect = new Error("no more")
+      const thrown = new Error("no more")
       const bodies = function*() {
         yield "a"
-        throw defect
+        yield "b"
+        throw thrown
       }
-      assert.deepStrictEqual(yield* Effect.exit(putAll(slow().put, bodies())), Exit.die(defect))
+      const { cause, inserted } = yield* Effect.flip(putAll(slow().put, bodies()))
+      assert.deepStrictEqual<ReadonlyArray<number>>(inserted, [1, 2])
+      assert.deepInclude(cause, { _tag: "InvalidArgument", argument: "bodies", value: thrown })
+    }))
+
+  const malformed: Record<string, () => unknown> = {
+    "has no next": () => ({}),
+    "gives no results": () => ({ next: () => 5 }),
+    "throws at once": () => {
+      throw new Error("no")
+    },
+    "cannot be asked": () => null
+  }
+  it.effect.each(Object.entries(malformed))(
+    "refuses an iterable whose iterator %s",
+    ([, iterator]) =>
+      Effect.gen(function*() {
+        const bodies = { [Symbol.iterator]: iterator } as Iterable<string>
+        const { cause, inserted } = yield* Effect.flip(putAll(slow().put, bodies))
+        assert.deepStrictEqual(inserted, [])
+        assert.deepInclude(cause, { _tag: "InvalidArgument", argument: "bodies" })
+      })
+  )
+
+  it.effect("says why it stopped also when the iterator throws as it is closed", () =>
+    Effect.gen(function*() {
+      const bodies = {
+        [Symbol.iterator]: () => ({
+          next: () => ({ value: "a" }),
+          return: () => {
+            throw new Error("not closed")
+          }
+        })
+      } as Iterable<string>
+      assert.strictEqual((yield* Effect.flip(putAll(slow(() => tooBig).put, bodies))).cause, tooBig)
     }))
 })
 

@@ -103,13 +103,14 @@ export const read = <O extends object>(
 }
 
 /**
- * What is given as a list, read once; anything else as it is.
+ * What is given as a list, read once; anything else as it is. One that cannot be read is a list of itself, which is no
+ * name and refused as such.
  */
 export const list = (value: unknown): unknown => {
   try {
     return Array.isArray(value) ? [...(value as ReadonlyArray<unknown>)] : value
   } catch {
-    return undefined
+    return [value]
   }
 }
 
@@ -122,6 +123,28 @@ export const tubes = (command: string, value: unknown): ReadonlyArray<string> | 
   const wrong = names.map((name) => tube(command, "tubes", name)).find((checked) => checked instanceof InvalidArgument)
   return wrong ?? (names as ReadonlyArray<string>)
 }
+
+/**
+ * One of these, as it is.
+ */
+export const oneOf = <A>(
+  command: string,
+  argument: string,
+  value: unknown,
+  allowed: ReadonlyArray<A>
+): A | InvalidArgument =>
+  allowed.find((one) => one === value) ??
+    refuse(command, argument, value, `one of ${allowed.map((one) => JSON.stringify(one)).join(", ")}`)
+
+/**
+ * True or false; false if it was absent.
+ */
+export const flag = (command: string, argument: string, value: unknown): boolean | InvalidArgument =>
+  value === undefined
+    ? false
+    : typeof value === "boolean"
+    ? value
+    : refuse(command, argument, value, "true or false")
 
 /**
  * A whole number of something, at least so many.
@@ -222,6 +245,12 @@ export const duration = (
   }
   return refuse(command, argument, value, rule)
 }
+
+/**
+ * After how much silence keep-alive begins, as an option of a connection: a duration.
+ */
+export const silence = (argument: string, value: unknown): Duration.Duration | InvalidArgument =>
+  duration("connect", argument, value, `true, false, or ${DURATION_RULE}`)
 
 /**
  * How long to wait for something, as an option of a connection: a duration longer than nothing.

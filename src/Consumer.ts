@@ -60,7 +60,7 @@ const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Clie
     client,
     limit("maxConnections", options.maxConnections, DEFAULT_MAX_CONNECTIONS)
   )
-  const keepAlive = options.keepAlive === true
+  const keepAlive = yield* checked(client, Arguments.flag("reserve", "keepAlive", options.keepAlive))
   const leases = new Leases(yield* Clock.Clock, yield* Intake.forkerIn(yield* Effect.scope))
   const ready: globalThis.Array<ReservedJob> = []
   let puller: ((pulled: Pulled<ReservedJob>) => void) | undefined

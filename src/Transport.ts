@@ -89,7 +89,8 @@ const URL_RULE = "a URL of the form beanstalk://host:port, beanstalk+tls://host:
 const refuse = (argument: string, value: unknown, rule: string) =>
   Result.fail(new Errors.InvalidArgument({ command: "connect", argument, value, rule }))
 
-const fromUrl = (url: string): Result.Result<Options, Errors.InvalidArgument> => {
+/** What a URL says of where the server is. */
+export const fromUrl = (url: string): Result.Result<Options, Errors.InvalidArgument> => {
   const parsed = typeof url === "string" ? URL.parse(url) : null
   const wrong = refuse("url", url, URL_RULE)
   if (parsed === null || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "") return wrong
@@ -112,8 +113,8 @@ type Address = { readonly path: string } | { readonly host: string; readonly por
 const addressOf = ({ host, path, port }: Options): Address =>
   path !== undefined ? { path } : { host: host ?? "127.0.0.1", port: port ?? DEFAULT_PORT }
 
-// Also of what is no address, for the error that says so.
-const show = (address: Address): string => {
+/** An address as errors show it; also what is none, for the error that says so. */
+export const show = (address: Address): string => {
   if ("path" in address) return `unix:${Errors.why(address.path)}`
   const host = Errors.why(address.host)
   return `${Net.isIPv6(host) ? `[${host}]` : host}:${Errors.why(address.port)}`
@@ -140,11 +141,15 @@ const checkAddress = (address: Address): Result.Result<Address, Errors.InvalidAr
     : refuse("port", address.port, "an integer from 1 to 65535")
 }
 
+const isTls = (tls: unknown): boolean =>
+  tls === undefined || typeof tls === "boolean" ||
+  (typeof tls === "object" && tls !== null && !Array.isArray(Arguments.list(tls)))
+
 // Options come from configuration files and environment variables, so they are checked although they are typed.
 const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArgument> => {
   const address = checkAddress(addressOf(options))
   if (Result.isFailure(address)) return Result.fail(address.failure)
-  if (options.tls !== undefined && typeof options.tls !== "boolean" && typeof options.tls !== "object") {
+  if (!isTls(options.tls)) {
     return refuse("tls", options.tls, "true, false, or the options of node:tls")
   }
   const connectTimeout = Arguments.patience("connectTimeout", options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT)
@@ -153,7 +158,7 @@ const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArg
     ? DEFAULT_KEEP_ALIVE
     : options.keepAlive === false
     ? undefined
-    : Arguments.duration("connect", "keepAlive", options.keepAlive)
+    : Arguments.silence("keepAlive", options.keepAlive)
   if (keepAlive instanceof Errors.InvalidArgument) return Result.fail(keepAlive)
   return Result.succeed({
     address: address.success,

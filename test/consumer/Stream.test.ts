@@ -87,6 +87,8 @@ describe("a stream", () => {
     }).pipe(silently))
 
   const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
+    [TUBE, { keepAlive: "yes" }, "keepAlive"],
+    [TUBE, { keepAlive: null }, "keepAlive"],
     ["no tube", {}, "tubes"],
     [[], {}, "tubes"],
     [["a", ""], {}, "tubes"],

@@ -2,8 +2,8 @@
  * A server that says nothing: every wait has an end, counted by Effect's clock, and not a moment sooner.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Connection, Errors } from "effect-beanstalkd"
-import { Effect, Fiber } from "effect"
+import { Client, Connection, Errors } from "effect-beanstalkd"
+import { Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
@@ -347,6 +347,11 @@ describe("opening", () => {
     { options: { connectTimeout: -1 }, argument: "connectTimeout" },
     { options: { connectTimeout: "soon" }, argument: "connectTimeout" },
     { options: { keepAlive: -1 }, argument: "keepAlive" },
+    { options: { keepAlive: null }, argument: "keepAlive" },
+    { options: { keepAlive: "yes" }, argument: "keepAlive" },
+    { options: { tls: null }, argument: "tls" },
+    { options: { tls: "true" }, argument: "tls" },
+    { options: { tls: [] }, argument: "tls" },
     { options: { commandTimeout: -1 }, argument: "commandTimeout" },
     { options: { commandTimeout: Number.NaN }, argument: "commandTimeout" },
     { options: { maxReplySize: 0 }, argument: "maxReplySize" },
@@ -370,6 +375,18 @@ describe("opening", () => {
         assert.strictEqual(error.reason.cause.argument, senseless.argument)
       })
   )
+
+  it.live("refuses a list of tubes that cannot be read", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const { proxy: watch, revoke } = Proxy.revocable(["a"], {})
+      revoke()
+      for (const opening of [Connection.make({ port, watch }), Client.make({ port, watch })]) {
+        const { reason } = yield* Effect.flip(Effect.scoped<unknown, Errors.BeanstalkdError, Scope.Scope>(opening))
+        assert.instanceOf(reason.cause, Errors.InvalidArgument)
+        assert.strictEqual(reason.cause.argument, "watch")
+      }
+    }))
 
   it.live("leaves no socket behind when it fails", () =>
     Effect.gen(function*() {

@@ -19,8 +19,10 @@ import * as EngineHost from "./EngineHost.ts"
 import * as Errors from "./Errors.ts"
 import type { Faults } from "./Faults.ts"
 import * as MemoryNetwork from "./MemoryNetwork.ts"
+import * as Open from "./Open.ts"
 import * as Pool from "./Pool.ts"
 import * as ServerSocket from "./ServerSocket.ts"
+import * as Transport from "./Transport.ts"
 import { DEFAULT_PORT } from "./Values.ts"
 
 export type {
@@ -132,6 +134,8 @@ const FAULTS = Arguments.namesOf<Faults>({
   shortage: true
 })
 
+const SHORTAGES: ReadonlyArray<NonNullable<Faults["shortage"]>> = ["jobs", "queues"]
+
 const fromHost = (
   host: EngineHost.EngineHost,
   where: Pick<Service, "address" | "port" | "clientOptions">
@@ -152,6 +156,13 @@ const fromHost = (
       const { garble: value } = faults
       return yield* new Errors.InvalidArgument({ command: "inject", argument: "garble", value, rule: "a function" })
     }
+    for (const name of ["refuse", "mute"] as const) {
+      const flag = Arguments.flag("inject", name, faults[name])
+      if (flag instanceof Errors.InvalidArgument) return yield* flag
+    }
+    const { shortage } = faults
+    const short = shortage === undefined ? undefined : Arguments.oneOf("inject", "shortage", shortage, SHORTAGES)
+    if (short instanceof Errors.InvalidArgument) return yield* short
     host.inject({ ...faults, delay, split: faults.split })
   }),
   awaitWaiting: Effect.fnUntraced(function*(tube, count = 1) {
@@ -175,7 +186,7 @@ const listenOptions = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Option
 }
 
 const show = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options): string =>
-  path === undefined ? `${host.includes(":") ? `[${host}]` : host}:${port}` : `unix:${path}`
+  Transport.show(path === undefined ? { host, port } : { path })
 
 // A process that was killed leaves its unix socket behind, at which nobody can listen before it has been removed. Any
 // other file stays, and whatever else is wrong is said when the server listens.
@@ -262,6 +273,19 @@ export const makeMemory = Effect.fnUntraced(function*(
 })
 
 /**
+ * What a server in memory and its client can be told. `maxConnections` is of the server, and the connection that the
+ * client shares takes one place; `client.maxConnections` is of the client, and comes on top of that one.
+ */
+export interface MemoryOptions extends EngineOptions {
+  readonly client?: Omit<Client.Options, "host" | "port" | "path" | "url" | "tls" | "dialer"> | undefined
+}
+
+const MEMORY_OPTIONS: ReadonlyArray<keyof MemoryOptions> = [...ENGINE_OPTIONS, "client"]
+
+// More are opened when they are needed.
+const MOST_OPENED_AT_ONCE = 1000
+
+/**
  * A server in memory and a client of it, as a layer. With options for either:
  *
  * ```ts
@@ -271,17 +295,19 @@ export const makeMemory = Effect.fnUntraced(function*(
  * ```
  */
 export const layerMemoryWith = (
-  options: EngineOptions & {
-    readonly client?: Omit<Client.Options, "host" | "port" | "path" | "url" | "tls" | "dialer"> | undefined
-  }
+  options: MemoryOptions
 ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
   Layer.effectContext(Effect.gen(function*() {
-    const server = yield* makeMemory(options)
-    const { client: { maxConnections = Pool.DEFAULT_MAX_CONNECTIONS } = {}, maxConnections: atMost = Infinity } =
-      options
+    const all = Arguments.read("listen", options, MEMORY_OPTIONS)
+    if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ address: "memory", cause: all })
+    const { client: given = {}, ...engine } = all
+    const server = yield* makeMemory(engine)
+    const own = yield* Pool.read(given)
+    const most = Arguments.count("connect", "maxConnections", own.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS, 1)
+    if (most instanceof Errors.InvalidArgument) return yield* Open.failed(server.address, most)
     // One is the shared connection.
-    const minConnections = Math.max(0, Math.min(maxConnections, atMost - 1))
-    const client = yield* Client.make({ minConnections, ...options.client, ...server.clientOptions })
+    const minConnections = Math.max(0, Math.min(most, MOST_OPENED_AT_ONCE, (engine.maxConnections ?? Infinity) - 1))
+    const client = yield* Client.make({ minConnections, ...own, ...server.clientOptions })
     // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait. Each is asked
     // something: one that ended before it had answered anything would look like one that was turned away.
     const open = Effect.flatMap(client.pool.get, (connection) => connection.listTubeUsed)

@@ -247,6 +247,10 @@ describe("options that make no sense", () => {
     [{ port: 1.5 }, ["port", "an integer from 0 to 65535"]],
     [{ port: "x" as never }, ["port", "an integer from 0 to 65535"]],
     [{ host: "" }, ["host", "a host name or an address"]],
+    [{ host: 5 as never, port: 0 }, ["cannot listen on 5:0", "host", "a host name or an address"]],
+    [{ host: null as never, port: 0 }, ["host", "a host name or an address"]],
+    [{ port: Symbol("x") as never }, ["port", "an integer from 0 to 65535"]],
+    [{ path: Symbol("x") as never }, ["path", "the path of a unix socket"]],
     [{ path: "" }, ["path", "the path of a unix socket"]],
     [{ port: 0, maxJobSize: -1 }, ["maxJobSize", "a whole number, at least 0"]],
     [{ port: 0, maxJobSize: NaN }, ["maxJobSize", "a whole number, at least 0"]],
@@ -259,4 +263,39 @@ describe("options that make no sense", () => {
       assert.strictEqual(error._tag, "ListenError")
       for (const text of says) assert.include(error.message, text)
     }))
+
+  const any = (value: unknown) => value as never
+  const clients: ReadonlyArray<readonly [client: unknown, argument: string]> = [
+    [null, "options"],
+    [5, "options"],
+    [{ maxConnections: 1n }, "maxConnections"],
+    [{ maxConnections: Symbol("x") }, "maxConnections"],
+    [{ maxConnections: 0 }, "maxConnections"],
+    [{ watch: "no tube" }, "watch"]
+  ]
+  it.effect.each(clients)("are named, of the client in the layer: %o", ([client, argument]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemoryWith({ client: any(client) }))))
+      assert.strictEqual(reasonOf(error), "OpenError")
+      assert.include(error.message, `${argument} must be`)
+    }))
+
+  it.effect("are named, of the layer", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemoryWith(any(null)))))
+      assert.strictEqual(reasonOf(error), "ListenError")
+    }))
+
+  const faults: ReadonlyArray<readonly [faults: unknown, argument: string, rule: string]> = [
+    [{ shortage: "job" }, "shortage", "one of \"jobs\", \"queues\""],
+    [{ shortage: true }, "shortage", "one of \"jobs\", \"queues\""],
+    [{ refuse: 1 }, "refuse", "true or false"],
+    [{ mute: "yes" }, "mute", "true or false"]
+  ]
+  it.effect.each(faults)("are named, of faults: %o", ([faults, argument, rule]) =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const error = yield* Effect.flip(server.inject(any(faults)))
+      assert.deepInclude(error, { _tag: "InvalidArgument", argument, rule })
+    }).pipe(Effect.scoped))
 })

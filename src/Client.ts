@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Arguments from "./Arguments.ts"
@@ -24,6 +25,7 @@ import type { Pipeline } from "./Pipeline.ts"
 import * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
 import { type Body, putAll } from "./PutAll.ts"
+import * as Transport from "./Transport.ts"
 import type { JobId } from "./Values.ts"
 
 /**
@@ -160,6 +162,16 @@ const inTube = <A, E>(
   return missing instanceof Errors.InvalidArgument ? Effect.fail(missing) : effect()
 }
 
+// They count also when there is nothing to put.
+const putAllOptions = (tube: string, options: PutOptions | undefined): PutOptions | Errors.InvalidArgument => {
+  const name = Arguments.tube("put", "tube", tube)
+  if (name instanceof Errors.InvalidArgument) return name
+  const own = Arguments.read("put", options, ["priority", "delay", "ttr"])
+  if (own instanceof Errors.InvalidArgument) return own
+  const request = Protocol.encode(commands.put, ["", own, tube])
+  return request instanceof Errors.InvalidArgument ? request : own
+}
+
 // A connection that has just come from the pool holds no job that could be due.
 const neverDue = (error: Errors.DeadlineSoon) =>
   new Errors.BeanstalkdError({
@@ -254,7 +266,13 @@ export const make = Effect.fnUntraced(function*(
   return identity<Service>({
     server: pool.server,
     put,
-    putAll: (tube, bodies, options) => putAll((body) => put(tube, body, options), bodies),
+    putAll: (tube, bodies, options) =>
+      Effect.suspend(() => {
+        const own = putAllOptions(tube, options)
+        return own instanceof Errors.InvalidArgument
+          ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: own }))
+          : putAll((body) => put(tube, body, own), bodies)
+      }),
     ...makeReserve(pool, Duration.toMillis(patience)),
     delete: (id) => run(commands.delete, id),
     peek: (id) => run(commands.peek, id),
@@ -289,6 +307,39 @@ export const make = Effect.fnUntraced(function*(
 export const layer = (options?: Options): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> =>
   Layer.effect(Beanstalkd, make(options))
 
+const isPlain = (value: unknown): value is object => {
+  if (typeof value !== "object" || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+// What is no Config may be an object of them, as `tls` is.
+const isWrapped = (value: unknown): boolean =>
+  Config.isConfig(value) || (isPlain(value) && Object.values(value).every(isWrapped))
+
+const configOf = (
+  options: Config.Wrap<Options>
+): Effect.Effect<Options, Errors.BeanstalkdError | Config.ConfigError> => {
+  const refuse = (argument: string, value: unknown, rule: string) =>
+    Effect.fail(
+      Open.failed(
+        Open.serverOf({}),
+        new Errors.InvalidArgument({ command: "connect", argument, value, rule })
+      )
+    )
+  try {
+    if (Config.isConfig(options)) return Config.unwrap(options)
+    if (isPlain(options)) {
+      const all = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+      const wrong = Object.entries(all).find(([, value]) => !isWrapped(value))
+      return wrong === undefined ? Config.unwrap<Options>(all) : refuse(wrong[0], wrong[1], "a Config")
+    }
+  } catch {
+    // An object that cannot be read.
+  }
+  return refuse("options", options, "a Config, or an object of Configs")
+}
+
 /**
  * The client as a layer whose options come from the configuration.
  *
@@ -305,12 +356,22 @@ export const layer = (options?: Options): Layer.Layer<Beanstalkd, Errors.Beansta
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<Beanstalkd, Errors.BeanstalkdError | Config.ConfigError> =>
-  Layer.effect(Beanstalkd, Effect.flatMap(Config.unwrap(options), make))
+  Layer.effect(Beanstalkd, Effect.flatMap(configOf(options), make))
 
 /**
  * The client as a layer for the server at a URL, `beanstalk://host:port`, `beanstalk+tls://host:port` or `unix:///path`.
  */
 export const layerUrl = (
   url: string,
-  options?: Omit<Options, "url">
-): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> => layer({ ...options, url })
+  options: Omit<Options, "url"> = {}
+): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> =>
+  Layer.effect(
+    Beanstalkd,
+    Effect.gen(function*() {
+      const own = yield* Pool.read(options)
+      // One that is not set must not mean that of nobody.
+      const known = Transport.fromUrl(url)
+      if (Result.isFailure(known)) return yield* Open.failed(Errors.why(url), known.failure)
+      return yield* make({ ...own, url })
+    })
+  )

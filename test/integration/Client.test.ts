@@ -407,6 +407,36 @@ RealServer.describeReal("a layer of the client, and a port", () => {
       assert.include(reason.message, "beanstalk://host:port")
     }))
 
+  const unreadable = (): never => {
+    throw new Error("unreadable")
+  }
+  const any = (value: unknown) => value as never
+  const senseless: ReadonlyArray<readonly [what: string, layer: () => Layer.Layer<Client.Beanstalkd, unknown>]> = [
+    ["no URL", () => Client.layerUrl(any(undefined))],
+    ["options that throw", () => Client.layerUrl("unix:///x", Object.defineProperty({}, "use", { get: unreadable }))],
+    ["options that are none", () => Client.layerUrl("unix:///x", any(null))],
+    ["no configuration", () => Client.layerConfig(any(undefined))],
+    ["a number as configuration", () => Client.layerConfig(any(5))],
+    ["a text as configuration", () => Client.layerConfig(any("host"))],
+    ["values that are no Config", () => Client.layerConfig(any({ port: 11_300 }))],
+    ["values that are bytes", () => Client.layerConfig(any({ host: new Uint8Array(3) }))],
+    ["a configuration that throws", () => Client.layerConfig(any(new Proxy({}, { ownKeys: unreadable })))]
+  ]
+  it.live.each(senseless)("refuses %s", ([, layer]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer())))
+      assert.instanceOf(error, Errors.BeanstalkdError)
+      assert.instanceOf(error.reason, Errors.OpenError)
+      assert.instanceOf(error.reason.cause, Errors.InvalidArgument)
+    }))
+
+  it.live("takes a configuration that lacks some on purpose", () =>
+    Effect.gen(function*() {
+      const { port } = yield* RealServer.make()
+      const layer = Client.layerConfig({ host: any(undefined), port: Config.succeed(port) })
+      assert.strictEqual(yield* Effect.provide(roundTrip, layer), `127.0.0.1:${port}`)
+    }))
+
   const config = Client.layerConfig({
     host: Config.String("QUEUE_HOST").pipe(Config.withDefault("127.0.0.1")),
     port: Config.Port("QUEUE_PORT"),

@@ -4,6 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
+import * as Arguments from "./Arguments.ts"
+import * as Errors from "./Errors.ts"
 import type { ReceivedJob } from "./Protocol.ts"
 import type { Body } from "./PutAll.ts"
 
@@ -14,6 +16,8 @@ import type { Body } from "./PutAll.ts"
  * - `binary`: Effect's compact binary form (`effect/encoding/SchemaBinary`), of any Schema
  */
 export type Name = "json" | "text" | "bytes" | "binary"
+
+const NAMES: ReadonlyArray<Name> = ["json", "text", "bytes", "binary"]
 
 /** What a body looks like from inside: what fails, fails with whatever says best what was wrong. */
 export interface Codec<A, RD, RE> {
@@ -47,12 +51,45 @@ const plainText: Codec<string, never, never> = { encode: Effect.succeed, decode:
 
 const plainBytes: Codec<Uint8Array, never, never> = { encode: Effect.succeed, decode: bytesOf }
 
-/** The codec of that name for a Schema, which only text and bytes can do without. */
+const isSchema = (schema: unknown): boolean => {
+  try {
+    return Schema.isSchema(schema)
+  } catch {
+    return false
+  }
+}
+
+/** A codec that does nothing but say why. */
+export const refusing = (wrong: Errors.InvalidArgument): Codec<never, never, never> => ({
+  encode: () => Effect.fail(wrong),
+  decode: () => Effect.fail(wrong)
+})
+
+/** The codec of that name for a Schema, which only text and bytes can do without, or what is wrong with either. */
 export const make = <S extends Schema.Constraint>(
   name: Name,
   schema: S | undefined
+): Codec<S["Type"], S["DecodingServices"], S["EncodingServices"]> | Errors.InvalidArgument => {
+  const refuse = (rule: string) =>
+    new Errors.InvalidArgument({ command: "tube", argument: "schema", value: schema, rule })
+  const known = Arguments.oneOf("tube", "codec", name, NAMES)
+  if (known instanceof Errors.InvalidArgument) return known
+  if (schema === undefined) {
+    if (name === "text") return plainText as never
+    return name === "bytes" ? plainBytes as never : refuse(`a Schema, which the codec ${name} needs`)
+  }
+  if (!isSchema(schema)) return refuse("a Schema")
+  try {
+    return fromSchema(name, schema)
+  } catch {
+    return refuse(`a Schema that the codec ${name} can encode`)
+  }
+}
+
+const fromSchema = <S extends Schema.Constraint>(
+  name: Name,
+  schema: S
 ): Codec<S["Type"], S["DecodingServices"], S["EncodingServices"]> => {
-  if (schema === undefined) return (name === "text" ? plainText : plainBytes) as never
   type Of<Raw> = Schema.Codec<S["Type"], Raw, S["DecodingServices"], S["EncodingServices"]>
   switch (name) {
     case "json":

@@ -2,7 +2,7 @@
  * A tube whose jobs are values: its name, the Schema of what is in it, how that is encoded, and which server it lives on.
  * Producers and consumers share one definition, and cannot disagree.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -17,6 +17,7 @@ import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
 import type { Job } from "./Job.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Open from "./Open.ts"
 import type * as Protocol from "./Protocol.ts"
 import { putAll } from "./PutAll.ts"
 import type * as Stats from "./Stats.ts"
@@ -123,15 +124,27 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
   yield* Effect.ignore(Effect.andThen(job.bury(), Metrics.countJob("buried", { server, tube: error.tube })))
 })
 
+// Streams and workers open connections of their own, and must end as they do when these have wrong options, not bury all
+// that does not decode.
+const refusing = (client: Client.Service, wrong: Errors.InvalidArgument): Client.Service => ({
+  ...client,
+  pool: { ...client.pool, open: () => Effect.fail(Open.failed(client.server, wrong)) }
+})
+
 const fromCodec = <A, C, RD, RE>(
   name: string,
-  options: Client.PutOptions & { readonly client?: Context.Key<C, Client.Service> | undefined },
-  codec: Codec.Codec<A, RD, RE>
+  defaults: Client.PutOptions,
+  tag: Context.Key<C, Client.Service>,
+  codec: Codec.Codec<A, RD, RE>,
+  wrong: Errors.InvalidArgument | undefined
 ): Tube<A, C, RD, RE> => {
-  const client = (options.client ?? Client.Beanstalkd) as Context.Key<C, Client.Service>
-  const defaults = defined(options)
+  const client = wrong === undefined ? tag : Effect.map(tag, (client) => refusing(client, wrong))
 
-  const withClient = <B, E, R>(f: (client: Client.Service) => Effect.Effect<B, E, R>) => Effect.flatMap(client, f)
+  const withClient = <B, E, R>(f: (client: Client.Service) => Effect.Effect<B, E, R>) =>
+    Effect.flatMap(
+      client,
+      (client): Effect.Effect<B, E | Errors.InvalidArgument, R> => wrong === undefined ? f(client) : Effect.fail(wrong)
+    )
 
   const encode = (value: A) =>
     Effect.mapError(
@@ -152,15 +165,16 @@ const fromCodec = <A, C, RD, RE>(
       (cause) => new Errors.DecodeError({ tube: name, id: job.id, body: job.body, cause })
     )
 
-  const putInto = (client: Client.Service, options: Client.PutOptions | undefined) => {
-    const own = defined(options)
+  // What is wrong is said whatever there is to put.
+  const all = (options: Client.PutOptions | undefined): Client.PutOptions | Errors.InvalidArgument => {
     const checked = Arguments.tube("put", "tube", name)
-    if (checked instanceof Errors.InvalidArgument) return () => Effect.fail(checked)
-    if (defaults instanceof Errors.InvalidArgument) return () => Effect.fail(defaults)
-    if (own instanceof Errors.InvalidArgument) return () => Effect.fail(own)
-    const all: Client.PutOptions = { ...defaults, ...own }
-    return (value: A) => Effect.flatMap(encode(value), (body) => client.put(name, body, all))
+    if (checked instanceof Errors.InvalidArgument) return checked
+    const own = defined(options)
+    return own instanceof Errors.InvalidArgument ? own : { ...defaults, ...own }
   }
+
+  const putInto = (client: Client.Service, options: Client.PutOptions) => (value: A) =>
+    Effect.flatMap(encode(value), (body) => client.put(name, body, options))
 
   const peek = <E>(look: (client: Client.Service) => Effect.Effect<Protocol.ReceivedJob, E>) =>
     withClient(look).pipe(
@@ -188,8 +202,19 @@ const fromCodec = <A, C, RD, RE>(
     name,
     client,
     decode,
-    put: (value, options) => withClient((client) => putInto(client, options)(value)),
-    putAll: (values, options) => withClient((client) => putAll(putInto(client, options), values)),
+    put: (value, options) =>
+      withClient((client): Effect.Effect<JobId, Failure<"put">, RE> => {
+        const own = all(options)
+        return own instanceof Errors.InvalidArgument ? Effect.fail(own) : putInto(client, own)(value)
+      }),
+    putAll: <E, R>(values: Iterable<A> | Stream.Stream<A, E, R>, options?: Client.PutOptions) =>
+      Effect.flatMap(client, (client): Effect.Effect<ReadonlyArray<JobId>, E | Errors.PutAllError, R | RE> => {
+        const own = wrong ?? all(options)
+        return own instanceof Errors.InvalidArgument
+          ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: own }))
+          // It checks them.
+          : Effect.andThen(client.putAll(name, [], own), putAll(putInto(client, own), values))
+      }),
     stream: (options) =>
       reserved<TypedJob<A> | undefined, never, never>(
         options,
@@ -211,8 +236,26 @@ const fromCodec = <A, C, RD, RE>(
   }
 }
 
+const OPTIONS = Arguments.namesOf<Options<never, never>>({
+  schema: true,
+  codec: true,
+  priority: true,
+  delay: true,
+  ttr: true,
+  client: true
+})
+
+const isTag = (tag: unknown): boolean => {
+  try {
+    return Context.isKey(tag)
+  } catch {
+    return false
+  }
+}
+
 /**
- * Defines a tube. A name that no tube can have is refused by the first command that needs it.
+ * Defines a tube. A name that no tube can have, and options that make no sense, are refused by the first command that
+ * needs it: by all as an `InvalidArgument`, by streams and workers with the reason `OpenError`.
  *
  * ```ts
  * import { Tube } from "effect-beanstalkd"
@@ -245,5 +288,18 @@ export const make: {
   ): Tube<Uint8Array, C>
 } = <S extends Schema.Constraint, C = Client.Beanstalkd>(
   name: string,
-  options: Omit<Options<S, C>, "schema"> & { readonly schema?: S | undefined }
-): never => fromCodec(name, options, Codec.make(options.codec ?? "json", options.schema)) as never
+  given: Omit<Options<S, C>, "schema"> & { readonly schema?: S | undefined }
+): never => {
+  const refuse = (wrong: Errors.InvalidArgument) =>
+    fromCodec(name, {}, Client.Beanstalkd, Codec.refusing(wrong), wrong) as never
+  const options = Arguments.read("tube", given, OPTIONS)
+  if (options instanceof Errors.InvalidArgument) return refuse(options)
+  const { client = Client.Beanstalkd, codec: codecName = "json", schema, ...defaults } = options
+  const codec = Codec.make(codecName, schema)
+  if (codec instanceof Errors.InvalidArgument) return refuse(codec)
+  if (!isTag(client)) {
+    const rule = "the tag of a client"
+    return refuse(new Errors.InvalidArgument({ command: "tube", argument: "client", value: client, rule }))
+  }
+  return fromCodec(name, defaults, client as Context.Key<C, Client.Service>, codec, undefined) as never
+}

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, Stream } from "effect"
-import { Client, Errors, Server, Tube } from "effect-beanstalkd"
+import { Client, Errors, Server, Tube, Worker } from "effect-beanstalkd"
 import { onItsOwn, TUBE } from "../worker/Workplace.ts"
 
 const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1")
@@ -149,6 +149,60 @@ describe("the options of a tube", () => {
       ]
       for (const tube of wrong) assert.strictEqual((yield* Effect.flip(tube.put("x")))._tag, "InvalidArgument")
       assert.strictEqual((yield* beanstalkd.stats).cmdPut, 0)
+    })))
+
+  const senseless: ReadonlyArray<readonly [options: unknown, argument: string, rule: string]> = [
+    [undefined, "schema", "a Schema, which the codec json needs"],
+    [{}, "schema", "a Schema, which the codec json needs"],
+    [{ codec: "binary" }, "schema", "a Schema, which the codec binary needs"],
+    [{ codec: "jsn", schema: Schema.Int }, "codec", "one of \"json\", \"text\", \"bytes\", \"binary\""],
+    [{ schema: 5 }, "schema", "a Schema"],
+    [{ codec: "text", client: 5 }, "client", "the tag of a client"],
+    [null, "options", "an object"]
+  ]
+  it.effect.each(senseless)(
+    "that make no sense are told by whatever needs it: %o",
+    ([options, argument, rule]) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        const tube = Tube.make(TUBE, options as { readonly codec: "text" })
+        const id = yield* beanstalkd.put(TUBE, "x")
+        const job = yield* beanstalkd.peek(id)
+        const refusal = { _tag: "InvalidArgument", argument, rule }
+        const effects = [tube.put("x"), tube.peekReady, tube.kick(), tube.pause(0), tube.stats]
+        for (const effect of effects) {
+          assert.deepInclude(yield* Effect.flip<unknown, unknown, Client.Beanstalkd>(effect), refusal)
+        }
+        assert.deepInclude<object>((yield* Effect.flip(tube.putAll([]))).cause, refusal)
+        assert.deepInclude((yield* Effect.flip(tube.decode(job))).cause, refusal)
+        for (
+          const work of [
+            Stream.runDrain(tube.stream()),
+            Stream.runDrain(tube.streamResult()),
+            Worker.run(tube, () => Effect.void)
+          ]
+        ) {
+          const { reason } = yield* Effect.flip(work)
+          assert.instanceOf(reason, Errors.OpenError)
+          assert.deepInclude(reason.cause, refusal)
+        }
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", reserves: 0 })
+        assert.strictEqual((yield* beanstalkd.stats).cmdPut, 1)
+      }))
+  )
+
+  it.effect("and its name count also when there is nothing to put", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const text = Tube.make(TUBE, { codec: "text" })
+      const puts = [
+        beanstalkd.putAll(undefined as never, []),
+        beanstalkd.putAll("a b", []),
+        beanstalkd.putAll(TUBE, [], { ttr: 5 }),
+        beanstalkd.putAll(TUBE, [], 5 as never),
+        text.putAll([], { ttr: 5 }),
+        Tube.make("a b", { codec: "text" }).putAll([]),
+        Tube.make(TUBE, { codec: "text", priority: -1 }).putAll([])
+      ]
+      for (const put of puts) assert.strictEqual((yield* Effect.flip(put)).cause._tag, "InvalidArgument")
     })))
 
   it.effect("say on which server it lives", () => {

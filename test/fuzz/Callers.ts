@@ -1,9 +1,11 @@
 /**
  * The public functions with arguments that may be anything, and what each of them may send.
  */
+import * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -83,12 +85,10 @@ const RESERVES =
 
 const onClient = (client: Client.Service): Record<string, Caller> => ({
   "client.put": caller(one("put"), (dice) => client.put(pick(dice, tube), pick(dice, body), putOptions(dice))),
-  "client.putAll": caller(/^((use )?put ?)*$/, (dice) =>
-    client.putAll(
-      pick(dice, tube),
-      pick(dice, (dice) => Array.from({ length: dice.int(0, 3) }, () => pick(dice, body))),
-      putOptions(dice)
-    )),
+  "client.putAll": caller(
+    /^((use )?put ?)*$/,
+    (dice) => client.putAll(pick(dice, tube), bodiesOf(dice), putOptions(dice))
+  ),
   "client.reserve": caller(RESERVES, (dice) => client.reserve(tubes(dice), any(optionsOf(dice, { timeout: delay })))),
   "client.reserveJob": caller(RESERVES, (dice) => client.reserveJob(pick(dice, id))),
   "client.delete": caller(one("delete"), (dice) => client.delete(pick(dice, id))),
@@ -116,11 +116,16 @@ const onClient = (client: Client.Service): Record<string, Caller> => ({
   }
 })
 
+// What else a codec and a Schema may be is refused when a command needs them.
 const Codecs = [{ codec: "text" }, { codec: "bytes" }, { schema: Schema.String }, { schema: Schema.Unknown }]
 
 const tubeOf = (dice: Dice): Tube.Tube<unknown> => {
   const options = { priority: pick(dice, priority), delay: pick(dice, delay), ttr: pick(dice, ttr) }
-  const own = dice.chance(0.5) ? { ...options, ...dice.one(Codecs) } : { ...dice.one(Codecs) }
+  const own: object = dice.chance(0.5) ? { ...options, ...dice.one(Codecs) } : { ...dice.one(Codecs) }
+  for (const name of ["codec", "schema", "client"]) {
+    if (dice.chance(0.05)) Object.defineProperty(own, name, { value: anything(dice), configurable: true })
+  }
+  if (dice.chance(0.05)) return Tube.make(pick(dice, tube), any(dice.one([undefined, null, {}, 5]))) as never
   if (dice.chance(0.1)) Object.defineProperty(own, "ttr", { get: boom })
   return Tube.make(pick(dice, tube), any(own)) as never
 }
@@ -130,17 +135,38 @@ const ofTube =
   (client: Client.Service): Effects =>
   (dice) => Effect.provideService(run(dice, tubeOf(dice)), Client.Beanstalkd, client)
 
+// Bodies of all kinds of iterables, also of those that break.
+const bodiesOf = (dice: Dice): Any => {
+  const list = Array.from({ length: dice.int(0, 3) }, () => pick(dice, body))
+  const step = dice.one<() => unknown>([boom, () => anything(dice)])
+  const iterables: ReadonlyArray<() => unknown> = [
+    () => list,
+    () => new Set(list),
+    () => new Map(list.entries()).values(),
+    () => ({ [Symbol.iterator]: boom }),
+    () => ({ [Symbol.iterator]: () => ({ next: boom, return: boom }) }),
+    () => ({ [Symbol.iterator]: () => ({ next: () => ({ value: Symbol("x") }), return: boom }) }),
+    () => {
+      let left = list.length
+      return { [Symbol.iterator]: () => ({ next: () => left-- > 0 ? { value: "x" } : step(), return: boom }) }
+    }
+  ]
+  return any(dice.chance(0.8) ? dice.one(iterables)() : anything(dice))
+}
+
 const onTube = (client: Client.Service): Record<string, Caller> => ({
   "tube.put": caller(one("put"), ofTube((dice, tube) => tube.put(pick(dice, body), putOptions(dice)))(client)),
   "tube.putAll": caller(
     /^((use )?put ?)*$/,
-    ofTube((dice, tube) => tube.putAll(pick(dice, (dice) => [pick(dice, body)]), putOptions(dice)))(client)
+    ofTube((dice, tube) => tube.putAll(bodiesOf(dice), putOptions(dice)))(client)
   ),
   "tube.kick": caller(one("kick"), ofTube((dice, tube) => tube.kick(pick(dice, bound)))(client)),
   "tube.pause": caller(one("pause-tube"), ofTube((dice, tube) => tube.pause(pick(dice, delay)))(client)),
   "tube.peekReady": caller(one("peek-ready"), ofTube((_, tube) => tube.peekReady)(client)),
   "tube.stats": caller(one("stats-tube"), ofTube((_, tube) => tube.stats)(client))
 })
+
+const textOr = (dice: Dice): { readonly codec: "text" } => dice.chance(0.9) ? { codec: "text" } : { codec: any("jsn") }
 
 const few = among<unknown>(1, 2, Infinity)
 const flag = among(true, false)
@@ -164,7 +190,7 @@ const onConsumer = (client: Client.Service): Record<string, Caller> => {
     ),
     "tube.stream": caller(
       WORKS,
-      (dice) => first(Tube.make(pick(dice, tube), { codec: "text" }).stream(any(optionsOf(dice, consumerOptions))))
+      (dice) => first(Tube.make(pick(dice, tube), textOr(dice)).stream(any(optionsOf(dice, consumerOptions))))
     ),
     "Worker.run": caller(WORKS, (dice) => workOnce(client, dice))
   }
@@ -197,7 +223,7 @@ const workOnce = (client: Client.Service, dice: Dice) => {
     Deferred.doneUnsafe(begun, Exit.void)
     return fails ? Effect.fail("no") : Effect.void
   }
-  return Worker.run(Tube.make(name, { codec: "text" }), handler, any(options)).pipe(
+  return Worker.run(Tube.make(name, textOr(dice)), handler, any(options)).pipe(
     Effect.raceFirst(Deferred.await(begun)),
     Effect.provideService(Client.Beanstalkd, client)
   )
@@ -230,19 +256,46 @@ const addressOptions = {
   keepAlive: flag
 }
 
+const engineOptions = { maxJobSize: among(0, 1000), maxConnections: among(2, 3), maxMemory: among(10_000) }
+
+const isName = (value: unknown) => typeof value === "string" && value !== ""
+const isPort = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535
+
+// Anything that is refused: others would be looked up, or listen somewhere.
+const unlike = (isRight: (value: unknown) => boolean) => (dice: Dice): unknown => {
+  const value = anything(dice)
+  return value === undefined || isRight(value) ? unlike(isRight)(dice) : value
+}
+
+const isObject = (value: unknown) => typeof value === "object" && value !== null
+
+const listenOptions = (dice: Dice): Any => {
+  if (dice.chance(0.1)) return any(unlike(isObject)(dice))
+  const engine = dice.chance(0.2) ? optionsOf(dice, engineOptions) : {}
+  const wrong = dice.one(["host", "port", "path"] as const)
+  const address = dice.chance(0.1)
+    ? { port: 0 }
+    : { port: 0, [wrong]: unlike(wrong === "port" ? isPort : isName)(dice) }
+  try {
+    return any(Object.assign(engine as object, address))
+  } catch {
+    return any(address)
+  }
+}
+
 const MAKES = /^((use|watch|ignore) ?)*$/
 
 const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
   // Others are read as if there were none, and would dial.
-  const withDialer = (options: unknown): Any =>
+  const withDialer = (options: unknown, dialer: unknown): Any =>
     any(
       typeof options === "object" && options !== null && Reflect.isExtensible(options)
         ? Object.assign(options, { dialer })
         : { dialer }
     )
-  const safely = (options: unknown): Any => {
+  const safely = (options: unknown, as: unknown = dialer): Any => {
     try {
-      return withDialer(options)
+      return withDialer(options, as)
     } catch {
       return any(options)
     }
@@ -257,9 +310,25 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
       /^$/,
       (dice) =>
         Server.makeMemory(
-          any(optionsOf(dice, { maxJobSize: among(0, 1000), maxConnections: among(1, 2), maxMemory: among(0, 10_000) }))
+          any(optionsOf(dice, engineOptions))
         )
     ),
+    "Server.make": caller(/^$/, (dice) => Server.make(listenOptions(dice))),
+    "Server.layerMemoryWith": caller(/^$/, (dice) => {
+      const client = (dice: Dice) => optionsOf(dice, poolOptions)
+      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, { ...engineOptions, client }))))
+    }),
+    "Client.layerUrl": caller(
+      MAKES,
+      (dice) => Layer.build(Client.layerUrl(pick(dice, addressOptions.url), safely(optionsOf(dice, poolOptions))))
+    ),
+    "Client.layerConfig": caller(MAKES, (dice) => {
+      if (dice.chance(0.1)) return Layer.build(Client.layerConfig(any(unlike(isObject)(dice))))
+      const configured = Object.fromEntries(
+        Object.entries(poolOptions).map(([name, valid]) => [name, (dice: Dice) => Config.succeed(pick(dice, valid))])
+      )
+      return Layer.build(Client.layerConfig(safely(optionsOf(dice, configured), Config.succeed(dialer))))
+    }),
     "server.inject": caller(
       /^$/,
       (dice) =>
@@ -269,7 +338,8 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
             mute: flag,
             delay,
             split: among(1),
-            garble: () => undefined
+            garble: () => undefined,
+            shortage: among("jobs", "queues")
           }))))
     ),
     "server.awaitWaiting": caller(

@@ -238,7 +238,7 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 }
 
 /**
- * Makes a client, which ends with the Scope and all its connections with it. It dials once, and fails if nobody answers.
+ * Makes a client, which ends with the Scope and all its connections with it. It dials once, and fails if it cannot connect.
  *
  * ```ts
  * import { Client } from "effect-beanstalkd"

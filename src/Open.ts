@@ -16,7 +16,8 @@ import * as Transport from "./Transport.ts"
  * What a connection can be told. All have defaults.
  *
  * - `host`, `port`, `path`, `url`, `tls`, `connectTimeout`, `keepAlive`: see `Transport.Options`
- * - `commandTimeout`: how long the server may be silent while a command waits for its answer, default 10 seconds
+ * - `commandTimeout`: how long the server may be silent while a command waits for its answer, default 10 seconds; a long
+ *   answer begins that time anew with every 64 KiB
  * - `maxReplySize`: the longest body that is accepted from the server, in bytes, default 64 MiB
  * - `maxUnanswered`, `maxUnsentBytes`: past so many commands on their way, or about so many bytes in one write, further
  *   commands wait; default 1024 and 256 KiB

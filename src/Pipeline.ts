@@ -44,6 +44,9 @@ const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
 // than can be unanswered, so that it means nothing where replies come later.
 const COMMANDS_PER_TURN = 2000
 
+// A reply that is so large that it takes its time is no silence, as long as so much of it comes.
+const PROGRESS_BYTES = 64 * 1024
+
 /** Why a pipeline ends whose Scope is closed. */
 export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
 
@@ -76,6 +79,8 @@ export class Pipeline implements Handlers {
 
   /** Since when the oldest unanswered command has been the oldest. */
   #oldestSince = 0
+  /** How many bytes have come since then. */
+  #heard = 0
   #timer: Fiber.Fiber<void> | undefined
   #timerRingsAt = 0
 
@@ -102,6 +107,11 @@ export class Pipeline implements Handlers {
   /** Why it died, or undefined while it lives. */
   get death(): Errors.BeanstalkdErrorReason | undefined {
     return this.#death
+  }
+
+  /** Whether the server has answered anything. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /** Whether the other end closed it before it had answered anything. */
@@ -273,7 +283,9 @@ export class Pipeline implements Handlers {
     if (nonsense !== undefined) this.#dieOfNonsense(this.#sent.shift(), nonsense)
     if (this.#death !== undefined) return
     const now = this.#now()
-    if (this.#sent.head !== oldest) {
+    this.#heard += piece.length
+    if (this.#sent.head !== oldest || this.#heard >= PROGRESS_BYTES) {
+      this.#heard = 0
       this.#oldestSince = now
       this.#watchSilence()
     }

@@ -204,18 +204,23 @@ const makePool = Effect.fnUntraced(function*(
   })
 
   // The pool replaces what dies, at once. Where somebody takes connections and closes them before they have answered
-  // anything, that would never end, so each such death counts as a dial that failed: the next waits as the Schedule says.
-  let wasRefused = false
+  // anything, that would never end, so each such death counts as a dial that failed: all that follow wait as the Schedule
+  // says, until one of them has answered.
+  let wasTurnedAway = false
+  const onTrial = new WeakSet<Pipeline>()
   let pause: Effect.Effect<unknown, unknown> | undefined
   const inTurn = Effect.gen(function*() {
-    if (!wasRefused) return void (pause = undefined)
-    wasRefused = false
+    if (!wasTurnedAway) return
     if (pause === undefined) {
       const step = yield* Schedule.toStepWithSleep(reconnect)
       pause = Effect.suspend(() => step(failure(new Errors.ConnectionClosed({ detail: "the server closed it" }))))
     }
     yield* Effect.ignore(pause)
   })
+  const isServed = () => {
+    wasTurnedAway = false
+    pause = undefined
+  }
 
   // In a Scope of its own, since its shutdown waits for all borrowers: ours only takes their connections away.
   const poolScope = yield* Scope.make()
@@ -224,8 +229,9 @@ const makePool = Effect.fnUntraced(function*(
       inTurn,
       Effect.tap(openOne, (pipeline) =>
         Effect.sync(() => {
+          if (wasTurnedAway) onTrial.add(pipeline)
           pipeline.onDeath(() => {
-            if (pipeline.wasTurnedAway) wasRefused = true
+            if (pipeline.wasTurnedAway) wasTurnedAway = true
             // At once: a borrower may be waiting for this very connection.
             fork(Effect.andThen(undivided(EffectPool.invalidate(pool, pipeline)), Effect.sync(fillUp)))
           })
@@ -264,6 +270,7 @@ const makePool = Effect.fnUntraced(function*(
 
   const tidy = (pipeline: Pipeline) =>
     Effect.sync(() => {
+      if (onTrial.delete(pipeline) && pipeline.hasAnswered) isServed()
       if (pipeline.isQuiet && pipeline.session.held.size === 0) {
         pipeline.session.chosenTube = options.use ?? "default"
       } else {

@@ -416,6 +416,13 @@ export const describeReply = (reply: RawReply): string =>
   [reply.word, ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`)].join(" ")
     .slice(0, 200)
 
+// What is asked of a job must be answered with that job.
+const isOfAnother = (exit: Exit.Exit<unknown, unknown>, id: number | undefined): boolean => {
+  if (id === undefined || Exit.isFailure(exit)) return false
+  const told = (exit.value as { readonly id?: number } | undefined)?.id
+  return told !== undefined && told !== id
+}
+
 /**
  * What a reply to a command means: success or failure of the command, or `Nonsense` if the command cannot have this
  * reply.
@@ -429,9 +436,10 @@ export const decodeReply = <A, E>(
   const outcome = command.replies.get(reply.word)
   if (outcome !== undefined) {
     const decoded = outcome.decode(reply, request, server)
-    return Result.isSuccess(decoded)
-      ? decoded.success
-      : { reply: describeReply(reply), detail: describeIssue(decoded.failure) }
+    if (Result.isFailure(decoded)) return { reply: describeReply(reply), detail: describeIssue(decoded.failure) }
+    return isOfAnother(decoded.success, request.id)
+      ? { reply: describeReply(reply), detail: `not about job ${request.id}` }
+      : decoded.success
   }
   const refusal = reply.fields.length === 0 ? REFUSALS.get(reply.word) : undefined
   return refusal === undefined

@@ -112,8 +112,12 @@ export class ReplyParser {
     if (Number(length) > this.#maxReplySize) {
       return this.#stop(line, `a body of more than ${this.#maxReplySize} bytes (maxReplySize)`)
     }
+    try {
+      this.#body = new Uint8Array(Number(length))
+    } catch {
+      return this.#stop(line, "there is no memory for the body")
+    }
     this.#awaited = { word, fields }
-    this.#body = new Uint8Array(Number(length))
     this.#filled = 0
     return undefined
   }

@@ -60,6 +60,9 @@ const id = (digits: string): Meaning =>
 
 const done: Meaning = { value: undefined }
 
+// What the commands of the table ask for.
+const ASKED_FOR = 7
+
 type Row = ReadonlyArray<readonly [pattern: RegExp, meaning: (found: RegExpExecArray, frame: Frame) => Meaning]>
 
 const says = (word: string, error: string): Row[number] => [new RegExp(`^${word}$`), () => ({ error })]
@@ -72,6 +75,11 @@ const job = (word: string): Row[number] => [
     const meaning = id(found[1]!)
     return meaning === "nonsense" ? meaning : { value: { id: Number(found[1]), body } }
   }
+]
+/** A job that was asked for by its id. */
+const thisJob = (word: string): Row[number] => [
+  new RegExp(`^${word} 0*${ASKED_FOR} \\d+$`),
+  (_, { body }) => ({ value: { id: ASKED_FOR, body } })
 ]
 const document: Row[number] = [/^OK \d+$/, () => "document"]
 const tube = (pattern: string): Row[number] => [new RegExp(`^USING (${pattern})$`), (found) => ({ value: found[1] })]
@@ -89,14 +97,14 @@ const rows: Record<Protocol.CommandName, Row> = {
   use: [tube("foo")],
   reserve: [job("RESERVED"), says("DEADLINE_SOON", "DeadlineSoon")],
   reserveWithTimeout: [job("RESERVED"), says("DEADLINE_SOON", "DeadlineSoon"), says("TIMED_OUT", "TimedOut")],
-  reserveJob: [job("RESERVED"), notFound],
+  reserveJob: [thisJob("RESERVED"), notFound],
   delete: settles("DELETED"),
   release: [...settles("RELEASED"), says("BURIED", "JobBuried")],
   bury: settles("BURIED"),
   touch: settles("TOUCHED"),
   watch: [counts("WATCHING")],
   ignore: [counts("WATCHING"), says("NOT_IGNORED", "NotIgnored")],
-  peek: look,
+  peek: [thisJob("FOUND"), notFound],
   peekReady: look,
   peekDelayed: look,
   peekBuried: look,

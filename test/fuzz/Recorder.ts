@@ -21,7 +21,8 @@ const seconds = uint(2_147_483_647)
 const id = uint(Number.MAX_SAFE_INTEGER)
 const tube = (text: string): boolean => /^[A-Za-z0-9+/;.$_()][A-Za-z0-9\-+/;.$_()]{0,199}$/.test(text)
 
-const job = (word: string, n = 7) => () => withBody(`${word} ${n}`, "hello")
+// The job that was asked for, if one was.
+const job = (word: string) => ([id = "7"]: ReadonlyArray<string>) => withBody(`${word} ${id}`, "hello")
 const says = (reply: string) => () => `${reply}\r\n`
 const using = ([name]: ReadonlyArray<string>) => `USING ${name}\r\n`
 const list = () => withBody("OK", "---\n- default\n")
@@ -49,7 +50,7 @@ const grammar: Readonly<Record<string, readonly [args: ReadonlyArray<(text: stri
   "kick-job": [[id], says("KICKED")],
   "stats-job": [
     [id],
-    () => withBody("OK", "---\nid: 7\ntube: default\nstate: reserved\npri: 5\nttr: 60\nreserves: 1\n")
+    ([id]) => withBody("OK", `---\nid: ${id}\ntube: default\nstate: reserved\npri: 5\nttr: 60\nreserves: 1\n`)
   ],
   "stats-tube": [[tube], ([name]) => withBody("OK", `---\nname: ${name}\n`)],
   stats: [[], () => withBody("OK", "---\nversion: \"1.12\"\n")],
@@ -122,6 +123,6 @@ export class Recorder {
     if (name !== "reserve-with-timeout") return answer(reply(args))
     if (!this.#hasJob) return args[0] === "0" ? answer(reply(args)) : undefined
     this.#hasJob = false
-    answer(job("RESERVED", ++this.#jobs)())
+    answer(job("RESERVED")([String(++this.#jobs)]))
   }
 }

@@ -21,8 +21,8 @@ const none: ReadonlyArray<string> = []
 export const withBody = (head: string, body: string): string => `${head} ${body.length}\r\n${body}\r\n`
 
 export const list = withBody("OK", "---\n- default\n")
-export const jobStats = (pri: number): string =>
-  withBody("OK", `---\nid: 7\ntube: default\nstate: reserved\npri: ${pri}\n`)
+export const jobStats = (pri: number, id = 7): string =>
+  withBody("OK", `---\nid: ${id}\ntube: default\nstate: reserved\npri: ${pri}\n`)
 
 export const rows = {
   put: {

@@ -128,7 +128,7 @@ describe("a wrong answer", () => {
       })
   )
 
-  const { listTubeUsed, listTubes, peek, put, release, reserve, stats, statsJob, watch } = rows
+  const { listTubeUsed, listTubes, peek, put, release, reserve, reserveJob, stats, statsJob, watch } = rows
   const details: ReadonlyArray<{ readonly what: string; readonly row: Row; readonly answer: string }> = [
     { what: "an id above 2^53 - 1", row: put, answer: "INSERTED 9007199254740992\r\n" },
     { what: "an id of 21 digits", row: put, answer: "INSERTED 100000000000000000000\r\n" },
@@ -141,6 +141,9 @@ describe("a wrong answer", () => {
     { what: "an id where there is none", row: release, answer: "BURIED 7\r\n" },
     { what: "a reserved id above 2^53 - 1", row: reserve, answer: withBody("RESERVED 9007199254740993", "hello") },
     { what: "a found id that is no number", row: peek, answer: withBody("FOUND seven", "hello") },
+    { what: "another job than was peeked at", row: peek, answer: withBody("FOUND 8", "hello") },
+    { what: "another job than was to be reserved", row: reserveJob, answer: withBody("RESERVED 8", "hello") },
+    { what: "the statistics of another job", row: statsJob, answer: rows.statsJob.reply.replace("id: 7", "id: 8") },
     { what: "a length that is no number", row: reserve, answer: "RESERVED 1 many\r\n" },
     { what: "a negative length", row: reserve, answer: "RESERVED 1 -1\r\n" },
     { what: "a length with a fraction", row: peek, answer: "FOUND 1 1.5\r\n" },
@@ -179,6 +182,9 @@ describe("a wrong answer", () => {
       const { message } = yield* refused(reserve, "RESERVED 1 60000000\r\n", { maxReplySize: 1000 })
       assert.include(message, "maxReplySize")
     }))
+
+  it.live("a body for which there is no memory fails with its first line", () =>
+    refused(listTubes, `OK ${2 ** 53 - 1}\r\n`, { maxReplySize: Number.MAX_SAFE_INTEGER }))
 
   it.live("a body of exactly maxReplySize is taken", () =>
     Effect.gen(function*() {

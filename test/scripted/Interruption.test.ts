@@ -327,7 +327,7 @@ describe("a job that nobody waits for any more", () => {
       yield* says(server, withBody("RESERVED 7", "a") + withBody("RESERVED 8", "b") + withBody("FOUND 2", "two"))
       assert.strictEqual((yield* Fiber.join(before)).text, "one")
       assert.strictEqual((yield* Fiber.join(after)).text, "two")
-      yield* exchange(server, sent, "stats-job 7\r\nstats-job 8\r\n", jobStats(70) + jobStats(80))
+      yield* exchange(server, sent, "stats-job 7\r\nstats-job 8\r\n", jobStats(70) + jobStats(80, 8))
       yield* hears(server, `${sent}stats-job 7\r\nstats-job 8\r\nrelease 7 70 0\r\nrelease 8 80 0\r\n`)
       yield* says(server, "RELEASED\r\nRELEASED\r\n")
       yield* isAlive(connection, server)
@@ -366,7 +366,7 @@ describe("a job that nobody waits for any more", () => {
     const released: Array<number> = []
     const answer = (line: string): string => {
       const [name, number] = line.split(" ")
-      if (name === "stats-job") return jobStats(5)
+      if (name === "stats-job") return jobStats(5, Number(number))
       if (name === "release") {
         released.push(Number(number))
         return "RELEASED\r\n"

@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Latch, Schedule, Scope } from "effect"
 import { Client, type Connection, Errors, Pool, Server } from "effect-beanstalkd"
-import type { Handlers } from "effect-beanstalkd/Transport"
+import type { Dialer, Handlers } from "effect-beanstalkd/Transport"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
@@ -126,6 +126,27 @@ describe("a pool", () => {
       assert.strictEqual(yield* ask(pool), "default")
       yield* latch.open
       yield* has(pool, { idle: 3, used: 0 })
+    }))
+
+  it.effect("does not dial faster than the Schedule says who turns it away, however many connections it wants", () =>
+    Effect.gen(function*() {
+      let dials = 0
+      const dialer: Dialer = {
+        server: "closed",
+        open: (handlers) => {
+          const close = Effect.sync(() => handlers.onClose(new Errors.ConnectionClosed({ detail: "it was closed" })))
+          dials++
+          return Effect.sleep("50 millis").pipe(
+            Effect.andThen(close),
+            Effect.forkDetach,
+            Effect.as({ write: () => true, destroy: () => {} })
+          )
+        }
+      }
+      yield* Pool.make({ dialer, minConnections: 10, reconnect: Schedule.exponential("50 millis") })
+      for (let i = 0; i < 1000; i++) yield* TestClock.adjust("10 millis")
+      assert.isAtLeast(dials, 15)
+      assert.isAtMost(dials, 60, "it begins anew with the shortest pause, again and again")
     }))
 
   it.live("serves borrowers in the order in which they asked, whoever gives up meanwhile", () =>

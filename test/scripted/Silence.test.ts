@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Client, Connection, Errors } from "effect-beanstalkd"
 import { Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { Dialer, Handlers } from "effect-beanstalkd/Transport"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealTime from "../support/RealTime.ts"
@@ -166,6 +167,30 @@ describe("a server that answers in time", () => {
       const connection = yield* connect(server, { commandTimeout: "300 millis" })
       assert.strictEqual(yield* connection.listTubeUsed, "default")
       assert.isFalse(yield* connection.closed)
+    }))
+
+  it.effect("is not cut off while a large body comes slowly, and is when it comes no more", () =>
+    Effect.gen(function*() {
+      let say: Handlers["onData"] = () => {}
+      const dialer: Dialer = {
+        server: "slow",
+        open: (handlers) =>
+          Effect.sync(() => {
+            say = (bytes) => handlers.onData(bytes)
+            return { write: () => true, destroy: () => {} }
+          })
+      }
+      const connection = yield* Connection.make({ dialer })
+      const peek = yield* start(connection.peek(id(1)))
+      say(Buffer.from("FOUND 1 400000\r\n"))
+      for (let i = 0; i < 5; i++) {
+        yield* TestClock.adjust("9 seconds")
+        say(Buffer.alloc(66_000))
+        assert.isUndefined(peek.pollUnsafe())
+      }
+      yield* TestClock.adjust("9 seconds")
+      say(Buffer.alloc(1000))
+      yield* timesOut(peek, 1000)
     }))
 
   it.live("is cut off when it trickles a body past the deadline", () =>

@@ -12,8 +12,9 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
@@ -53,10 +54,13 @@ export type Handler<A, E, R> = (value: A, job: TypedJob<A>) => Effect.Effect<unk
  *   ever; default true, unless `maxAttempts` is infinite. It costs a round trip a job
  * - `deadLetter`: the tube to which jobs go that failed for good, with their bytes, priority and ttr; default none: they
  *   are buried. What died of a defect or does not decode is buried in any case
- * - `shutdownTimeout`: how long running handlers may go on when the worker is interrupted, default 30 seconds; a plain
- *   number is milliseconds
+ * - `shutdownTimeout`: how long running handlers and hooks may go on when the worker is interrupted, default 30 seconds;
+ *   a plain number is milliseconds
  * - `onFailure`: runs after each failed attempt, one that died of a defect included; `onBury` when a job has failed for
  *   good, wherever it goes; `onLost` when the time of a job ran out, or its connection was lost, while its handler ran
+ *
+ * The last three are hooks. What goes wrong in one is logged and changes nothing about the job. A job is kept, and counts
+ * as one of the `concurrency`, until its `onFailure` has ended.
  */
 export interface Options<in A, in E, out R> {
   readonly concurrency?: number | undefined
@@ -87,6 +91,22 @@ class Undecodable {
   }
 }
 
+// A handler may fail with anything, also with a Proxy that does not allow to be looked at.
+const isUndecodable = (error: unknown): error is Undecodable => {
+  try {
+    return error instanceof Undecodable
+  } catch {
+    return false
+  }
+}
+
+// Loggers are written by others, and what they log as well: neither may keep the worker from what comes next.
+const log = (level: LogLevel.Severity, message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.logWithLevel(level)(message, cause).pipe(
+    Effect.catchCause(() => Effect.logWithLevel(level)(`${message} (a logger died of the cause)`)),
+    Effect.ignoreCause
+  )
+
 /** A job whose handler runs. */
 interface Running {
   readonly startedAt: number
@@ -96,9 +116,12 @@ interface Running {
 }
 
 const aFunction = <F>(argument: string, value: F): F | Errors.InvalidArgument =>
-  value === undefined || typeof value === "function"
+  typeof value === "function"
     ? value
     : new Errors.InvalidArgument({ command: "reserve", argument, value, rule: "a function" })
+
+const maybeAFunction = <F>(argument: string, value: F | undefined): F | undefined | Errors.InvalidArgument =>
+  value === undefined ? value : aFunction(argument, value)
 
 const OPTIONS = Arguments.namesOf<Options<never, never, never>>({
   concurrency: true,
@@ -120,22 +143,27 @@ const nameOf = (tube: string | { readonly name: string } | undefined): string | 
   return named instanceof Errors.InvalidArgument ? named : Arguments.tube("deadLetter", "tube", named.name)
 }
 
-const settingsOf = Effect.fnUntraced(function*<A, E, R>(client: Client.Service, given: Options<A, E, R>) {
+const settingsOf = Effect.fnUntraced(function*<A, E, R>(
+  client: Client.Service,
+  handler: Handler<A, E, R>,
+  given: Options<A, E, R>
+) {
   const check = <B>(value: B | Errors.InvalidArgument) => Consumer.checked(client, value)
   const count = (argument: string, value: number) => check(Arguments.count("reserve", argument, value, 1))
   const options = yield* check(Arguments.read("reserve", given, OPTIONS))
   const { maxAttempts = DEFAULT_MAX_ATTEMPTS } = options
+  yield* check(aFunction("handler", handler))
   return {
     concurrency: yield* count("concurrency", options.concurrency ?? 1),
     maxConnections: yield* count("maxConnections", options.maxConnections ?? Consumer.DEFAULT_MAX_CONNECTIONS),
     maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
     crashGuard: options.crashGuard ?? maxAttempts !== Infinity,
     retry: yield* check(Arguments.schedule("reserve", "retry", options.retry ?? defaultRetry)),
-    retryIf: (yield* check(aFunction("retryIf", options.retryIf))) ?? (() => true),
+    retryIf: (yield* check(maybeAFunction("retryIf", options.retryIf))) ?? (() => true),
     deadLetter: yield* check(Arguments.optionalTube("deadLetter", yield* check(nameOf(options.deadLetter)))),
-    onFailure: yield* check(aFunction("onFailure", options.onFailure)),
-    onBury: yield* check(aFunction("onBury", options.onBury)),
-    onLost: yield* check(aFunction("onLost", options.onLost)),
+    onFailure: yield* check(maybeAFunction("onFailure", options.onFailure)),
+    onBury: yield* check(maybeAFunction("onBury", options.onBury)),
+    onLost: yield* check(maybeAFunction("onLost", options.onLost)),
     shutdownTimeout: yield* check(
       Arguments.duration("reserve", "shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT)
     )
@@ -153,7 +181,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   options: Options<A, E, R>
 ) {
   const client = yield* tube.client
-  const settings = yield* settingsOf(client, options)
+  const settings = yield* settingsOf(client, handler, options)
   const { concurrency, crashGuard, deadLetter, maxAttempts } = settings
   const place = { server: client.server, tube: tube.name }
   const context = yield* Effect.context<Needs<R> | RD>()
@@ -169,6 +197,10 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   let busy = 0
   let onQuiet = () => {}
   let isStopping = false
+  /** Hooks and retry policies that run. */
+  const foreign = new Set<Fiber.Fiber<unknown, unknown>>()
+  /** The time for the shutdown is over. */
+  let isCut = false
 
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
@@ -188,12 +220,28 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     ...(job.known === undefined ? {} : { attempt: job.known.reserves })
   })
 
-  // Called where a defect is caught: what others throw must not keep a job from being settled.
-  const hook = (call: () => Effect.Effect<unknown, never, R> | undefined): Effect.Effect<void, never, Needs<R>> =>
-    Effect.scoped(Effect.suspend(() => call() ?? Effect.void)).pipe(
-      Effect.catchCause((cause) => Effect.logError("a hook of the worker died", cause)),
-      Effect.asVoid
-    )
+  // In a fiber of its own, since a fiber in which somebody gives what is no effect ends there and then, whatever it was to
+  // do afterwards; and to be interrupted when the worker has no more time.
+  const runForeign = <B, F>(effect: Effect.Effect<B, F, Needs<R>>): Effect.Effect<Exit.Exit<B, F>, never, Needs<R>> =>
+    Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), (fiber) => {
+      foreign.add(fiber)
+      if (isCut) fiber.interruptUnsafe()
+      return Effect.tap(Fiber.await(fiber), () => Effect.sync(() => foreign.delete(fiber)))
+    })
+
+  const isCutOff = (cause: Cause.Cause<unknown>) => isCut && Cause.hasInterruptsOnly(cause)
+
+  const hook = (call: () => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, Needs<R>> => {
+    const called = Effect.suspend(() => {
+      const effect = call()
+      return Effect.isEffect(effect) ? effect : Effect.die(new TypeError("a hook of the worker gave no effect"))
+    })
+    return Effect.flatMap(runForeign(Effect.scoped(called)), (exit) => {
+      if (Exit.isSuccess(exit)) return Effect.void
+      if (isCutOff(exit.cause)) return log("Warn", "a hook of the worker was interrupted by its shutdown", exit.cause)
+      return log("Error", "a hook of the worker died", exit.cause)
+    })
+  }
 
   // -------------------------------------------------------------------------------------------------------------------
   // A job comes
@@ -279,29 +327,31 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   // Not to be interrupted: the job is to be settled one way or the other.
   const conclude = (job: ReservedJob, effect: Effect.Effect<void, SettleFailure, Needs<R>>) => {
     const settled = effect.pipe(
+      // A defect that nobody has foreseen.
+      Effect.catchCauseIf((cause) => !Cause.hasFails(cause), (cause) => bury(job, cause as Cause.Cause<never>)),
       // Its time has run out, the connection is gone, or the server refused: somebody else will have it.
-      Effect.catch(() => Effect.andThen(job.end, Effect.sync(() => job.isLost || lost(job)))),
-      Effect.annotateLogs(annotations(job)),
-      Effect.ensuring(Effect.sync(done))
+      Effect.catchCause(() => Effect.andThen(job.end, Effect.sync(() => job.isLost || lost(job))))
     )
-    fork(Effect.uninterruptible(settled))
+    attend(job, settled)
   }
+
+  const attend = (job: ReservedJob, effect: Effect.Effect<void, never, Needs<R>>) =>
+    fork(Effect.uninterruptible(Effect.annotateLogs(effect, annotations(job)))).addObserver(done)
 
   const afterFailure = Effect.fnUntraced(function*(job: ReservedJob, cause: Cause.Cause<E | Undecodable>) {
     if (Cause.hasInterruptsOnly(cause)) return yield* job.release()
     recorder.count("failed")
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-    if (error instanceof Undecodable) return yield* bury(job, Cause.fail(error.error))
+    if (isUndecodable(error)) return yield* bury(job, Cause.fail(error.error))
     const failure = cause as Cause.Cause<E>
-    yield* hook(() => settings.onFailure?.(failure, job as unknown as TypedJob<A>))
+    const { onFailure } = settings
+    if (onFailure !== undefined) yield* hook(() => onFailure(failure, job as unknown as TypedJob<A>))
     if (Cause.hasDies(cause)) return yield* bury(job, failure)
     const stats = yield* statsOf(job)
     const delay = yield* nextDelay(job, stats, error as E)
     if (Option.isNone(delay)) return yield* giveUp(job, failure)
-    yield* Effect.logWarning(
-      `attempt ${stats.reserves} failed, the next one comes in ${Duration.format(delay.value)}`,
-      failure
-    )
+    const next = Duration.format(delay.value)
+    yield* log("Warn", `attempt ${stats.reserves} failed, the next one comes in ${next}`, failure)
     yield* job.release({ delay: delay.value })
     recorder.count("retried")
   })
@@ -309,17 +359,22 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const statsOf = (job: ReservedJob): Effect.Effect<JobStats, Failure<"statsJob">> =>
     job.known === undefined ? Effect.callback((resume) => job.inspect(resume)) : Effect.succeed(job.known)
 
-  const nextDelay = (job: ReservedJob, { kicks, reserves }: JobStats, error: E) =>
-    Effect.suspend(() =>
+  const nextDelay = (job: ReservedJob, { kicks, reserves }: JobStats, error: E) => {
+    const policy = Effect.suspend(() =>
       reserves < maxAttempts + kicks && settings.retryIf(error, job as unknown as TypedJob<A>)
         ? Retry.delayAfter(settings.retry, reserves, error)
         : Effect.succeedNone
-    ).pipe(
-      Effect.map(Option.map(Duration.min(LONGEST_DELAY))),
-      Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError("the retry policy of the worker died", defect), Option.none())
-      )
     )
+    const bounded = Effect.map(policy, Option.map(Duration.clamp({ minimum: Duration.zero, maximum: LONGEST_DELAY })))
+    return Effect.flatMap(runForeign(bounded), (exit) => {
+      if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
+      if (isCutOff(exit.cause)) return Effect.succeedSome(Duration.zero)
+      return Effect.as(
+        log("Error", "the retry policy of the worker died", exit.cause),
+        Option.none<Duration.Duration>()
+      )
+    })
+  }
 
   const giveUp = Effect.fnUntraced(function*(job: ReservedJob, cause: Cause.Cause<E>) {
     if (deadLetter === undefined) return yield* bury(job, cause)
@@ -327,33 +382,32 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     // First there, then not here: if it goes wrong in between, the job is there twice rather than nowhere.
     const moved = yield* Effect.exit(client.put(deadLetter, job.body, { priority: pri, ttr: Duration.seconds(ttr) }))
     if (Exit.isFailure(moved)) {
-      yield* Effect.logError(`cannot be put into ${deadLetter}`, moved.cause)
+      yield* log("Error", `cannot be put into ${deadLetter}`, moved.cause)
       return yield* bury(job, cause)
     }
-    yield* Effect.logError(`failed for good, moved to ${deadLetter} as job ${moved.value}`, cause)
+    yield* log("Error", `failed for good, moved to ${deadLetter} as job ${moved.value}`, cause)
     yield* job.delete
     yield* gone(job, cause)
   })
 
   const bury = Effect.fnUntraced(function*(job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>) {
-    yield* Effect.logError("failed for good, buried", cause)
+    yield* log("Error", "failed for good, buried", cause)
     yield* job.bury()
     yield* gone(job, cause)
   })
 
   const gone = (job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>) => {
     recorder.count("buried")
-    return hook(() => settings.onBury?.(cause, job))
+    const { onBury } = settings
+    return onBury === undefined ? Effect.void : hook(() => onBury(cause, job))
   }
 
   const lost = (job: ReservedJob) => {
     recorder.count("lost")
-    const told = hook(() => settings.onLost?.(job))
-    fork(
-      Effect.andThen(Effect.logWarning("its time ran out, or its connection was lost"), told).pipe(
-        Effect.annotateLogs(annotations(job))
-      )
-    )
+    const { onLost } = settings
+    const logged = log("Warn", "its time ran out, or its connection was lost", Cause.empty)
+    busy++
+    attend(job, onLost === undefined ? logged : Effect.andThen(logged, hook(() => onLost(job))))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -385,7 +439,9 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
       isStopping = true
       intake.stop()
       yield* Effect.timeoutOption(Effect.interruptible(isQuiet), settings.shutdownTimeout)
+      isCut = true
       for (const { fiber } of running.values()) fiber?.interruptUnsafe()
+      for (const fiber of foreign) fiber.interruptUnsafe()
       yield* isQuiet
     })
   )
@@ -398,15 +454,16 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 
 /**
  * Works on the jobs of a tube until it is interrupted. Then it takes no more, lets running handlers end, and after the
- * `shutdownTimeout` interrupts them and releases their jobs.
+ * `shutdownTimeout` interrupts them and releases their jobs. Hooks that still run then are interrupted as well, and so is
+ * a `retry` Schedule, whose job is released at once.
  *
  * The handler succeeds: the job is deleted. It fails: the job is released, with its own priority and the delay of the
  * `retry` Schedule, or given up. It dies of a defect, or the body does not decode: the job is buried. It is interrupted:
  * the job is released at once. A job is touched in time for as long as its handler runs; when its lease is lost all the
  * same, the handler is interrupted, so that two workers never knowingly run one job.
  *
- * It fails only if there is no server, and the client's `reconnect` Schedule says not to dial again, or for options that
- * make no sense (reason `OpenError`). (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
+ * It fails only if there is no server, and the client's `reconnect` Schedule says not to dial again, or for a handler or
+ * options that make no sense (reason `OpenError`). (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
  *
  * ```ts
  * import { Tube, Worker } from "effect-beanstalkd"
@@ -462,7 +519,7 @@ export const layer = <A, C, RD, RE, E, R>(
     yield* Deferred.await(failed).pipe(
       Effect.catch((error) =>
         Effect.andThen(
-          Effect.logFatal(`the worker of ${tube.name} has ended`, error),
+          Effect.ignoreCause(Effect.logFatal(`the worker of ${tube.name} has ended`, error)),
           Effect.sync(() => endProgram(error))
         )
       ),

@@ -203,7 +203,11 @@ describe("options that make no sense", () => {
     [{ deadLetter: { name: "" } }, "tube"],
     [{ shutdownTimeout: -1 }, "shutdownTimeout"],
     [{ shutdownTimeout: "soon" }, "shutdownTimeout"],
-    [{ retry: 3 }, "retry"]
+    [{ retry: 3 }, "retry"],
+    [{ retryIf: true }, "retryIf"],
+    [{ onFailure: Effect.void }, "onFailure"],
+    [{ onBury: null }, "onBury"],
+    [{ onLost: "log" }, "onLost"]
   ]
 
   const isInvalid = (error: unknown, argument: string) => {
@@ -220,6 +224,19 @@ describe("options that make no sense", () => {
       onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put(TUBE, "hello")
         isInvalid(yield* Effect.flip(Worker.run(Texts, () => Effect.void, options as never)), argument)
+        yield* areIn(beanstalkd, { ready: 1 })
+        assert.strictEqual(yield* server.connections, 1)
+      }))
+  )
+
+  it.effect.each([undefined, null, Effect.void, {}])(
+    "or a handler that is no function: %o",
+    (handler) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+        yield* beanstalkd.put(TUBE, "hello")
+        const error = yield* Effect.flip(Worker.run(Texts, handler as () => Effect.Effect<void>))
+        isInvalid(error, "handler")
+        assert.include(error.message, "a function")
         yield* areIn(beanstalkd, { ready: 1 })
         assert.strictEqual(yield* server.connections, 1)
       }))

@@ -2,7 +2,7 @@
  * What a worker tells of its work: to hooks, in spans and logs, and as metrics.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Latch, Metric, Tracer } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Latch, Logger, Metric, Tracer } from "effect"
 import { Metrics, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { areIn, inFlight, keepLog, onItsOwn, outcomes, silently, Texts, TUBE, work } from "./Workplace.ts"
@@ -72,7 +72,9 @@ describe("hooks", () => {
       throw new Error("a defect in a hook")
     },
     "that is interrupted": () => Effect.interrupt,
-    "that gives no effect": () => undefined as never
+    "that gives nothing": () => undefined as never,
+    "that gives a promise": (async () => {}) as never,
+    "that gives no effect further inside": () => Effect.flatMap(Effect.void, (async () => {}) as never)
   }
 
   it.effect.each(Object.entries(bad))("of which one (%s) hold nothing up", ([, hook]) => {
@@ -95,7 +97,7 @@ describe("hooks", () => {
       yield* areIn(beanstalkd, { buried: 1 })
       assert.strictEqual(runs, 3)
       const errors = log.filter(({ message }) => message === "a hook of the worker died")
-      assert.strictEqual(errors.length, hook === bad["that gives no effect"] ? 0 : 5)
+      assert.strictEqual(errors.length, 5)
     })).pipe(logged)
   })
 })
@@ -111,6 +113,96 @@ const keepSpans = () => {
   })
   return { spans, traced: Effect.provideService(Tracer.Tracer, tracer) }
 }
+
+describe("hooks that do not end", () => {
+  const never = (events: Array<string>, name: string) => () =>
+    Effect.andThen(
+      Effect.sync(() => events.push(name)),
+      Effect.onInterrupt(Effect.never, () => Effect.sync(() => events.push(`${name} interrupted`)))
+    )
+
+  it.effect("are interrupted after the shutdownTimeout, and their job is settled as it would have been", () => {
+    const { log, logged } = keepLog()
+    return onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const events: Array<string> = []
+      yield* beanstalkd.putAll(TUBE, ["fails", "dies"], { ttr: "1 second" })
+      const worker = yield* work((value) => value === "dies" ? Effect.die("defect") : Effect.fail("no"), {
+        concurrency: 2,
+        shutdownTimeout: "5 seconds",
+        onFailure: never(events, "onFailure"),
+        onBury: never(events, "onBury")
+      })
+      yield* TestClock.adjust("1 hour")
+      yield* areIn(beanstalkd, { reserved: 2 })
+      yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(worker.pollUnsafe())
+      yield* areIn(beanstalkd, { reserved: 2 })
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.await(worker)
+      yield* areIn(beanstalkd, { delayed: 1, buried: 1 })
+      assert.sameMembers(events, [
+        "onFailure",
+        "onFailure",
+        "onFailure interrupted",
+        "onFailure interrupted",
+        "onBury",
+        "onBury interrupted"
+      ])
+      const interrupted = log.filter(({ message }) =>
+        message === "a hook of the worker was interrupted by its shutdown"
+      )
+      assert.strictEqual(interrupted.length, 3)
+      assert.strictEqual(yield* server.connections, 1)
+    })).pipe(logged)
+  })
+
+  it.effect("hold no place of a handler once their job is settled or lost, and no shutdown either", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const events: Array<string> = []
+      const done: Array<string> = []
+      yield* beanstalkd.put(TUBE, "lost")
+      const worker = yield* work((value) => {
+        if (value === "lost" && done.push(value) === 1) return Effect.never
+        return value === "dies" ? Effect.die("defect") : Effect.sync(() => done.push(value))
+      }, {
+        shutdownTimeout: "5 seconds",
+        onBury: never(events, "onBury"),
+        onLost: never(events, "onLost")
+      })
+      yield* server.dropConnections
+      yield* beanstalkd.putAll(TUBE, ["dies", "good"])
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { buried: 1 })
+      assert.sameMembers(done, ["lost", "lost", "lost", "good"])
+      assert.deepStrictEqual(events, ["onLost", "onBury"])
+      yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.await(worker)
+      assert.deepStrictEqual(events, ["onLost", "onBury", "onLost interrupted", "onBury interrupted"])
+    })).pipe(silently))
+
+  it.effect("may take their time, and end in the time that a shutdown has", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const events: Array<string> = []
+      yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+      const worker = yield* work(() => Effect.fail("no"), {
+        maxAttempts: 1,
+        shutdownTimeout: "5 seconds",
+        onFailure: () => Effect.andThen(Effect.sleep("1 hour"), Effect.sync(() => events.push("onFailure"))),
+        onBury: () => Effect.andThen(Effect.sleep("3 seconds"), Effect.sync(() => events.push("onBury")))
+      })
+      yield* TestClock.adjust("3599 seconds")
+      yield* areIn(beanstalkd, { reserved: 1 })
+      yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(events, ["onFailure"])
+      yield* areIn(beanstalkd, { buried: 1 })
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.await(worker)
+      assert.deepStrictEqual(events, ["onFailure", "onBury"])
+    })).pipe(silently))
+})
 
 describe("a span", () => {
   it.effect("is there for each attempt, with OpenTelemetry's names, and how it ended", () => {
@@ -177,6 +269,83 @@ describe("logs", () => {
       assert.deepInclude(log[1]!.annotations, { tube: TUBE, job: 1 })
     })).pipe(logged)
   })
+})
+
+describe("a logger that dies", () => {
+  class Unspeakable extends Error {
+    override get message(): string {
+      throw new Error("it has no message")
+    }
+  }
+
+  const forbid = () => {
+    throw new Error("nobody looks at it")
+  }
+  const secret = new Proxy({}, {
+    get: forbid,
+    has: forbid,
+    ownKeys: forbid,
+    getPrototypeOf: forbid,
+    getOwnPropertyDescriptor: forbid
+  })
+
+  const told: Array<string> = []
+  const loggers: Record<string, Logger.Logger<unknown, void>> = {
+    "of the cause": Logger.make(({ cause, message }) => {
+      JSON.stringify(cause.reasons.map((reason) => Cause.isFailReason(reason) ? String(reason.error) : reason._tag))
+      for (const reason of cause.reasons) if (Cause.isFailReason(reason)) JSON.stringify(reason.error)
+      told.push(String(message))
+    }),
+    "of anything": Logger.make(() => {
+      throw new Error("the disk is full")
+    })
+  }
+
+  const errors: Record<string, unknown> = { "a bigint": { amount: 5n }, unspeakable: new Unspeakable(), secret }
+  const cases = Object.keys(loggers).flatMap((logger) => Object.keys(errors).map((error) => [logger, error] as const))
+
+  it.effect.each(cases)(
+    "%s, with an error that is %s, keeps no job and no place",
+    ([logger, error]) =>
+      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+        told.length = 0
+        yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
+        const worker = yield* work(() => Effect.fail(errors[error]), {
+          concurrency: 2,
+          maxAttempts: 2,
+          shutdownTimeout: Infinity
+        })
+        yield* areIn(beanstalkd, { delayed: 4 })
+        yield* TestClock.adjust("1 second")
+        yield* areIn(beanstalkd, { buried: 4 })
+        yield* Fiber.interrupt(worker)
+        yield* areIn(beanstalkd, { buried: 4 })
+        const attempt = "attempt 1 failed, the next one comes in 1s (a logger died of the cause)"
+        const known = ["failed for good, buried (a logger died of the cause)", attempt]
+        if (logger === "of anything") assert.deepStrictEqual(told, [])
+        else for (const message of known) assert.strictEqual(told.filter((one) => one === message).length, 4)
+      })).pipe(Effect.provideService(Logger.CurrentLoggers, new Set([loggers[logger]!])))
+  )
+
+  it.effect("keeps no hook from being run, and no job from the dead-letter tube", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      const entries: Array<string> = []
+      yield* beanstalkd.putAll(TUBE, ["dead", "lost"])
+      yield* work((value) => value === "dead" ? Effect.fail({ amount: 5n }) : Effect.never, {
+        maxAttempts: 1,
+        deadLetter: "dead",
+        onFailure: () => Effect.die("defect"),
+        onBury: () => Effect.sync(() => entries.push("onBury")),
+        onLost: () => Effect.sync(() => entries.push("onLost"))
+      })
+      yield* areIn(beanstalkd, { ready: 1 }, "dead")
+      yield* areIn(beanstalkd, { reserved: 1 })
+      yield* server.dropConnections
+      assert.deepStrictEqual(entries, ["onBury", "onLost"])
+      // It is reserved again, and was reserved too often.
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { ready: 2 }, "dead")
+    })).pipe(Effect.provideService(Logger.CurrentLoggers, new Set([loggers["of anything"]!]))))
 })
 
 describe("metrics", () => {

@@ -163,6 +163,14 @@ describe("a handler that fails", () => {
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 2, failed: 2, buried: 2 })
     })).pipe(silently))
 
+  it.effect("with what is no cause of anything has its job buried", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "hello")
+      const worker = yield* work(() => Effect.failCause(undefined as never))
+      yield* areIn(beanstalkd, { buried: 1 })
+      yield* Fiber.interrupt(worker)
+    })).pipe(silently))
+
   it.effect("is not kept waiting by others that fail", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const done: Array<string> = []
@@ -187,6 +195,9 @@ describe("a handler that fails", () => {
     })).pipe(silently))
 })
 
+const delayedBy = (delay: Effect.Effect<Duration.Duration>) =>
+  Schedule.addDelay(Schedule.spaced("1 second"), () => delay)
+
 describe("a retry policy that is broken itself", () => {
   const policies: Record<string, Worker.Options<string, Broken, never>> = {
     "retryIf that throws": {
@@ -194,7 +205,9 @@ describe("a retry policy that is broken itself", () => {
         throw new Error("thrown")
       }
     },
-    "a Schedule that dies": { retry: Schedule.spaced("1 second").pipe(Schedule.addDelay(() => Effect.die("died"))) }
+    "a Schedule that dies": { retry: delayedBy(Effect.die("died")) },
+    "a Schedule that is interrupted": { retry: delayedBy(Effect.interrupt) },
+    "a Schedule that gives no effect": { retry: delayedBy(Promise.resolve(Duration.zero) as never) }
   }
 
   it.effect.each(Object.entries(policies))(
@@ -202,8 +215,30 @@ describe("a retry policy that is broken itself", () => {
     ([, options]) =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.putAll(TUBE, ["bad", "good"])
-        yield* work((value) => value === "bad" ? fails : Effect.void, options)
+        const worker = yield* work((value) => value === "bad" ? fails : Effect.void, options)
+        yield* areIn(beanstalkd, { buried: 1 })
+        yield* Fiber.interrupt(worker)
         yield* areIn(beanstalkd, { buried: 1 })
       })).pipe(silently)
   )
+
+  it.effect("(a Schedule that never says anything) has the job released after the shutdownTimeout", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "hello")
+      const worker = yield* work(() => fails, { retry: delayedBy(Effect.never), shutdownTimeout: "5 seconds" })
+      yield* TestClock.adjust("1 hour")
+      yield* areIn(beanstalkd, { reserved: 1 })
+      yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.await(worker)
+      yield* areIn(beanstalkd, { ready: 1 })
+    })).pipe(silently))
+
+  it.effect("(delays below zero) tries again at once", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* work(() => fails, { retry: delayedBy(Effect.succeed(Duration.seconds(-5))), maxAttempts: 3 })
+      yield* areIn(beanstalkd, { buried: 1 })
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 3, failed: 3, retried: 2, buried: 1 })
+    })).pipe(silently))
 })

@@ -283,7 +283,7 @@ export interface MemoryOptions extends EngineOptions {
 const MEMORY_OPTIONS: ReadonlyArray<keyof MemoryOptions> = [...ENGINE_OPTIONS, "client"]
 
 // More are opened when they are needed.
-const MOST_OPENED_AT_ONCE = 1000
+const MOST_OPENED_AT_ONCE = 100
 
 /**
  * A server in memory and a client of it, as a layer. With options for either:

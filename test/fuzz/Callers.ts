@@ -287,15 +287,23 @@ const MAKES = /^((use|watch|ignore) ?)*$/
 
 const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
   // Others are read as if there were none, and would dial.
-  const withDialer = (options: unknown, dialer: unknown): Any =>
+  const withDialer = (options: unknown): Any =>
     any(
       typeof options === "object" && options !== null && Reflect.isExtensible(options)
         ? Object.assign(options, { dialer })
         : { dialer }
     )
-  const safely = (options: unknown, as: unknown = dialer): Any => {
+  const safely = (options: unknown): Any => {
     try {
-      return withDialer(options, as)
+      return withDialer(options)
+    } catch {
+      return any(options)
+    }
+  }
+  // They are found by their keys, of which some objects show none: then it would dial the default address.
+  const configs = (options: unknown): Any => {
+    try {
+      return any({ ...(options as object), dialer: Config.succeed(dialer) })
     } catch {
       return any(options)
     }
@@ -316,7 +324,9 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
     "Server.make": caller(/^$/, (dice) => Server.make(listenOptions(dice))),
     "Server.layerMemoryWith": caller(/^$/, (dice) => {
       const client = (dice: Dice) => optionsOf(dice, poolOptions)
-      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, { ...engineOptions, client }))))
+      // A client whose tubes find no memory tries again for ten seconds.
+      const options = { ...engineOptions, maxMemory: among(1_000_000), client }
+      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, options))))
     }),
     "Client.layerUrl": caller(
       MAKES,
@@ -327,7 +337,7 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
       const configured = Object.fromEntries(
         Object.entries(poolOptions).map(([name, valid]) => [name, (dice: Dice) => Config.succeed(pick(dice, valid))])
       )
-      return Layer.build(Client.layerConfig(safely(optionsOf(dice, configured), Config.succeed(dialer))))
+      return Layer.build(Client.layerConfig(configs(optionsOf(dice, configured))))
     }),
     "server.inject": caller(
       /^$/,

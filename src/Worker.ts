@@ -157,7 +157,7 @@ const settingsOf = Effect.fnUntraced(function*<A, E, R>(
     concurrency: yield* count("concurrency", options.concurrency ?? 1),
     maxConnections: yield* count("maxConnections", options.maxConnections ?? Consumer.DEFAULT_MAX_CONNECTIONS),
     maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
-    crashGuard: options.crashGuard ?? maxAttempts !== Infinity,
+    crashGuard: yield* check(Arguments.flag("reserve", "crashGuard", options.crashGuard ?? maxAttempts !== Infinity)),
     retry: yield* check(Arguments.schedule("reserve", "retry", options.retry ?? defaultRetry)),
     retryIf: (yield* check(maybeAFunction("retryIf", options.retryIf))) ?? (() => true),
     deadLetter: yield* check(Arguments.optionalTube("deadLetter", yield* check(nameOf(options.deadLetter)))),

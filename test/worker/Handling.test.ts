@@ -205,6 +205,7 @@ describe("options that make no sense", () => {
     [{ shutdownTimeout: "soon" }, "shutdownTimeout"],
     [{ retry: 3 }, "retry"],
     [{ retryIf: true }, "retryIf"],
+    [{ crashGuard: "off" }, "crashGuard"],
     [{ onFailure: Effect.void }, "onFailure"],
     [{ onBury: null }, "onBury"],
     [{ onLost: "log" }, "onLost"]

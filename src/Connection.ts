@@ -13,12 +13,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Arguments from "./Arguments.ts"
+import * as Arguments from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
-import * as Open from "./Open.ts"
-import type { Pipeline } from "./Pipeline.ts"
+import * as Open from "./internal/connection/connect.ts"
+import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Protocol from "./Protocol.ts"
-import type { JobId } from "./Values.ts"
+import type { JobId } from "./internal/protocol/scalars.ts"
 
 /**
  * What a connection can be told: see `Open.Options`.

@@ -7,13 +7,13 @@ import type * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Arguments from "./Arguments.ts"
+import * as Arguments from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
 import * as Errors from "./Errors.ts"
-import * as Intake from "./Intake.ts"
+import * as Intake from "./internal/consumer/fetcher.ts"
 import type { Job, ReservedJob } from "./Job.ts"
-import { Leases } from "./Leases.ts"
-import * as Open from "./Open.ts"
+import { Leases } from "./internal/consumer/leaseKeeper.ts"
+import * as Open from "./internal/connection/connect.ts"
 
 /**
  * What a stream of jobs can be told.

@@ -24,7 +24,7 @@
  */
 import * as Formatter from "effect/Formatter"
 import * as Schema from "effect/Schema"
-import { JobId } from "./Values.ts"
+import { JobId } from "./internal/protocol/scalars.ts"
 
 const identifier = (tag: string) => `effect-beanstalkd/${tag}`
 

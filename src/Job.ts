@@ -9,13 +9,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Arguments from "./Arguments.ts"
+import * as Arguments from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
-import type { Pipeline } from "./Pipeline.ts"
+import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Protocol from "./Protocol.ts"
-import type { Shared } from "./Shared.ts"
+import type { Shared } from "./internal/pool/reconnectingConnection.ts"
 import type { JobStats } from "./Stats.ts"
-import type { JobId } from "./Values.ts"
+import type { JobId } from "./internal/protocol/scalars.ts"
 
 /**
  * Options of `release`. Without a `priority` the job keeps its own; without a `delay` it is ready at once.

@@ -17,13 +17,13 @@ import * as EffectPool from "effect/Pool"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
-import * as Arguments from "./Arguments.ts"
+import * as Arguments from "./internal/protocol/validate.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
-import * as Open from "./Open.ts"
-import { CLOSED_BY_SCOPE, type Pipeline } from "./Pipeline.ts"
-import * as Shared from "./Shared.ts"
-import { Turns } from "./Turns.ts"
+import * as Open from "./internal/connection/connect.ts"
+import { CLOSED_BY_SCOPE, type Pipeline } from "./internal/connection/pipeline.ts"
+import * as Shared from "./internal/pool/reconnectingConnection.ts"
+import { Turns } from "./internal/pool/fairSemaphore.ts"
 
 /**
  * What a pool can be told, beyond what a connection can.

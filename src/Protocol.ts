@@ -13,11 +13,11 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import * as Arguments from "./Arguments.ts"
+import * as Arguments from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
-import type { Nonsense, RawReply } from "./ReplyParser.ts"
+import type { Nonsense, RawReply } from "./internal/protocol/replyParser.ts"
 import { JobStatsFromText, ServerStatsFromText, TubeListFromText, TubeStatsFromText } from "./Stats.ts"
-import { CountFromString, JobId, JobIdFromString, Priority, TubeName } from "./Values.ts"
+import { CountFromString, JobId, JobIdFromString, Priority, TubeName } from "./internal/protocol/scalars.ts"
 
 export { JobId, Priority, TubeName }
 

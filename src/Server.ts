@@ -13,22 +13,22 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { lstatSync, rmSync } from "node:fs"
 import * as Net from "node:net"
-import * as Arguments from "./Arguments.ts"
+import * as Arguments from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
-import * as EngineHost from "./EngineHost.ts"
+import * as EngineHost from "./internal/server/engineHost.ts"
 import * as Errors from "./Errors.ts"
-import type { Faults } from "./Faults.ts"
-import * as MemoryNetwork from "./MemoryNetwork.ts"
-import * as Open from "./Open.ts"
+import type { Faults } from "./internal/server/faults.ts"
+import * as MemoryNetwork from "./internal/server/loopback.ts"
+import * as Open from "./internal/connection/connect.ts"
 import * as Pool from "./Pool.ts"
-import * as ServerSocket from "./ServerSocket.ts"
-import * as Transport from "./Transport.ts"
-import { DEFAULT_PORT } from "./Values.ts"
+import * as ServerSocket from "./internal/server/socket.ts"
+import * as Transport from "./internal/connection/transport.ts"
+import { DEFAULT_PORT } from "./internal/protocol/scalars.ts"
 
 export type {
   /** What can be wrong with a server. */
   Faults
-} from "./Faults.ts"
+} from "./internal/server/faults.ts"
 
 /**
  * What any server can be told.

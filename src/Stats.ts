@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
-import { CountFromString, JobIdFromString, TubeName } from "./Values.ts"
+import { CountFromString, JobIdFromString, TubeName } from "./internal/protocol/scalars.ts"
 
 // Digits, a fraction where there are seconds, and a sign: the time left of a job whose expiry the server has yet to
 // notice. Not whatever JavaScript takes for a number.

@@ -6,7 +6,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Exit from "effect/Exit"
 import * as Errors from "../Errors.ts"
 import { Failed } from "./failed.ts"
-import { OutputClosed } from "./output.ts"
+import { OutputClosed } from "./terminal/output.ts"
 
 /** Wrong usage that only the command itself can see: flags that exclude each other, and the like. */
 export const wrongUsage = (message: string, command?: string): CliError.ShowHelp =>

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { JobState } from "../Stats.ts"
-import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, JobId, MAX_UINT32, TubeName } from "../Values.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, JobId, MAX_UINT32, TubeName } from "../internal/protocol/scalars.ts"
 
 // Digits only: to JavaScript also "", "0x10" and "1e3" are numbers.
 const wholeNumber = (text: string, min: number, max: number): Option.Option<number> => {

@@ -11,9 +11,9 @@ import type * as HelpDoc from "effect/cli/HelpDoc"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 import { readFileSync } from "node:fs"
-import { all } from "./all.ts"
+import { all } from "./commands/all.ts"
 import { normalize } from "./argv.ts"
-import { note } from "./output.ts"
+import { note } from "./terminal/output.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   readonly version: string

@@ -2,12 +2,12 @@
  * The parts of the command line that can be looked at on their own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { all } from "../../src/cli/all.ts"
+import { all } from "../../src/cli/commands/all.ts"
 import { normalize } from "../../src/cli/argv.ts"
-import { draw } from "../../src/cli/progress.ts"
-import { fromBase64 } from "../../src/cli/stdin.ts"
-import { align, oneLine } from "../../src/cli/table.ts"
-import { reorder, type Row, rowsOf, type Sample, sort } from "../../src/cli/topModel.ts"
+import { draw } from "../../src/cli/terminal/progress.ts"
+import { fromBase64 } from "../../src/cli/terminal/stdin.ts"
+import { align, oneLine } from "../../src/cli/terminal/table.ts"
+import { reorder, type Row, rowsOf, type Sample, sort } from "../../src/cli/terminal/topModel.ts"
 import { ServerStats, TubeStats } from "effect-beanstalkd/Stats"
 import { Schema } from "effect"
 

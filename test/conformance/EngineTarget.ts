@@ -1,7 +1,7 @@
 /**
  * The engine of the embedded server for tests that move its time by hand.
  */
-import { type Conn, Engine } from "effect-beanstalkd/Engine"
+import { type Conn, Engine } from "../../src/internal/server/engine.ts"
 import { replyLength } from "./RawSocket.ts"
 
 export interface Written {

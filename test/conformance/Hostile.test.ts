@@ -6,7 +6,7 @@
  * HOSTILE_STREAMS says how many streams are sent, HOSTILE_SEED with which one they begin.
  */
 import { assert, describe, test } from "vitest"
-import { parts, withIds } from "../fuzz/Streams.ts"
+import { parts, withIds } from "../runs/fuzz/Streams.ts"
 import { PATIENCE_MS } from "./Control.ts"
 import { Dice, seedOf } from "./Dice.ts"
 import { type Play, Stage } from "./Differ.ts"

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Queue, Stream } from "effect"
 import { Client, Consumer, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import type { Dialer } from "effect-beanstalkd/Transport"
+import type { Dialer } from "../../src/internal/connection/transport.ts"
 
 /** A dialer whose connections can all be made to swallow what is sent; those that are dialled afterwards do not. */
 const swallowing = (dialer: Dialer) => {

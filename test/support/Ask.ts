@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
 import * as Net from "node:net"
-import type { Dialer } from "../../src/Transport.ts"
+import type { Dialer } from "../../src/internal/connection/transport.ts"
 import * as RealTime from "./RealTime.ts"
 
 export class AskError extends Schema.TaggedError<AskError>()("AskError", {

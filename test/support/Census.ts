@@ -1,7 +1,7 @@
 /**
  * Counts everything in the store of an embedded server one by one, and compares that with what it says of itself.
  */
-import type { Store, StoredJob } from "effect-beanstalkd/Store"
+import type { Store, StoredJob } from "../../src/internal/server/store.ts"
 
 export interface Census {
   readonly jobs: number

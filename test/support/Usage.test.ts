@@ -10,7 +10,7 @@ import * as Usage from "./Usage.ts"
 /** What a runner says of a command line, and its exit code. */
 const run = (runner: string, ...args: ReadonlyArray<string>) =>
   Effect.callback<{ readonly code: unknown; readonly stderr: string }>((resume) => {
-    const main = join(import.meta.dirname, "..", runner, "main.ts")
+    const main = join(import.meta.dirname, "../runs", runner, "main.ts")
     execFile(process.execPath, [main, ...args], { timeout: 20_000 }, (error, _, stderr) => {
       resume(Effect.succeed({ code: error?.code ?? 0, stderr }))
     })

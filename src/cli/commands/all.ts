@@ -1,0 +1,46 @@
+/**
+ * All commands.
+ */
+import * as Command from "effect/cli/Command"
+import { bench } from "./bench.ts"
+import { completionsOf } from "./completions.ts"
+import { drain } from "./drain.ts"
+import { bury, deleteJobs, kick, kickJob } from "./byId.ts"
+import { jobs } from "./jobs.ts"
+import { move } from "./move.ts"
+import { peek, peekBuried, peekDelayed, peekReady } from "./peek.ts"
+import { put } from "./put.ts"
+import { reserve, tail } from "./reserve.ts"
+import { beanstalk } from "../root.ts"
+import { serve } from "./serve.ts"
+import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
+import { top } from "./top.ts"
+import { exportJobs, importJobs } from "./exportImport.ts"
+
+export const all = beanstalk.pipe(Command.withSubcommands([
+  put,
+  reserve,
+  tail,
+  peek,
+  peekReady,
+  peekDelayed,
+  peekBuried,
+  deleteJobs,
+  bury,
+  kick,
+  kickJob,
+  list,
+  pause,
+  stats,
+  statsTube,
+  statsJob,
+  jobs,
+  exportJobs,
+  importJobs,
+  move,
+  drain,
+  top,
+  bench,
+  serve,
+  completionsOf((): Command.Command.Any => all)
+]))

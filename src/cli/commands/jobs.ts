@@ -1,0 +1,106 @@
+/**
+ * `jobs`: lists jobs, and filters them by tube, state, age and body.
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { connect, openPipeline } from "../connect.ts"
+import { ALL_STATES, base64Bodies, seconds, states, tubeArgument } from "../flags.ts"
+import { findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
+import { bodyFields, write } from "../terminal/output.ts"
+import * as Progress from "../terminal/progress.ts"
+import { beanstalk } from "../root.ts"
+import { type Cell, cut, oneLine, table } from "../terminal/table.ts"
+
+const HEADING = ["ID", "TUBE", "STATE", "PRIORITY", "AGE", "LEFT", "TTR", "RESERVES", "BODY"]
+
+const cellsOf = ({ job, stats }: ListedJob, base64: boolean): ReadonlyArray<Cell> => {
+  const body = oneLine(bodyFields(job, base64).body)
+  const { age, id, pri, reserves, state, timeLeft, ttr, tube } = stats
+  return [id, tube, state, pri, age, timeLeft, ttr, reserves, body]
+}
+
+const toJson = ({ job, stats }: ListedJob, base64: boolean) => {
+  const { buries, id, kicks, pri: priority, releases, reserves, state, timeLeft, timeouts, ttr, tube, age } = stats
+  const counts = { reserves, timeouts, releases, buries, kicks }
+  return { id, tube, state, priority, age, timeLeft, ttr, ...counts, ...bodyFields(job, base64) }
+}
+
+// What of a body fits beside the other columns.
+const bodyWidth = (rows: ReadonlyArray<ReadonlyArray<Cell>>): number => {
+  const others = HEADING.slice(0, -1).map((title, i) =>
+    rows.reduce((width, row) => Math.max(width, String(row[i]).length), title.length)
+  )
+  return Math.max(20, (process.stdout.columns || 80) - others.reduce((sum, width) => sum + width + 2, 0))
+}
+
+const ageFlag = (name: string, which: string) =>
+  seconds(Flag.String(name)).pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription(`Only jobs put ${which} so many seconds ago`),
+    Flag.optional
+  )
+
+export const jobs = Command.make(
+  "jobs",
+  {
+    tubes: tubeArgument("tube", "Tubes to look into; without any, all").pipe(Argument.atLeast(0)),
+    states: states(ALL_STATES, "Only jobs in this state; may be given several times"),
+    older: ageFlag("older", "at least"),
+    younger: ageFlag("younger", "less than"),
+    body: Flag.String("body").pipe(
+      Flag.withMetavar("TEXT"),
+      Flag.withDescription("Only jobs with this text in their body"),
+      Flag.optional
+    ),
+    base64: base64Bodies
+  },
+  Effect.fnUntraced(function*({ base64, tubes, ...flags }) {
+    const { json } = yield* beanstalk
+    const isTable = !json && process.stdout.isTTY
+    const older = Option.match(flags.older, { onNone: () => 0, onSome: Duration.toSeconds })
+    const younger = Option.match(flags.younger, { onNone: () => Infinity, onSome: Duration.toSeconds })
+    const text = Buffer.from(Option.getOrElse(flags.body, () => ""))
+    const isWanted = ({ job, stats }: ListedJob) =>
+      (flags.states.length === 0 || flags.states.includes(stats.state)) && stats.age >= older && stats.age < younger &&
+      (text.length === 0 || Buffer.from(job.body.buffer, job.body.byteOffset, job.body.length).includes(text))
+
+    yield* Effect.scoped(connect)
+    const pipeline = yield* openPipeline
+    const ids = yield* Effect.scoped(
+      Effect.flatMap(
+        Progress.make("looking for jobs", { vanishes: true }),
+        (progress) => findIds(pipeline, tubes, progress)
+      )
+    )
+    const rows: Array<ReadonlyArray<Cell>> = []
+    yield* forEachJobs(pipeline, ids, (jobs) => {
+      const wanted = jobs.filter(isWanted)
+      if (json) return write(wanted.map((job) => `${JSON.stringify(toJson(job, base64))}\n`).join(""))
+      const some = wanted.map((job) => cellsOf(job, base64))
+      if (!isTable) return Effect.flatMap(table(HEADING, some), write)
+      return Effect.sync(() => void rows.push(...some))
+    })
+    if (!isTable) return
+    const width = bodyWidth(rows)
+    yield* write(yield* table(HEADING, rows.map((row) => [...row.slice(0, -1), cut(String(row.at(-1)), width)])))
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "List jobs in the order of their ids: a table on a terminal, elsewhere columns with tabs in between, which are id, " +
+      "tube, state, priority, age, time left, ttr, reserves, body. It asks for every id there has been, so it takes some " +
+      "seconds on a server that has seen millions of jobs; nothing is changed"
+  ),
+  Command.withShortDescription("List jobs, filter them by state, age and body"),
+  Command.withExamples([
+    { command: "beanstalk jobs emails", description: "All jobs of the tube emails" },
+    {
+      command: "beanstalk jobs --state buried --older \"1 day\"",
+      description: "Buried, in any tube, and put yesterday or before"
+    },
+    { command: "beanstalk jobs emails --body spam --json", description: "With \"spam\" in them, as JSON, one a line" }
+  ])
+)

@@ -1,0 +1,122 @@
+/**
+ * `put`: a job from the command line, from stdin, or one from each line of stdin.
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Cause from "effect/Cause"
+import { commands, type PutOptions } from "../../Protocol.ts"
+import { batch } from "../jobs/batch.ts"
+import { connect, openPipeline } from "../connect.ts"
+import { Failed } from "../failed.ts"
+import { describe, wrongUsage } from "../failures.ts"
+import { delayOf, priority, switchedOff, ttr, use } from "../flags.ts"
+import { countOfJobs, note, result, undoneIfClosed, write } from "../terminal/output.ts"
+import * as Progress from "../terminal/progress.ts"
+import { beanstalk } from "../root.ts"
+import { forEachLines, fromBase64, readAll, sizeOfStdin } from "../terminal/stdin.ts"
+
+interface Flags {
+  readonly use: string
+  readonly priority: number
+  readonly delay: Duration.Duration
+  readonly ttr: Duration.Duration
+  readonly base64: boolean
+}
+
+// As base64 a body is longer than itself, and lines are broken.
+const limitOf = (maxJobSize: number) => maxJobSize * 2 + 4096
+
+const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
+  const client = yield* connect
+  const raw = argument === "-" ? yield* readAll(limitOf((yield* client.stats).maxJobSize)) : argument
+  const body = flags.base64 ? fromBase64(raw.toString()) : raw
+  if (body === undefined) return yield* new Failed({ message: "BAD_INPUT: the body is not base64" })
+  const id = yield* client.put(flags.use, body, flags)
+  yield* result(String(id), { id })
+}, Effect.scoped)
+
+const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
+  const { json } = yield* beanstalk
+  const { maxJobSize } = yield* Effect.scoped(Effect.flatMap(connect, (client) => client.stats))
+  const pipeline = yield* openPipeline
+  const size = yield* sizeOfStdin
+  const progress = yield* Progress.make(`put into ${options.use}`)
+  const putOptions: PutOptions = { ...options, tube: options.use }
+  let put = 0
+
+  const failedAt = (line: number, why: string) =>
+    new Failed({ message: `${why} (line ${line}; ${countOfJobs(put)} put into ${options.use})` })
+
+  // All or nothing of it happens: what was put has its id printed.
+  const putSome = Effect.fnUntraced(function*(lines: ReadonlyArray<Uint8Array>, first: number) {
+    const bodies: ReadonlyArray<Uint8Array | undefined> = base64
+      ? lines.map((line) => fromBase64(line.toString()))
+      : lines
+    const wrong = bodies.indexOf(undefined)
+    const good = (wrong < 0 ? bodies : bodies.slice(0, wrong)) as ReadonlyArray<Uint8Array>
+    const answers = yield* batch(pipeline, commands.put, good.map((body) => [body, putOptions] as const))
+    let ids = ""
+    for (const answer of answers) {
+      if (!Exit.isSuccess(answer)) continue
+      put++
+      ids += json ? `{"id":${answer.value}}\n` : `${answer.value}\n`
+    }
+    progress.hide()
+    yield* undoneIfClosed(write(ids))
+    const failed = answers.findIndex(Exit.isFailure)
+    const failure = answers[failed]
+    if (failure !== undefined && Exit.isFailure(failure)) {
+      return yield* failedAt(first + failed, describe(Cause.squash(failure.cause)))
+    }
+    if (wrong >= 0) return yield* failedAt(first + wrong, "BAD_INPUT: not base64")
+  }, Effect.uninterruptible)
+
+  yield* forEachLines(
+    limitOf(maxJobSize),
+    ({ bytes, first, lines }) =>
+      Effect.tap(putSome(lines, first), () => Effect.sync(() => progress.at(put, size && bytes / size)))
+  ).pipe(
+    Effect.onInterrupt(() => note(`interrupted: ${countOfJobs(put)} put into ${options.use}`))
+  )
+}, Effect.scoped)
+
+export const put = Command.make(
+  "put",
+  {
+    body: Argument.String("body").pipe(
+      Argument.withDescription("The job's body; - takes all of stdin; after -- it may begin with a dash"),
+      Argument.optional
+    ),
+    use,
+    priority,
+    delay: delayOf("Seconds before the job becomes ready"),
+    ttr,
+    lines: switchedOff("lines", "Put one job for each line of stdin; the ids come out in the same order"),
+    base64: switchedOff("base64", "The body, or each line, is base64: put the bytes behind it")
+  },
+  Effect.fnUntraced(function*({ body, lines, ...flags }) {
+    if (lines) {
+      if (Option.isSome(body) && body.value !== "-") {
+        return yield* wrongUsage("either a body or --lines, not both", "put")
+      }
+      return yield* putLines(flags)
+    }
+    if (Option.isNone(body)) return yield* wrongUsage("a body is missing: give it, or - for stdin, or --lines", "put")
+    yield* putOne(body.value, flags)
+  })
+).pipe(
+  Command.withDescription("Put a job into a tube, and print its id"),
+  Command.withExamples([
+    { command: "beanstalk put \"A job to work on\"", description: "Into the tube default" },
+    {
+      command: "beanstalk put -u emails -p 10 -d 60 -t 300 hello",
+      description: "Urgent, in a minute, with five to run"
+    },
+    { command: "beanstalk put -u images - < cat.png", description: "All bytes of stdin as one job" },
+    { command: "seq 100000 | beanstalk put --lines -u numbers", description: "One job for each line" }
+  ])
+)

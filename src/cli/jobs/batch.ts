@@ -1,0 +1,67 @@
+/**
+ * Many commands at once, on one connection.
+ *
+ * A batch is not interruptible: all its commands are sent, and their answers awaited, so that what is counted afterwards
+ * is exact. Ctrl-C takes effect between batches.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Errors from "../../Errors.ts"
+import type { Pipeline } from "../../internal/connection/pipeline.ts"
+import { type Command, commands, type Outcome, type Success } from "../../Protocol.ts"
+import type { JobId } from "../../internal/protocol/scalars.ts"
+
+/** How many commands of a few bytes make a batch: enough that the way to the server and back does not count. */
+export const BATCH = 4096
+
+/** Sends a command once for each set of arguments, and gives the answers in that order. */
+export const batch = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+  pipeline: Pipeline,
+  command: Command<Args, Invalid, A, E>,
+  all: ReadonlyArray<Args>
+): Effect.Effect<ReadonlyArray<Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>>> =>
+  all.length === 0 ? Effect.succeed([]) : Effect.uninterruptible(Effect.callback((resume) => {
+    const answers = Array.from<Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>>({ length: all.length })
+    let left = all.length
+    for (const [i, args] of all.entries()) {
+      pipeline.start(command, args, (answer) => {
+        answers[i] = answer
+        if (--left === 0) resume(Effect.succeed(answers))
+      })
+    }
+  }))
+
+/** The values of answers, or the first failure among them. */
+export const values = <A, E>(answers: ReadonlyArray<Exit.Exit<A, E>>): Effect.Effect<ReadonlyArray<A>, E> =>
+  Effect.forEach(answers, (answer) => answer)
+
+type MayBeMissing<Args extends ReadonlyArray<unknown>, A> = Command<Args, Errors.InvalidArgument, A, Errors.NotFound>
+
+// Most ids of a range belong to no job. An error for each of them would cost more than all the rest.
+const nothing: Outcome<undefined, never> = {
+  fields: Schema.Tuple([]),
+  decode: () => Result.succeed(Exit.succeed(undefined))
+}
+
+const orNothing = <Args extends ReadonlyArray<unknown>, A>(
+  command: MayBeMissing<Args, A>
+): Command<Args, Errors.InvalidArgument, A | undefined, never> => ({
+  ...command,
+  replies: new Map([
+    ...command.replies as ReadonlyMap<string, Outcome<A, never>>,
+    ["NOT_FOUND", nothing as Outcome<A | undefined, never>]
+  ])
+})
+
+/** Commands that give `undefined` where there is no such job or tube. */
+export const ifThere = {
+  statsJob: orNothing<[id: JobId], Success<"statsJob">>(commands.statsJob),
+  statsTube: orNothing<[tube: string], Success<"statsTube">>(commands.statsTube),
+  reserveJob: orNothing<[id: JobId], Success<"reserveJob">>(commands.reserveJob),
+  peek: orNothing<[id: JobId], Success<"peek">>(commands.peek),
+  peekReady: orNothing<[tube?: string], Success<"peekReady">>(commands.peekReady),
+  peekDelayed: orNothing<[tube?: string], Success<"peekDelayed">>(commands.peekDelayed),
+  peekBuried: orNothing<[tube?: string], Success<"peekBuried">>(commands.peekBuried)
+}

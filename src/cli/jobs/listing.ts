@@ -1,0 +1,147 @@
+/**
+ * Which jobs there are, though the protocol has no command for it.
+ *
+ * The newest id comes from a job that is put into a scratch tube and deleted. From there all ids are asked for, downwards,
+ * since most jobs are young, until as many were found as the statistics say there are. Nothing is reserved, and nothing
+ * else changes.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type { Pipeline } from "../../internal/connection/pipeline.ts"
+import { commands, type ReceivedJob } from "../../Protocol.ts"
+import type { JobStats } from "../../Stats.ts"
+import { JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
+import { BATCH, batch, ifThere, values } from "./batch.ts"
+import { openPipeline } from "../connect.ts"
+import { note } from "../terminal/output.ts"
+import type { Progress } from "../terminal/progress.ts"
+
+/** A job with its body and its statistics, as they were at one moment. */
+export interface ListedJob {
+  readonly stats: JobStats
+  readonly job: ReceivedJob
+}
+
+/** A tube that is nobody else's. */
+export const scratchTube = Effect.map(
+  Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER),
+  (n) => `beanstalk-scratch-${n.toString(36)}`
+)
+
+// On a connection of its own: the tube is gone when that is closed. A draining server takes no job, not even this one.
+const newestId = Effect.gen(function*() {
+  const pipeline = yield* openPipeline
+  const tube = yield* scratchTube
+  const id = yield* pipeline.run(commands.put, "", { delay: MAX_UINT32 * 1000 }, tube)
+  yield* pipeline.run(commands.delete, id)
+  return Option.some(id)
+}).pipe(
+  Effect.uninterruptible,
+  Effect.scoped,
+  Effect.catchTag("Draining", () => Effect.succeedNone)
+)
+
+/** How many jobs the tubes have, or all tubes. */
+const countJobs = Effect.fnUntraced(function*(pipeline: Pipeline, tubes: ReadonlySet<string>) {
+  const all = tubes.size === 0
+    ? [yield* pipeline.run(commands.stats)]
+    : yield* values(yield* batch(pipeline, ifThere.statsTube, [...tubes].map((tube) => [tube])))
+  return all.reduce(
+    (sum, stats) =>
+      stats === undefined ? sum : sum + stats.currentJobsReady + stats.currentJobsReserved + stats.currentJobsDelayed +
+        stats.currentJobsBuried,
+    0
+  )
+})
+
+const range = (from: number, to: number): ReadonlyArray<JobId> =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => JobId.make(from + i))
+
+const findAmong = Effect.fnUntraced(function*(
+  pipeline: Pipeline,
+  tubes: ReadonlySet<string>,
+  ids: ReadonlyArray<JobId>
+) {
+  const answers = yield* values(yield* batch(pipeline, ifThere.statsJob, ids.map((id) => [id])))
+  return ids.filter((_, i) => {
+    const stats = answers[i]
+    return stats !== undefined && (tubes.size === 0 || tubes.has(stats.tube))
+  })
+})
+
+const downwards = Effect.fnUntraced(function*(
+  pipeline: Pipeline,
+  tubes: ReadonlySet<string>,
+  newest: number,
+  progress: Progress
+) {
+  // Counted after the newest id was taken: as many as that, and there can be no other below it.
+  const expected = yield* countJobs(pipeline, tubes)
+  const found: Array<ReadonlyArray<JobId>> = []
+  let count = 0
+  for (let to = newest; to > 0 && count < expected; to -= BATCH) {
+    const some = yield* findAmong(pipeline, tubes, range(Math.max(1, to - BATCH + 1), to))
+    found.push(some)
+    count += some.length
+    progress.at(newest - to, (newest - to) / newest)
+  }
+  return found.toReversed().flat()
+})
+
+// With no newest id to begin from. No job is added any more, so it ends when all that were found and still exist are as
+// many as there are.
+const upwards = Effect.fnUntraced(function*(pipeline: Pipeline, tubes: ReadonlySet<string>, progress: Progress) {
+  let found: ReadonlyArray<JobId> = []
+  for (let from = 1;; from += BATCH) {
+    const expected = yield* countJobs(pipeline, tubes)
+    if (found.length >= expected) {
+      found = yield* findAmong(pipeline, tubes, found)
+      if (found.length >= expected) return found
+    }
+    found = [...found, ...yield* findAmong(pipeline, tubes, range(from, from + BATCH - 1))]
+    progress.at(from)
+  }
+})
+
+/** The ids of all jobs of these tubes, or of all tubes if there are none named, in ascending order. */
+export const findIds = Effect.fnUntraced(function*(
+  pipeline: Pipeline,
+  tubes: ReadonlyArray<string>,
+  progress: Progress
+) {
+  const wanted = new Set(tubes)
+  for (const tube of wanted) {
+    if ((yield* pipeline.run(ifThere.statsTube, tube)) === undefined) {
+      yield* note(`there is no tube ${tube} on ${pipeline.server}`)
+    }
+  }
+  const newest = yield* newestId
+  return Option.isNone(newest)
+    ? yield* upwards(pipeline, wanted, progress)
+    : yield* downwards(pipeline, wanted, newest.value, progress)
+})
+
+/** How many bytes of bodies are in memory at once, if all are as long as the server allows. */
+const MEMORY = 32 * 1024 * 1024
+
+/** Fetches these jobs, some at a time, in order. Those that are gone by now are left out. */
+export const forEachJobs = Effect.fnUntraced(function*<E, R>(
+  pipeline: Pipeline,
+  ids: ReadonlyArray<JobId>,
+  f: (jobs: ReadonlyArray<ListedJob>) => Effect.Effect<unknown, E, R>
+) {
+  const { maxJobSize } = yield* pipeline.run(commands.stats)
+  const many = Math.min(256, Math.max(1, Math.floor(MEMORY / maxJobSize)))
+  for (let from = 0; from < ids.length; from += many) {
+    const some = ids.slice(from, from + many).map((id) => [id] as const)
+    const [stats, jobs] = yield* Effect.all([
+      Effect.flatMap(batch(pipeline, ifThere.statsJob, some.map(([id]) => [id])), values),
+      Effect.flatMap(batch(pipeline, ifThere.peek, some.map(([id]) => [id])), values)
+    ], { concurrency: "unbounded" })
+    yield* f(stats.flatMap((stats, i) => {
+      const job = jobs[i]
+      return stats === undefined || job === undefined ? [] : [{ stats, job }]
+    }))
+  }
+})

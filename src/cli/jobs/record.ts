@@ -1,0 +1,57 @@
+/**
+ * A job as a line of NDJSON: what `export` writes and `import` reads.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import { isUtf8 } from "node:buffer"
+import { JobState } from "../../Stats.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, MAX_UINT32, Priority, TubeName } from "../../internal/protocol/scalars.ts"
+import type { Copy } from "./copy.ts"
+import type { ListedJob } from "./listing.ts"
+import { bodyFields } from "../terminal/output.ts"
+import { fromBase64 } from "../terminal/stdin.ts"
+
+const secondsFrom = (minimum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum: MAX_UINT32 }))
+
+/** Whatever is missing but the body is as with `put`. `delay` is what was left of it, in seconds. */
+const JobRecord = Schema.Struct({
+  tube: TubeName.pipe(Schema.withDecodingDefaultKey(Effect.succeed("default"))),
+  state: JobState.pipe(Schema.withDecodingDefaultKey(Effect.succeed("ready" as const))),
+  priority: Priority.pipe(Schema.withDecodingDefaultKey(Effect.succeed(DEFAULT_PRIORITY))),
+  delay: secondsFrom(0).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  ttr: secondsFrom(1).pipe(Schema.withDecodingDefaultKey(Effect.succeed(DEFAULT_TTR_SECONDS))),
+  body: Schema.String,
+  encoding: Schema.optionalKey(Schema.Literal("base64"))
+})
+
+const decode = SchemaParser.decodeUnknownResult(JobRecord)
+const explain = SchemaIssue.makeFormatterDefault()
+
+const parseJson = (text: string): Result.Result<unknown, string> =>
+  Result.try({ try: () => JSON.parse(text) as unknown, catch: () => "not JSON" })
+
+/** The job that a line describes, or what is wrong with the line; undefined for a blank line. */
+export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined => {
+  if (!isUtf8(line)) return Result.fail("not UTF-8")
+  const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString()
+  if (text.trim() === "") return undefined
+  const json = parseJson(text)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
+  const record = decode(json.success)
+  if (Result.isFailure(record)) return Result.fail(`not an exported job: ${explain(record.failure)}`)
+  const { encoding, ...job } = record.success
+  const body = encoding === "base64" ? fromBase64(job.body) : job.body
+  return body === undefined ? Result.fail("the body is not base64") : Result.succeed({ ...job, body })
+}
+
+/** What is left of a job's delay. The server cuts the seconds; a job must not become ready sooner for having moved. */
+export const delayLeft = ({ state, timeLeft }: ListedJob["stats"]): number => state === "delayed" ? timeLeft + 1 : 0
+
+/** The line for a job, with its LF. */
+export const format = ({ job, stats }: ListedJob): string => {
+  const { id, pri: priority, state, ttr, tube } = stats
+  return `${JSON.stringify({ id, tube, state, priority, delay: delayLeft(stats), ttr, ...bodyFields(job) })}\n`
+}

@@ -1,0 +1,102 @@
+/**
+ * What `top` shows: the tubes of a sample, with rates from the sample before, in some order.
+ */
+import type { ServerStats, TubeStats } from "../../Stats.ts"
+
+/** The statistics of one moment. */
+export interface Sample {
+  readonly millis: number
+  readonly server: ServerStats
+  readonly tubes: ReadonlyMap<string, TubeStats>
+}
+
+/** A tube in the table. Rates are per second, and unknown in the first sample; `paused` is the seconds left. */
+export interface Row {
+  readonly tube: string
+  readonly ready: number
+  readonly urgent: number
+  readonly reserved: number
+  readonly delayed: number
+  readonly buried: number
+  readonly waiting: number
+  readonly watching: number
+  readonly puts: number | undefined
+  readonly deletes: number | undefined
+  readonly paused: number
+}
+
+export const COLUMNS = [
+  "tube",
+  "ready",
+  "urgent",
+  "reserved",
+  "delayed",
+  "buried",
+  "waiting",
+  "watching",
+  "puts",
+  "deletes",
+  "paused"
+] as const satisfies ReadonlyArray<keyof Row>
+
+export type Column = typeof COLUMNS[number]
+
+/** By what the rows are sorted; numbers begin with the largest, `isReversed` turns that round. */
+export interface Order {
+  readonly column: Column
+  readonly isReversed: boolean
+}
+
+// A counter that went down has begun anew, with its tube or with the server.
+const rate = (now: number, before: number, seconds: number): number =>
+  seconds > 0 ? Math.round((now >= before ? now - before : now) / seconds) : 0
+
+/** The rows of a sample, in no particular order. */
+export const rowsOf = (now: Sample, before?: Sample): ReadonlyArray<Row> =>
+  [...now.tubes].map(([tube, stats]) => {
+    const old = before?.tubes.get(tube)
+    const perSecond = (count: (stats: TubeStats) => number) =>
+      before && rate(count(stats), old === undefined ? 0 : count(old), (now.millis - before.millis) / 1000)
+    return {
+      tube,
+      ready: stats.currentJobsReady,
+      urgent: stats.currentJobsUrgent,
+      reserved: stats.currentJobsReserved,
+      delayed: stats.currentJobsDelayed,
+      buried: stats.currentJobsBuried,
+      waiting: stats.currentWaiting,
+      watching: stats.currentWatching,
+      puts: perSecond(({ totalJobs }) => totalJobs),
+      deletes: perSecond(({ cmdDelete }) => cmdDelete ?? 0),
+      paused: stats.pauseTimeLeft ?? 0
+    }
+  })
+
+/** Sorts rows; those that are equal go by name. */
+export const sort = (rows: ReadonlyArray<Row>, { column, isReversed }: Order): ReadonlyArray<Row> => {
+  const byName = (a: Row, b: Row) => a.tube < b.tube ? -1 : a.tube > b.tube ? 1 : 0
+  const by = column === "tube" ? byName : (a: Row, b: Row) => (b[column] ?? 0) - (a[column] ?? 0)
+  return rows.toSorted((a, b) => (isReversed ? -by(a, b) : by(a, b)) || byName(a, b))
+}
+
+/** The order after a key: left and right go from column to column, r turns it round. */
+export const reorder = (order: Order, key: string): Order => {
+  const go = (steps: number): Order => ({
+    column: COLUMNS[(COLUMNS.indexOf(order.column) + steps + COLUMNS.length) % COLUMNS.length]!,
+    isReversed: false
+  })
+  switch (key) {
+    case "\u001B[C":
+    case "\u001BOC":
+    case ">":
+      return go(1)
+    case "\u001B[D":
+    case "\u001BOD":
+    case "<":
+      return go(-1)
+    case "r":
+      return { ...order, isReversed: !order.isReversed }
+    default:
+      return order
+  }
+}

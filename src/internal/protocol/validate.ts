@@ -1,0 +1,319 @@
+/**
+ * Checks of what callers pass to commands. They run before anything is converted and before a byte is sent, so that
+ * nothing a caller passes can be read as a command by the server. Each returns the value as the wire needs it, or the
+ * `InvalidArgument` that says what is allowed; they don't throw.
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { Buffer } from "node:buffer"
+import { types } from "node:util"
+import { InvalidArgument } from "../../Errors.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAME_PATTERN } from "./scalars.ts"
+
+const TUBE_RULE = "1 to 200 characters of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
+const UINT32_RULE = `an integer from 0 to ${MAX_UINT32}`
+const JOB_ID_RULE = `an integer from 0 to ${Number.MAX_SAFE_INTEGER}`
+const BODY_RULE = "a Uint8Array that still has its memory, or a string without lone surrogates"
+const DURATION_RULE = "a duration: milliseconds, a text like \"5 seconds\", or another Duration.Input, not negative"
+const WHOLE_SECONDS_RULE = `${DURATION_RULE}, up to ${MAX_UINT32} seconds`
+const TTR_RULE =
+  `a duration of 1 to ${MAX_UINT32} seconds, such as "1 minute" or 60000 (plain numbers are milliseconds)`
+
+const READABLE_RULE = "an object whose properties can be read"
+
+const refuse = (command: string, argument: string, value: unknown, rule: string): InvalidArgument =>
+  new InvalidArgument({ command, argument, value, rule })
+
+/**
+ * A tube's name, as it is.
+ */
+export const tube = (command: string, argument: string, value: unknown): string | InvalidArgument =>
+  typeof value === "string" && TUBE_NAME_PATTERN.test(value) ? value : refuse(command, argument, value, TUBE_RULE)
+
+/**
+ * A tube's name, or `undefined` for the one that the connection uses.
+ */
+export const optionalTube = (command: string, value: unknown): string | undefined | InvalidArgument =>
+  value === undefined ? undefined : tube(command, "tube", value)
+
+const isUint32 = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_UINT32
+
+/**
+ * A priority; 2^31 if none was given.
+ */
+export const priority = (command: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? DEFAULT_PRIORITY : isUint32(value) ? value : refuse(command, "priority", value, UINT32_RULE)
+
+/**
+ * How many jobs to kick at most.
+ */
+export const bound = (command: string, value: unknown): number | InvalidArgument =>
+  isUint32(value) ? value : refuse(command, "bound", value, UINT32_RULE)
+
+/**
+ * The options of a command: an object, or nothing.
+ */
+export const options = (command: string, value: unknown): InvalidArgument | undefined =>
+  value === undefined || (typeof value === "object" && value !== null)
+    ? undefined
+    : refuse(command, "options", value, "an object")
+
+/**
+ * A Schedule, as it is.
+ */
+export const schedule = <S>(command: string, argument: string, value: S): S | InvalidArgument => {
+  try {
+    if (Schedule.isSchedule(value)) return value
+  } catch {
+    // An object that does not even say what it is.
+  }
+  return refuse(command, argument, value, "a Schedule")
+}
+
+/**
+ * The names of all options that there are.
+ */
+export const namesOf = <O extends object>(names: Readonly<Record<keyof O, true>>): ReadonlyArray<keyof O> =>
+  Object.keys(names) as Array<keyof O>
+
+/**
+ * The options of these names that are not undefined, each read once: what an object says when it is asked again does not
+ * matter.
+ */
+export const read = <O extends object>(
+  command: string,
+  value: O | undefined,
+  names: ReadonlyArray<keyof O>
+): Partial<O> | InvalidArgument => {
+  const wrong = options(command, value)
+  if (wrong !== undefined) return wrong
+  const all: Partial<O> = {}
+  if (value === undefined) return all
+  try {
+    for (const name of names) {
+      const option = value[name]
+      if (option !== undefined) all[name] = option
+    }
+    return all
+  } catch {
+    return refuse(command, "options", undefined, READABLE_RULE)
+  }
+}
+
+/**
+ * What is given as a list, read once; anything else as it is. One that cannot be read is a list of itself, which is no
+ * name and refused as such.
+ */
+export const list = (value: unknown): unknown => {
+  try {
+    return Array.isArray(value) ? [...(value as ReadonlyArray<unknown>)] : value
+  } catch {
+    return [value]
+  }
+}
+
+/**
+ * One tube or several, as a list.
+ */
+export const tubes = (command: string, value: unknown): ReadonlyArray<string> | InvalidArgument => {
+  const names = typeof value === "string" ? [value] : list(value)
+  if (!Array.isArray(names) || names.length === 0) return refuse(command, "tubes", value, "at least one tube")
+  const wrong = names.map((name) => tube(command, "tubes", name)).find((checked) => checked instanceof InvalidArgument)
+  return wrong ?? (names as ReadonlyArray<string>)
+}
+
+/**
+ * One of these, as it is.
+ */
+export const oneOf = <A>(
+  command: string,
+  argument: string,
+  value: unknown,
+  allowed: ReadonlyArray<A>
+): A | InvalidArgument =>
+  allowed.find((one) => one === value) ??
+    refuse(command, argument, value, `one of ${allowed.map((one) => JSON.stringify(one)).join(", ")}`)
+
+/**
+ * True or false; false if it was absent.
+ */
+export const flag = (command: string, argument: string, value: unknown): boolean | InvalidArgument =>
+  value === undefined
+    ? false
+    : typeof value === "boolean"
+    ? value
+    : refuse(command, argument, value, "true or false")
+
+/**
+ * A whole number of something, at least so many.
+ */
+export const count = (command: string, argument: string, value: unknown, least: number): number | InvalidArgument =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= least
+    ? value
+    : refuse(command, argument, value, `a whole number, at least ${least}`)
+
+/**
+ * A job's id.
+ */
+export const jobId = (command: string, value: unknown): JobId | InvalidArgument =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? value as JobId
+    : refuse(command, "id", value, JOB_ID_RULE)
+
+/**
+ * A body, as it is. A string with a lone surrogate, which UTF-8 cannot express, is refused.
+ */
+export const body = (command: string, value: unknown): Uint8Array | string | InvalidArgument => {
+  const isBody = typeof value === "string" ? value.isWellFormed() : types.isUint8Array(value) && !isDetached(value)
+  return isBody ? value as Uint8Array | string : refuse(command, "body", value, BODY_RULE)
+}
+
+/**
+ * How many bytes a body has on the wire, where text is UTF-8.
+ */
+export const sizeOf = (body: Uint8Array | string): number =>
+  typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
+
+// A subclass may say something else of itself.
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
+const trueLength = Object.getOwnPropertyDescriptor(typedArray, "length")!
+const trueBuffer = Object.getOwnPropertyDescriptor(typedArray, "buffer")!
+
+// What was in it has been given away, and it would be put as nothing.
+const isDetached = (bytes: Uint8Array): boolean =>
+  sizeOf(bytes) === 0 && (trueBuffer.get!.call(bytes) as { readonly detached?: boolean }).detached === true
+
+const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
+
+const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
+
+// At least one unit, all of them numbers, and nothing that is not a unit: neither a misspelt one, nor the months and
+// years of a Temporal.Duration, whose units are getters and hence no keys.
+const isDurationObject = (value: object): boolean => {
+  const amounts = UNITS.map((unit) => Reflect.get(value, unit)).filter((amount) => amount !== undefined)
+  return amounts.length > 0 &&
+    amounts.every((amount) => isNumber(amount) && amount !== -Infinity) &&
+    Object.keys(value).every((key) => UNITS.includes(key)) &&
+    !Reflect.get(value, "months") && !Reflect.get(value, "years")
+}
+
+// Duration's own conversion reads NaN, `{}` and misspelt units as zero, so the shape is checked first.
+const hasDurationShape = (value: unknown): value is Duration.Input => {
+  switch (typeof value) {
+    case "bigint":
+    case "string":
+      return true
+    case "number":
+      return isNumber(value)
+    case "object":
+      if (value === null) return false
+      if (Array.isArray(value)) return value.length === 2 && isNumber(value[0]) && isNumber(value[1])
+      return Duration.isDuration(value) || isDurationObject(value)
+    default:
+      return false
+  }
+}
+
+const NANOS_PER_SECOND = 1_000_000_000n
+
+const toWholeSeconds = (duration: Duration.Duration): number =>
+  Duration.match(duration, {
+    onMillis: (millis) => Math.ceil(millis / 1000),
+    onNanos: (nanos) => Number((nanos + NANOS_PER_SECOND - 1n) / NANOS_PER_SECOND),
+    onInfinity: () => Infinity,
+    onNegativeInfinity: () => -Infinity
+  })
+
+/**
+ * A duration that is not negative; it may be infinite.
+ */
+export const duration = (
+  command: string,
+  argument: string,
+  value: unknown,
+  rule = DURATION_RULE
+): Duration.Duration | InvalidArgument => {
+  try {
+    const converted = hasDurationShape(value) ? Duration.fromInput(value) : Option.none()
+    if (Option.isSome(converted) && toWholeSeconds(converted.value) >= 0 && !Duration.isNegative(converted.value)) {
+      return converted.value
+    }
+  } catch {
+    // An object whose properties cannot even be read.
+  }
+  return refuse(command, argument, value, rule)
+}
+
+/**
+ * After how much silence keep-alive begins, as an option of a connection: a duration.
+ */
+export const silence = (argument: string, value: unknown): Duration.Duration | InvalidArgument =>
+  duration("connect", argument, value, `true, false, or ${DURATION_RULE}`)
+
+/**
+ * How long to wait for something, as an option of a connection: a duration longer than nothing.
+ */
+export const patience = (argument: string, value: unknown): Duration.Duration | InvalidArgument => {
+  const rule = `${DURATION_RULE}, and longer than 0`
+  const converted = duration("connect", argument, value, rule)
+  return converted instanceof InvalidArgument || !Duration.isZero(converted)
+    ? converted
+    : refuse("connect", argument, value, rule)
+}
+
+// The two forms that are worth a short cut, since they come with every put of a busy producer.
+const plainMillis = (value: unknown): number | undefined => {
+  if (typeof value === "number") return value
+  try {
+    return Duration.isDuration(value) && value.value._tag === "Millis" ? value.value.millis : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const wholeSeconds = (
+  command: string,
+  argument: string,
+  value: unknown,
+  rule: string,
+  leastMillis: number
+): number | InvalidArgument => {
+  const millis = plainMillis(value)
+  if (millis !== undefined && millis >= leastMillis && millis <= MAX_UINT32 * 1000) return Math.ceil(millis / 1000)
+  const converted = duration(command, argument, value, rule)
+  if (converted instanceof InvalidArgument) return converted
+  const seconds = toWholeSeconds(converted)
+  return seconds <= MAX_UINT32 && Duration.toMillis(converted) >= leastMillis
+    ? seconds
+    : refuse(command, argument, value, rule)
+}
+
+/**
+ * A delay in whole seconds, rounded up.
+ */
+export const delay = (command: string, value: unknown): number | InvalidArgument =>
+  wholeSeconds(command, "delay", value, WHOLE_SECONDS_RULE, 0)
+
+/**
+ * A delay in whole seconds, rounded up; 0 if none was given.
+ */
+export const optionalDelay = (command: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? 0 : delay(command, value)
+
+/**
+ * A time to run in whole seconds, rounded up; 120 if none was given. Less than a second is refused: it is a `ttr: 60`
+ * that was meant as a minute.
+ */
+export const ttr = (command: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? DEFAULT_TTR_SECONDS : wholeSeconds(command, "ttr", value, TTR_RULE, 1000)
+
+/**
+ * A timeout in whole seconds, rounded up; infinite if it was absent or infinite.
+ */
+export const timeout = (command: string, value: unknown): number | InvalidArgument => {
+  if (value === undefined) return Infinity
+  const converted = duration(command, "timeout", value)
+  return converted instanceof InvalidArgument ? converted : toWholeSeconds(converted)
+}

@@ -1,0 +1,95 @@
+/**
+ * A connection of the embedded server over a socket of Effect's `SocketServer`.
+ */
+import { NetSocket } from "@effect/platform-node/NodeSocket"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Socket from "effect/socket/Socket"
+import type { EngineHost } from "./engineHost.ts"
+
+// The other side has ended its half of the connection, and can still read.
+const isEndOfStream = ({ reason }: Socket.SocketError): boolean =>
+  reason._tag === "SocketCloseError" && reason.code === 1000
+
+// Ends it, and waits until all has gone out, or the client is gone: one that does not read may take for ever. Effect's
+// socket only begins to do so when its Scope ends, after which nobody could cut it off.
+const flush = Effect.flatMap(
+  Effect.serviceOption(NetSocket),
+  Option.match({
+    onNone: () => Effect.void,
+    onSome: (socket) =>
+      Effect.callback<void>((resume) => {
+        if (socket.closed) return resume(Effect.void)
+        socket.once("close", () => resume(Effect.void))
+        socket.destroySoon()
+      })
+  })
+)
+
+/** Serves one connection, until it is over. */
+export const serve = (host: EngineHost) =>
+  Effect.fnUntraced(function*(socket: Socket.Socket) {
+    const pull = yield* Socket.readerBytes(socket)
+    const writer = yield* socket.writer
+    const run = Effect.runForkWith(yield* Effect.context())
+    const inScope = Fiber.runIn(yield* Effect.scope)
+    // Effect's socket lets whoever writes to it wait for ever once it is gone.
+    const fork = <A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> => {
+      const fiber = run(effect)
+      return fiber.pollUnsafe() === undefined ? inScope(fiber) : fiber
+    }
+    const isOver = Deferred.makeUnsafe<void>()
+    const mayRead = Latch.makeUnsafe(true)
+
+    const end = () => Deferred.doneUnsafe(isOver, Exit.void)
+    // At once, and without what has not gone out.
+    const destroy = writer.write(new Socket.CloseEvent(1000))
+
+    const conn = host.accept({
+      write: (bytes) => {
+        const writing = fork(writer.write(bytes))
+        if (writing.pollUnsafe() !== undefined) return true
+        // It is not read from meanwhile, so that nothing else would tell that the client is gone.
+        writing.addObserver((exit) => {
+          if (Exit.isSuccess(exit)) return conn?.drained()
+          conn?.close()
+          end()
+        })
+        return false
+      },
+      end,
+      drop: () => {
+        fork(Effect.ignore(destroy))
+        end()
+      },
+      resume: () => Latch.openUnsafe(mayRead),
+      defer: (task) => host.later(0, task)
+    })
+    if (conn === undefined) return yield* destroy
+
+    const read = Effect.gen(function*() {
+      while (true) {
+        for (const piece of yield* pull) {
+          if (!conn.receive(piece)) Latch.closeUnsafe(mayRead)
+        }
+        yield* mayRead.await
+      }
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          if (isEndOfStream(error)) return conn.halfClose()
+          conn.close()
+          end()
+        })
+      )
+    )
+    yield* Effect.forkChild(read)
+    yield* Deferred.await(isOver).pipe(
+      Effect.andThen(flush),
+      Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => conn.close()), Effect.ignore(destroy)))
+    )
+  }, Effect.scoped)

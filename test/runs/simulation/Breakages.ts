@@ -1,0 +1,213 @@
+/**
+ * Deliberate breakages of our own code, to prove that the simulation finds what it is there to find. Each replaces a piece
+ * of the source of one module while it is loaded; if that piece is no longer there, it fails loudly.
+ */
+
+/** A breakage. */
+export interface Breakage {
+  readonly name: string
+  readonly module: string
+  readonly from: string
+  readonly to: string
+}
+
+/** All of them. */
+export const breakages: ReadonlyArray<Breakage> = [
+  {
+    name: "a put is acknowledged when it is sent",
+    module: "internal/connection/pipeline",
+    from: `    batch.push(pending.request)`,
+    to: `    batch.push(pending.request)
+    if (pending.command === Protocol.commands.put) {
+      const resume = pending.resume
+      pending.resume = undefined
+      resume?.(Exit.succeed(1))
+    }`
+  },
+  {
+    name: "a put is acknowledged although the server drains",
+    module: "internal/server/engine",
+    from: `this.reply("DRAINING")`,
+    to: "this.reply(`INSERTED ${put.id}`)"
+  },
+  {
+    name: "an interrupted handler does not release its job",
+    module: "Worker",
+    from: `if (Cause.hasInterruptsOnly(cause)) return yield* job.release()`,
+    to: `if (Cause.hasInterruptsOnly(cause)) return`
+  },
+  {
+    name: "a command that was sent is sent again on the next connection",
+    module: "internal/pool/reconnectingConnection",
+    from: `error instanceof Errors.BeanstalkdError && !error.sent && error.reason._tag === "ConnectionClosed"`,
+    to: `error instanceof Errors.BeanstalkdError`
+  },
+  {
+    name: "an error says that nothing was sent",
+    module: "internal/connection/pipeline",
+    from: `sent: state === "sent", reason })`,
+    to: `sent: false, reason })`
+  },
+  {
+    name: "a release resets the priority",
+    module: "Job",
+    from: `const priority = own.priority ?? this.#known?.pri`,
+    to: `const priority = own.priority ?? 2 ** 31`
+  },
+  {
+    name: "reserves that are on their way are not counted",
+    module: "internal/consumer/fetcher",
+    from: `return this.#asked + this.#unsettled`,
+    to: `return this.#unsettled`
+  },
+  {
+    name: "a settled job makes room twice",
+    module: "internal/consumer/fetcher",
+    from: `    if (line.held.get(job.id) !== job) return false
+    line.held.delete(job.id)`,
+    to: `    line.held.delete(job.id)`
+  },
+  {
+    name: "leases survive their connection",
+    module: "internal/consumer/fetcher",
+    from: `for (const job of line.held.values()) job.lose()`,
+    to: ``
+  },
+  {
+    name: "an older handle outlives the next lease of its job",
+    module: "internal/consumer/fetcher",
+    from: `if (Exit.isSuccess(answer)) line.held.get(answer.value.id)?.lose()`,
+    to: ``
+  },
+  {
+    name: "use comes behind what needs it",
+    module: "internal/connection/pipeline",
+    from: `      this.#useTubeOf(pending, batch)
+      if (!hasRoom()) break
+      this.#queued.remove(pending)
+      this.#send(pending, batch)`,
+    to: `      this.#queued.remove(pending)
+      this.#send(pending, batch)
+      this.#useTubeOf(pending, batch)`
+  },
+  {
+    name: "a reply goes to the command that was sent last",
+    module: "internal/connection/pipeline",
+    from: `    const pending = this.#sent.shift()
+    if (pending === undefined ||`,
+    to: `    const pending = this.#sent.tail
+    if (pending !== undefined) this.#sent.remove(pending)
+    if (pending === undefined ||`
+  },
+  {
+    name: "nobody notices silence",
+    module: "internal/connection/pipeline",
+    from: `if (deadline === Infinity ||`,
+    to: `if (deadline > 0 ||`
+  },
+  {
+    name: "a job is given to all who wait",
+    module: "internal/server/store",
+    from: `      this.stopWaiting(reserver)
+      this.#reserve(best, reserver)`,
+    to: `      this.stopWaiting(reserver)
+      if (best.tube.waiters.head === undefined) this.#reserve(best, reserver)`
+  },
+  {
+    name: "the server forgets to put a job in its place by priority",
+    module: "internal/server/store",
+    from: `a.pri < b.pri || (a.pri === b.pri && a.id < b.id)`,
+    to: `a.id < b.id`
+  },
+  {
+    name: "delays are over too soon",
+    module: "internal/server/store",
+    from: `job.deadline = this.now + delay * SECOND`,
+    to: `job.deadline = this.now + delay * SECOND * 0.9`
+  },
+  {
+    name: "a touch does not give more time",
+    module: "internal/server/store",
+    from: `job.deadline = this.now + job.ttr * SECOND
+    holder`,
+    to: `holder`
+  },
+  {
+    name: "jobs of a connection that is gone are lost",
+    module: "internal/server/store",
+    from: `      this.#takeOut(job)
+      this.#enqueue(job, 0)
+    }
+    for (const tube of reserver.watched)`,
+    to: `      this.#takeOut(job)
+    }
+    for (const tube of reserver.watched)`
+  },
+  {
+    name: "the delay of a retry is forgotten",
+    module: "Worker",
+    from: `job.release({ delay: delay.value })`,
+    to: `job.release()`
+  },
+  {
+    name: "attempts are counted from two",
+    module: "Worker",
+    from: `Retry.delayAfter(settings.retry, reserves, error)`,
+    to: `Retry.delayAfter(settings.retry, reserves + 1, error)`
+  },
+  {
+    name: "one attempt too many",
+    module: "Worker",
+    from: `reserves < maxAttempts + kicks &&`,
+    to: `reserves <= maxAttempts + kicks &&`
+  },
+  {
+    name: "the crash guard lets everything through",
+    module: "Worker",
+    from: `if (reserves <= maxAttempts + kicks) return begin(job)`,
+    to: `if (reserves > 0) return begin(job)`
+  },
+  {
+    name: "a job is deleted although it was not moved",
+    module: "Worker",
+    from: `    if (Exit.isFailure(moved)) {`,
+    to: `    if (Exit.isFailure(moved)) {
+      return yield* job.delete`
+  },
+  {
+    name: "a lost job does not interrupt its handler",
+    module: "Worker",
+    from: `if (job.isLost) entry.fiber?.interruptUnsafe()`,
+    to: ``
+  },
+  {
+    name: "jobs are not kept from running out of time",
+    module: "internal/consumer/leaseKeeper",
+    from: `yield* job.touch`,
+    to: ``
+  },
+  {
+    name: "a Scope that is closed leaves the pool open",
+    module: "Pool",
+    from: `return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })`,
+    to: `return Effect.void`
+  },
+  {
+    name: "who waits no longer for a turn gets it",
+    module: "internal/pool/fairSemaphore",
+    from: `else this.#waiting.delete(turn)`,
+    to: ``
+  },
+  {
+    name: "a connection of the pool keeps the tubes of its last borrower",
+    module: "internal/connection/pipeline",
+    from: `for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)`,
+    to: ``
+  }
+]
+
+/** The source of a module, broken. */
+export const broken = ({ from, module, name, to }: Breakage, source: string): string => {
+  if (source.split(from).length !== 2) throw new Error(`"${name}": its piece of ${module}.ts is not there, or not once`)
+  return source.replace(from, () => to)
+}

@@ -1,0 +1,129 @@
+/**
+ * Programs that take jobs: workers, a stream, and those who reserve one by one.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import * as Client from "../../../src/Client.ts"
+import * as Consumer from "../../../src/Consumer.ts"
+import type * as Errors from "../../../src/Errors.ts"
+import type { Job } from "../../../src/Job.ts"
+import * as Worker from "../../../src/Worker.ts"
+import { settle, work } from "./Handler.ts"
+import type { Run as InHand, Settling } from "./Ledger.ts"
+import type { Program } from "./Machine.ts"
+import type { Failure, Streamed, Worked } from "./Plan.ts"
+import { typed, type Value } from "./Producer.ts"
+import type { Run } from "./Run.ts"
+
+/** A worker. */
+export const worker = (run: Run, worked: Worked): Program => (client, process) => {
+  run.ledger.limits.set(process, worked.concurrency)
+  const rules = run.ledger.rules.get(worked.tube)
+  if (rules !== undefined) run.ledger.workers.set(process, rules)
+  const options: Worker.Options<typeof Value.Type, Failure, never> = {
+    concurrency: worked.concurrency,
+    maxConnections: worked.maxConnections,
+    maxAttempts: worked.maxAttempts,
+    crashGuard: worked.crashGuard,
+    deadLetter: worked.deadLetter,
+    shutdownTimeout: Duration.seconds(worked.shutdownSeconds),
+    retry: worked.retry.schedule,
+    retryIf: (error) => error === "again"
+  }
+  const handler: Worker.Handler<typeof Value.Type, Failure, never> = (value, job) => work(run, process, job, value.key)
+  return Worker.run(typed(worked.tube), handler, options).pipe(
+    Effect.provideService(Client.Beanstalkd, client),
+    Effect.catchCause((cause) => run.unexpected(process, "a worker", cause))
+  )
+}
+
+const settlingOf = ({ dice }: Run): Settling => {
+  const command = dice.weighted({ delete: 80, release: 12, bury: 5 })
+  switch (command) {
+    case "delete":
+      return { command }
+    case "release":
+      return { command, priority: dice.chance(0.5) ? dice.int(0, 3) : undefined, delaySeconds: dice.int(0, 2) }
+    case "bury":
+      return { command, priority: dice.chance(0.5) ? 7 : undefined }
+  }
+}
+
+/** What those do with a job who have nobody to do it for them. */
+const handle = (run: Run, inHand: InHand, job: Job, mayLeave: boolean): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { dice } = run
+    if (run.isOn && dice.chance(0.5)) {
+      yield* Effect.sleep(dice.weighted({ a: 8, b: 1 }) === "a" ? dice.int(0, 400) : 3000)
+    }
+    // Left to the end of its Scope.
+    if (mayLeave && run.isOn && dice.chance(0.1)) return
+    const settling = settlingOf(run)
+    const isDone = yield* settle(run, inHand, job, settling)
+    if (isDone && dice.chance(0.1)) {
+      const again = yield* Effect.exit(job.delete)
+      if (Exit.isSuccess(again)) run.world.violate(`job ${job.id} was settled twice by one handle`)
+    }
+  })
+
+const inHand = (run: Run, process: InHand["process"], job: Job, mayLeave: boolean): Effect.Effect<void> =>
+  Effect.uninterruptibleMask((restore) => {
+    const inHand = run.ledger.begin(process, job, false)
+    if (inHand === undefined) return Effect.void
+    return Effect.onExit(
+      restore(handle(run, inHand, job, mayLeave)),
+      () => Effect.sync(() => run.ledger.end(inHand, "interrupted"))
+    )
+  })
+
+/** A stream, some of whose readers end it now and then. */
+export const stream = (run: Run, streamed: Streamed): Program => (client, process) => {
+  run.ledger.limits.set(process, streamed.maxInFlight)
+  const { hands, tube, ...options } = streamed
+  const once = Effect.suspend(() => {
+    const all = Stream.mapEffect(
+      Consumer.fromClient(client, tube, options),
+      (job) => inHand(run, process, job, false),
+      {
+        concurrency: hands
+      }
+    )
+    return Stream.runDrain(
+      run.isOn && run.plan.faults > 0 && run.dice.chance(0.5) ? Stream.take(all, run.dice.int(1, 5)) : all
+    )
+  })
+  return Effect.forever(once).pipe(Effect.catchCause((cause) => run.unexpected(process, "a stream", cause)))
+}
+
+const reserveOne = (run: Run, client: Client.Service, process: InHand["process"], tubes: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const { dice } = run
+    const timeout = dice.one(["0 seconds", "1 second", "3 seconds"] as const)
+    const wanted = dice.chance(0.5) ? tubes : [dice.one(tubes)]
+    const effect = Effect.scoped(
+      Effect.flatMap(client.reserve(wanted, { timeout }), (job) => {
+        const tube = run.ledger.jobs.get(job.id)?.tube
+        if (tube === undefined || !wanted.includes(tube)) {
+          run.world.violate(`a job of ${tube} came, not of ${wanted.join()}`)
+        }
+        return inHand(run, process, job, true)
+      })
+    )
+    const { exit, wasInterrupted } = yield* run.perhapsInterrupted(effect)
+    if (Exit.isSuccess(exit) || (wasInterrupted && Cause.hasInterruptsOnly(exit.cause))) return
+    const error = Cause.squash(exit.cause) as Errors.TimedOut | Errors.BeanstalkdError | Errors.InvalidArgument
+    if (error._tag === "TimedOut") return yield* Effect.sleep(dice.int(1, 500))
+    if (error._tag !== "BeanstalkdError") return run.world.violate(`reserve: ${String(error)}`)
+    run.failed("reserve", error)
+    yield* Effect.sleep(dice.int(1, 200))
+  })
+
+/** Some who reserve one by one, over the connections of the pool. */
+export const plain = (run: Run, tubes: ReadonlyArray<string>, hands: number): Program => (client, process) =>
+  Effect.all(
+    Array.from({ length: hands }, () => Effect.forever(reserveOne(run, client, process, tubes))),
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.catchCause((cause) => run.unexpected(process, "a reader", cause)))

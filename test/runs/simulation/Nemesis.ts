@@ -1,0 +1,183 @@
+/**
+ * What goes wrong, as the seed says: with the network, with the server, with the machines of its clients.
+ */
+import * as Effect from "effect/Effect"
+import type { EngineHost } from "../../../src/internal/server/engineHost.ts"
+import type { Dice } from "../../conformance/Dice.ts"
+import type { Machine } from "./Machine.ts"
+import { FAIR, type Link } from "./Network.ts"
+import type { Run } from "./Run.ts"
+
+const FAULTS = {
+  reset: 6,
+  resetAll: 1,
+  cutOff: 3,
+  cutOffOneWay: 2,
+  cutOffAll: 1,
+  blackHole: 2,
+  forget: 2,
+  freeze: 2,
+  crash: 3,
+  drain: 1,
+  noMemoryForJobs: 1,
+  noMemoryForQueues: 1,
+  refuse: 1,
+  turnAway: 1,
+  slow: 2,
+  inPieces: 2,
+  kill: 3,
+  unplug: 1,
+  stop: 2
+} as const
+
+/** The kinds of faults. */
+export type Fault = keyof typeof FAULTS
+
+/** Brings them. */
+export class Nemesis {
+  readonly #run: Run
+  readonly #dice: Dice
+  readonly #host: EngineHost
+  readonly #machines: ReadonlyArray<Machine>
+  readonly #onRestart: () => void
+  faults = 0
+
+  constructor(run: Run, host: EngineHost, machines: ReadonlyArray<Machine>, onRestart: () => void) {
+    this.#run = run
+    this.#dice = run.world.dice(4)
+    this.#host = host
+    this.#machines = machines
+    this.#onRestart = onRestart
+  }
+
+  /** One after the other, until all is to be well again. */
+  get work(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { faults } = this.#run.plan
+      if (faults === 0) return
+      while (this.#run.isOn) {
+        yield* Effect.sleep(Math.ceil((this.#dice.next() * 2000) / faults))
+        if (!this.#run.isOn) return
+        const fault = this.#dice.weighted(FAULTS)
+        this.faults++
+        this.#run.world.tell(`fault: ${fault}`)
+        yield* Effect.forkChild(this.#bring(fault))
+      }
+    })
+  }
+
+  #restart(): void {
+    this.#host.engine.restart()
+    this.#onRestart()
+  }
+
+  /** All is well again. */
+  heal(): void {
+    this.#run.world.tell("all is well again")
+    this.#host.inject({})
+    if (this.#host.engine.isDraining) this.#restart()
+    this.#run.network.heal()
+    for (const machine of this.#machines) if (!machine.process.isAlive) machine.start()
+  }
+
+  #someLink(): Link | undefined {
+    const links = [...this.#run.network.links]
+    return links.length === 0 ? undefined : this.#dice.one(links)
+  }
+
+  // While it lasts; when all is well again meanwhile, it is over already.
+  #for(from: number, to: number, end: () => void): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sleep(this.#dice.int(from, to)),
+      Effect.sync(() => {
+        if (this.#run.isOn) end()
+      })
+    )
+  }
+
+  #bring(fault: Fault): Effect.Effect<void> {
+    const { network } = this.#run
+    const dice = this.#dice
+    const machine = dice.one(this.#machines)
+    const { process } = machine
+    switch (fault) {
+      case "reset":
+        return Effect.sync(() => this.#someLink()?.reset())
+      case "resetAll":
+        return Effect.sync(() => {
+          for (const link of network.links) link.reset()
+        })
+      case "cutOff":
+        network.block(process, true, true)
+        return this.#for(100, 15_000, () => network.unblock(process))
+      case "cutOffOneWay": {
+        const up = dice.chance(0.5)
+        network.block(process, up, !up)
+        return this.#for(100, 15_000, () => network.unblock(process))
+      }
+      case "cutOffAll":
+        network.block("network", true, true)
+        return this.#for(100, 12_000, () => network.unblock("network"))
+      case "blackHole":
+        return Effect.sync(() => {
+          const link = this.#someLink()
+          if (link !== undefined) link.isBlackHole = true
+        })
+      case "forget":
+        return Effect.sync(() => this.#someLink()?.forgetByServer())
+      case "freeze":
+        network.block("server", true, true)
+        return this.#for(50, 12_000, () => network.unblock("server"))
+      case "crash":
+        network.refuses = true
+        this.#restart()
+        return this.#for(0, 6000, () => {
+          network.refuses = false
+        })
+      case "drain":
+        this.#host.engine.drain()
+        return this.#for(500, 6000, () => this.#restart())
+      case "noMemoryForJobs":
+        this.#host.inject({ shortage: "jobs" })
+        return this.#for(100, 3000, () => this.#host.inject({}))
+      case "noMemoryForQueues":
+        this.#host.inject({ shortage: "queues" })
+        return this.#for(100, 3000, () => this.#host.inject({}))
+      case "refuse":
+        network.refuses = true
+        return this.#for(50, 5000, () => {
+          network.refuses = false
+        })
+      case "turnAway":
+        network.turnsAway = true
+        return this.#for(50, 3000, () => {
+          network.turnsAway = false
+        })
+      case "slow":
+        network.weather = { latency: [dice.int(1, 50), dice.int(50, 600)], splits: dice.one([0.05, 0.3]) }
+        return this.#for(500, 8000, () => {
+          network.weather = FAIR
+        })
+      case "inPieces":
+        network.weather = { latency: [0, dice.int(0, 3)], splits: 0.95 }
+        return this.#for(500, 5000, () => {
+          network.weather = FAIR
+        })
+      case "kill":
+      case "unplug":
+        machine.kill(fault === "kill")
+        return this.#for(10, 5000, () => machine.start())
+      case "stop":
+        if (machine.isOver) return Effect.void
+        machine.stop()
+        return this.#startWhenOver(machine)
+    }
+  }
+
+  #startWhenOver(machine: Machine): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      while (!machine.isOver) yield* Effect.sleep(100)
+      if (this.#run.isOn) machine.start()
+    })
+  }
+}

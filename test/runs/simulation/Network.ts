@@ -1,0 +1,466 @@
+/**
+ * A network that a seed rules: what is sent comes late, in pieces or together, or never; connections are cut off for both
+ * ends or for one of them, and cannot be opened. Whatever it does, a real one could have done.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Conn, Output } from "../../../src/internal/server/engine.ts"
+import * as Errors from "../../../src/Errors.ts"
+import type { Dialer, Handlers, Transport } from "../../../src/internal/connection/transport.ts"
+import type { Dice } from "../../conformance/Dice.ts"
+import type { Process, World } from "./World.ts"
+
+const CONNECT_TIMEOUT = Duration.seconds(5)
+
+// What a socket takes before it asks to wait.
+const ROOM = 16 * 1024
+
+/** How fast it is, and how it cuts what it carries. */
+export interface Weather {
+  readonly latency: readonly [from: number, to: number]
+  /** How often a piece is broken. */
+  readonly splits: number
+}
+
+export const FAIR: Weather = { latency: [0, 1], splits: 0.05 }
+
+/** How the sending end is done with a direction. */
+type End = "fin" | "reset"
+
+/** One direction of a connection. */
+class Direction {
+  readonly #network: Network
+  readonly #owner: Process
+  readonly #isBlocked: () => boolean
+  readonly #onPiece: (piece: Uint8Array) => boolean
+  readonly #onEnd: (end: End) => void
+  readonly #onRoom: () => void
+  readonly #pieces: Array<Uint8Array> = []
+  /** How many bytes are on their way. */
+  size = 0
+  #end: End | undefined
+  #isComing = false
+  #isCut = false
+  #mustWait = false
+  #isFull = false
+
+  constructor(
+    network: Network,
+    owner: Process,
+    isBlocked: () => boolean,
+    onPiece: (piece: Uint8Array) => boolean,
+    onEnd: (end: End) => void,
+    onRoom: () => void
+  ) {
+    this.#network = network
+    this.#owner = owner
+    this.#isBlocked = isBlocked
+    this.#onPiece = onPiece
+    this.#onEnd = onEnd
+    this.#onRoom = onRoom
+  }
+
+  send(piece: Uint8Array): boolean {
+    if (this.#end !== undefined || this.#isCut || piece.length === 0) return true
+    this.#pieces.push(piece)
+    this.size += piece.length
+    this.#isFull = this.size > ROOM
+    this.kick()
+    return !this.#isFull
+  }
+
+  /** Nothing more is sent; a reset forgets what is on its way, as often as not. */
+  end(end: End): void {
+    if (this.#end !== undefined || this.#isCut) return
+    this.#end = end
+    if (end === "reset" && this.#network.dice.chance(0.5)) this.#forget()
+    this.kick()
+  }
+
+  /** Nothing of it comes any more. */
+  cut(): void {
+    this.#isCut = true
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#pieces.length = 0
+    this.size = 0
+  }
+
+  /** The receiving end reads again. */
+  resume(): void {
+    this.#mustWait = false
+    this.kick()
+  }
+
+  /** Goes on, if nothing is in the way. */
+  kick(): void {
+    if (this.#isComing || this.#isCut || this.#mustWait || this.#isBlocked()) return
+    if (this.#pieces.length === 0 && this.#end === undefined) return
+    this.#isComing = true
+    this.#network.later(this.#owner, this.#arrive)
+  }
+
+  readonly #arrive = (): void => {
+    this.#isComing = false
+    if (this.#isCut || this.#mustWait || this.#isBlocked()) return
+    const piece = this.#next()
+    if (piece === undefined) {
+      const end = this.#end
+      if (end === undefined) return
+      this.#isCut = true
+      return this.#onEnd(end)
+    }
+    this.size -= piece.length
+    if (!this.#onPiece(piece)) this.#mustWait = true
+    if (this.#isFull && this.size <= ROOM / 2) {
+      this.#isFull = false
+      this.#onRoom()
+    }
+    this.kick()
+  }
+
+  // Some of what has been sent: one piece, a part of it, or all together.
+  #next(): Uint8Array | undefined {
+    const { dice, weather } = this.#network
+    if (this.#pieces.length > 1 && dice.chance(0.5)) {
+      const all = Buffer.concat(this.#pieces)
+      this.#pieces.length = 0
+      this.#pieces.push(all)
+    }
+    const [first] = this.#pieces
+    if (first === undefined) return undefined
+    if (first.length > 1 && dice.chance(weather.splits)) {
+      const size = dice.chance(0.3) ? 1 : dice.int(1, first.length - 1)
+      this.#pieces[0] = first.subarray(size)
+      return first.subarray(0, size)
+    }
+    this.#pieces.shift()
+    return first
+  }
+}
+
+/** A connection. */
+export class Link {
+  readonly client: Process
+  readonly serial: number
+  readonly #network: Network
+  readonly #handlers: Handlers
+  readonly #up: Direction
+  readonly #down: Direction
+  conn: Conn | undefined
+  /** Whether the client has it, for all that it knows. */
+  isClientOpen = false
+  /** Whether the server has it, for all that it knows. */
+  isServerOpen = false
+  isBlackHole = false
+  /** Whether the client has heard that it is open. */
+  isEstablished = false
+
+  constructor(network: Network, client: Process, server: Process, serial: number, handlers: Handlers) {
+    this.#network = network
+    this.client = client
+    this.serial = serial
+    this.#handlers = handlers
+    this.#up = new Direction(
+      network,
+      server,
+      () => this.isBlackHole || network.isBlocked(this.client, "up"),
+      (piece) => this.conn?.receive(piece) ?? true,
+      (end) => this.#onClientEnded(end),
+      () => {
+        if (this.isClientOpen) handlers.onDrain()
+      }
+    )
+    this.#down = new Direction(
+      network,
+      client,
+      () => !this.isEstablished || this.isBlackHole || network.isBlocked(this.client, "down"),
+      (piece) => {
+        if (this.isClientOpen) {
+          network.onDelivery(this, piece)
+          handlers.onData(piece)
+        }
+        return true
+      },
+      (end) => this.#onServerEnded(end),
+      () => this.conn?.drained()
+    )
+  }
+
+  get name(): string {
+    return `${this.client.name}#${this.serial}`
+  }
+
+  toString(): string {
+    return `${this.name} (client ${this.isClientOpen}, server ${this.isServerOpen}, black hole ${this.isBlackHole})`
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The client's end
+  // -------------------------------------------------------------------------------------------------------------------
+
+  get transport(): Transport {
+    return {
+      write: (bytes) => !this.isClientOpen || this.#up.send(bytes),
+      destroy: () => this.destroy()
+    }
+  }
+
+  /** The client lets go of it. */
+  destroy(): void {
+    if (!this.isClientOpen) return
+    this.#network.world.tell(`${this.name} closed by the client`)
+    this.isClientOpen = false
+    // Whoever closes a socket that has unread bytes resets it.
+    const isUnread = this.#down.size > 0
+    this.#down.cut()
+    this.#up.end(isUnread || this.#network.dice.chance(0.5) ? "reset" : "fin")
+    if (this.isBlackHole) this.#network.breakOnceHealed(this)
+    this.#network.forgetIfOver(this)
+  }
+
+  #onClientEnded(end: End): void {
+    if (!this.isServerOpen) return
+    this.#network.world.tell(`${this.name} server hears ${end}`)
+    if (end === "fin") this.conn?.halfClose()
+    else this.#dropByServer()
+  }
+
+  #tellClient(reason: Errors.BeanstalkdErrorReason): void {
+    if (!this.isClientOpen) return
+    this.#network.world.tell(`${this.name} client hears ${reason.message}`)
+    this.isClientOpen = false
+    this.#up.cut()
+    this.#down.cut()
+    this.#network.forgetIfOver(this)
+    if (this.client.isAlive) this.#handlers.onClose(reason)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The server's end
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** What the server writes to. */
+  get output(): Output {
+    return {
+      write: (bytes) => {
+        if (this.isClientOpen) return this.#down.send(bytes)
+        // Nobody is there: the other machine says so, if it can.
+        if (!this.#network.isBlocked(this.client, "up") && !this.isBlackHole) this.#network.laterBreak(this)
+        return true
+      },
+      end: () => this.#endByServer("fin"),
+      drop: () => this.#endByServer("reset"),
+      resume: () => this.#up.resume()
+    }
+  }
+
+  #endByServer(end: End): void {
+    if (!this.isServerOpen) return
+    this.isServerOpen = false
+    this.#up.cut()
+    this.#down.end(end)
+    this.#network.forgetIfOver(this)
+  }
+
+  #onServerEnded(end: End): void {
+    this.#tellClient(end === "fin" ? SERVER_CLOSED : RESET)
+  }
+
+  #dropByServer(): void {
+    this.#up.cut()
+    this.isServerOpen = false
+    this.conn?.close()
+    this.#network.forgetIfOver(this)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What goes wrong
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Cut off for both. */
+  reset(): void {
+    if (this.isServerOpen) this.#dropByServer()
+    this.#tellClient(RESET)
+  }
+
+  /** The server loses it, and the client does not hear of it. */
+  forgetByServer(): void {
+    this.isBlackHole = true
+    if (this.isServerOpen) this.#dropByServer()
+  }
+
+  /** The machine of the client is gone, and the server does not hear of it. */
+  forgetByClient(): void {
+    this.isClientOpen = false
+    this.#down.cut()
+    this.#up.cut()
+    this.#network.forgetIfOver(this)
+  }
+
+  /** Nothing is in the way any more. */
+  kick(): void {
+    this.#up.kick()
+    this.#down.kick()
+  }
+}
+
+const SERVER_CLOSED = new Errors.ConnectionClosed({ detail: "the server closed it" })
+const RESET = new Errors.ReadError({ cause: new Error("ECONNRESET") })
+const REFUSED = new Errors.OpenError({ cause: new Error("ECONNREFUSED") })
+
+/** What nothing gets through to or from: a client, the network, or the server because it is frozen. */
+export type Blocked = Process | "network" | "server"
+
+/** The network between one server and its clients. */
+export class Network {
+  readonly world: World
+  readonly dice: Dice
+  readonly #server: Process
+  readonly #accept: (link: Link) => Conn | undefined
+  readonly links = new Set<Link>()
+  readonly #blocked = new Map<Blocked, { readonly up: boolean; readonly down: boolean }>()
+  #waiting: Array<() => void> = []
+  #serial = 0
+  #isHealed = false
+  weather: Weather = FAIR
+  /** Nobody listens. */
+  refuses = false
+  /** Who connects is sent away. */
+  turnsAway = false
+  onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+
+  constructor(world: World, server: Process, accept: (link: Link) => Conn | undefined) {
+    this.world = world
+    this.dice = world.dice(2)
+    this.#server = server
+    this.#accept = accept
+  }
+
+  /** What comes from here or from there to there arrives after a while. */
+  later(process: Process, task: () => void): void {
+    const [from, to] = this.weather.latency
+    this.world.at(this.world.now + this.dice.int(from, to), process, task)
+  }
+
+  laterBreak(link: Link): void {
+    this.later(this.#server, () => link.reset())
+  }
+
+  forgetIfOver(link: Link): void {
+    if (!link.isClientOpen && !link.isServerOpen) this.links.delete(link)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Dialling
+  // -------------------------------------------------------------------------------------------------------------------
+
+  dialer(client: Process): Dialer {
+    return {
+      server: "simulated",
+      open: Effect.fnUntraced(function*(this: Network, handlers: Handlers) {
+        let link: Link | undefined
+        let isOver = false
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            isOver = true
+            link?.destroy()
+          })
+        )
+        return yield* Effect.callback<Transport, Errors.BeanstalkdErrorReason>((resume) => {
+          this.#dial(client, handlers, (answer) => {
+            if (isOver) return answer?.destroy()
+            link = answer
+            resume(answer === undefined ? Effect.fail(REFUSED) : Effect.succeed(answer.transport))
+          })
+          return Effect.sync(() => {
+            isOver = true
+          })
+        }).pipe(
+          Effect.timeoutOrElse({
+            duration: CONNECT_TIMEOUT,
+            orElse: () => Effect.fail(new Errors.OpenTimeout({ timeoutMillis: Duration.toMillis(CONNECT_TIMEOUT) }))
+          })
+        )
+      }).bind(this)
+    }
+  }
+
+  #dial(client: Process, handlers: Handlers, answer: (link: Link | undefined) => void): void {
+    const arrive = () => {
+      if (this.isBlocked(client, "up")) return void this.#waiting.push(arrive)
+      if (!client.isAlive) return
+      if (this.refuses) return this.later(client, () => answer(undefined))
+      const link = new Link(this, client, this.#server, ++this.#serial, handlers)
+      this.world.tell(`${link.name} opened`)
+      this.links.add(link)
+      link.isClientOpen = link.isServerOpen = true
+      link.conn = this.#accept(link)
+      if (this.turnsAway) link.conn?.end()
+      this.later(client, () => {
+        link.isEstablished = true
+        answer(link)
+        link.kick()
+      })
+    }
+    this.later(this.#server, arrive)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Blocks
+  // -------------------------------------------------------------------------------------------------------------------
+
+  isBlocked(client: Process, direction: "up" | "down"): boolean {
+    if (this.#blocked.size === 0) return false
+    const keys: ReadonlyArray<Blocked> = [client, "network", "server"]
+    return keys.some((key) => this.#blocked.get(key)?.[direction] === true)
+  }
+
+  /** Lets nothing through, up, down, or both, until `unblock`. */
+  block(whom: Blocked, up: boolean, down: boolean): void {
+    this.#blocked.set(whom, { up, down })
+  }
+
+  unblock(whom: Blocked): void {
+    this.#blocked.delete(whom)
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const dial of waiting) dial()
+    for (const link of this.links) link.kick()
+  }
+
+  /** The server finds out, as its operating system does, that the other end is gone. */
+  breakOnceHealed(link: Link): void {
+    if (this.#isHealed) this.world.at(this.world.now + this.dice.int(1, 3000), this.#server, () => link.reset())
+  }
+
+  /**
+   * All is well from now on. Connections that one end has lost are found out by the other within moments, but those that
+   * swallow everything go on to do so: it is for the client to notice.
+   */
+  heal(): void {
+    this.#isHealed = true
+    this.weather = FAIR
+    this.refuses = this.turnsAway = false
+    this.#blocked.clear()
+    for (const link of this.links) {
+      if (!link.isClientOpen || !link.isServerOpen) this.breakOnceHealed(link)
+    }
+    this.#goOn()
+  }
+
+  /** The machine of a client stops: the server hears of it, or not. */
+  kill(client: Process, isHeard: boolean): void {
+    for (const link of this.links) {
+      if (link.client !== client) continue
+      if (isHeard) link.destroy()
+      else link.forgetByClient()
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What a seed makes of a run: who is there, what they do and how, and how bad things get.
+ */
+import * as Duration from "effect/Duration"
+import * as Schedule from "effect/Schedule"
+import type { Dice } from "../../conformance/Dice.ts"
+
+/** What programs fail with. */
+export type Failure = "again" | "never"
+
+/** When a failed job is tried again. */
+export interface Retry {
+  readonly schedule: Schedule.Schedule<unknown, Failure>
+  /** The same in seconds, by the number of the attempt. */
+  readonly delay: (attempt: number) => number
+}
+
+const RETRIES: ReadonlyArray<Retry> = [
+  { schedule: Schedule.exponential("1 second"), delay: (attempt) => 2 ** (attempt - 1) },
+  { schedule: Schedule.spaced("1500 millis"), delay: () => 2 },
+  { schedule: Schedule.exponential("700 millis", 1.5), delay: (attempt) => Math.ceil(0.7 * 1.5 ** (attempt - 1)) }
+]
+
+/** A tube on whose jobs workers work. */
+export interface Worked {
+  readonly tube: string
+  readonly workers: number
+  readonly concurrency: number
+  readonly maxConnections: number
+  readonly maxAttempts: number
+  readonly crashGuard: boolean
+  readonly deadLetter: string | undefined
+  readonly shutdownSeconds: number
+  readonly retry: Retry
+}
+
+/** A tube that is read as a stream. */
+export interface Streamed {
+  readonly tube: string
+  readonly prefetch: number
+  readonly maxInFlight: number
+  readonly maxConnections: number
+  readonly keepAlive: boolean
+  readonly hands: number
+}
+
+/** A run. */
+export interface Plan {
+  readonly seconds: number
+  /** How many faults a second; 0 is a calm run, in which nothing may fail. */
+  readonly faults: number
+  /** How often a fiber is interrupted in what it does. */
+  readonly interruptions: number
+  readonly commandTimeout: Duration.Duration
+  readonly poolConnections: number
+  readonly producers: number
+  readonly putsPerProducer: number
+  readonly worked: ReadonlyArray<Worked>
+  readonly streamed: Streamed | undefined
+  /** Tubes from which jobs are reserved one by one, and by how many. */
+  readonly plain: { readonly tubes: ReadonlyArray<string>; readonly hands: number } | undefined
+  readonly admins: number
+}
+
+const workedOf = (dice: Dice, tube: string): Worked => {
+  const maxAttempts = dice.one([2, 3, 4])
+  return {
+    tube,
+    workers: dice.int(1, 2),
+    concurrency: dice.one([1, 2, 3, 8]),
+    maxConnections: dice.one([1, 2, 8]),
+    maxAttempts,
+    crashGuard: dice.chance(0.6),
+    deadLetter: dice.chance(0.4) ? `${tube}.dead` : undefined,
+    shutdownSeconds: dice.int(0, 4),
+    retry: dice.one(RETRIES)
+  }
+}
+
+/** What the dice say. */
+export const planOf = (dice: Dice): Plan => {
+  const isCalm = dice.chance(0.1)
+  const tubes = dice.chance(0.3) ? ["work-a", "work-b"] : ["work-a"]
+  return {
+    seconds: dice.int(4, 20),
+    faults: isCalm ? 0 : dice.one([0.2, 0.5, 1, 3]),
+    interruptions: isCalm ? 0 : dice.one([0, 0.1, 0.4]),
+    commandTimeout: Duration.seconds(dice.int(2, 10)),
+    poolConnections: isCalm ? 4 : dice.int(1, 4),
+    producers: dice.int(1, 2),
+    putsPerProducer: dice.int(4, 16),
+    worked: tubes.map((tube) => workedOf(dice, tube)),
+    streamed: dice.chance(0.4)
+      ? {
+        tube: "stream",
+        prefetch: dice.one([1, 2, 16]),
+        maxInFlight: dice.one([1, 2, 5, 20]),
+        maxConnections: dice.one([1, 2, 8]),
+        keepAlive: dice.chance(0.5),
+        hands: dice.one([1, 2, 5])
+      }
+      : undefined,
+    plain: dice.chance(0.4)
+      ? { tubes: dice.chance(0.5) ? ["plain-a", "plain-b"] : ["plain-a"], hands: dice.int(1, 3) }
+      : undefined,
+    admins: dice.int(0, 1)
+  }
+}
+
+/** All tubes into which jobs are put. */
+export const tubesOf = ({ plain, streamed, worked }: Plan): ReadonlyArray<string> => [
+  ...worked.map(({ tube }) => tube),
+  ...(streamed === undefined ? [] : [streamed.tube]),
+  ...(plain?.tubes ?? [])
+]

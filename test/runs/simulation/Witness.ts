@@ -1,0 +1,437 @@
+/**
+ * Stands beside the server and sees every job that it takes, gives away and lets go, in the order in which it does so, and
+ * whether it may. It watches the store, below the commands: what the replies say is a matter of those who read them.
+ */
+import type { Reserver, Store, StoredJob, StoredTube } from "../../../src/internal/server/store.ts"
+import type { Job, Lease, Ledger, Put, Rules, Run, Settling } from "./Ledger.ts"
+import type { Link } from "./Network.ts"
+import type { World } from "./World.ts"
+
+const KEY = /"key":(\d+)/
+
+// A body that is text is bytes as latin1 has them.
+const text = (body: Uint8Array | string): string =>
+  (typeof body === "string" ? Buffer.from(body, "latin1") : Buffer.from(body)).toString("utf8")
+
+type Doing = "nothing" | "delete" | "release" | "bury" | "kick" | "reserve-job"
+
+// As they are now: each is to be replaced by one that calls it.
+const methodsOf = (store: Store) => ({
+  bury: store.bury.bind(store),
+  kick: store.kick.bind(store),
+  kickJob: store.kickJob.bind(store),
+  leave: store.leave.bind(store),
+  pause: store.pause.bind(store),
+  put: store.put.bind(store),
+  putBuried: store.putBuried.bind(store),
+  release: store.release.bind(store),
+  reserveJob: store.reserveJob.bind(store),
+  touch: store.touch.bind(store)
+})
+
+/** Watches one server. */
+export class Witness {
+  readonly #world: World
+  readonly #ledger: Ledger
+  readonly #store: Store
+  readonly #links = new Map<Reserver, Link>()
+  /** Until when nobody may reserve from a tube. */
+  readonly #pauses = new Map<StoredTube, number>()
+  #doing: Doing = "nothing"
+  #deleter: Reserver | undefined
+  /** Priority and delay of the release or the bury that is going on. */
+  #terms = { priority: 0, delaySeconds: 0 }
+
+  constructor(ledger: Ledger, store: Store) {
+    this.#world = ledger.world
+    this.#ledger = ledger
+    this.#store = store
+    this.#watch(store)
+  }
+
+  /** A connection has come. */
+  meet(link: Link, reserver: Reserver): void {
+    this.#links.set(reserver, link)
+    this.#ledger.leases.set(link, [])
+    const { held } = reserver
+    const append = held.append.bind(held)
+    const remove = held.remove.bind(held)
+    held.append = (job) => {
+      this.#onReserved(reserver, link, job)
+      append(job)
+    }
+    held.remove = (job) => {
+      remove(job)
+      this.#onLeft(job)
+    }
+  }
+
+  /** The server has been restarted. */
+  forgetPauses(): void {
+    this.#pauses.clear()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Commands
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #during<A>(doing: Doing, run: () => A): A {
+    const before = this.#doing
+    this.#doing = doing
+    const result = run()
+    this.#doing = before
+    return result
+  }
+
+  #watch(store: Store): void {
+    const { bury, kick, kickJob, leave, pause, put, putBuried, release, reserveJob, touch } = methodsOf(store)
+    const remove = store.delete.bind(store)
+    store.put = (id, tube, body, pri, delay, ttr) => {
+      this.#onPut(id, tube, text(body), pri, delay, ttr, delay > 0 ? "delayed" : "ready")
+      put(id, tube, body, pri, delay, ttr)
+    }
+    store.putBuried = (id, tube, body, pri, delay, ttr) => {
+      this.#onPut(id, tube, text(body), pri, delay, ttr, "buried")
+      putBuried(id, tube, body, pri, delay, ttr)
+    }
+    store.delete = (id, reserver) => {
+      this.#deleter = reserver
+      const wasThere = store.jobs.get(id)
+      const isDone = this.#during("delete", () => remove(id, reserver))
+      if (isDone && wasThere !== undefined) this.#onDeleted(id, reserver)
+      return isDone
+    }
+    store.release = (job, pri, delay) => {
+      this.#terms = { priority: pri, delaySeconds: delay }
+      this.#during("release", () => release(job, pri, delay))
+    }
+    store.bury = (job, pri) => {
+      this.#terms = { priority: pri, delaySeconds: 0 }
+      this.#during("bury", () => bury(job, pri))
+    }
+    store.touch = (job) => {
+      touch(job)
+      const lease = this.#of(job)?.lease
+      if (lease !== undefined) lease.deadline = this.#world.now + job.ttr * 1000
+      this.#world.tell(`server touches ${job.id}`)
+    }
+    store.kick = (tube, bound) => {
+      const candidates = [...this.#ledger.jobs.values()].filter((job) => job.tube === tube.name)
+      const kicked = this.#during("kick", () => kick(tube, bound))
+      for (const job of candidates) this.#noticeKick(job)
+      return kicked
+    }
+    store.kickJob = (stored) => {
+      const job = stored === undefined ? undefined : this.#of(stored)
+      const isDone = this.#during("kick", () => kickJob(stored))
+      if (job !== undefined) this.#noticeKick(job)
+      return isDone
+    }
+    // The types of a method that is a type guard cannot be had by assignment.
+    const byName = (job: StoredJob | undefined, reserver: Reserver): boolean =>
+      this.#during("reserve-job", () => reserveJob(job, reserver))
+    store.reserveJob = byName as Store["reserveJob"]
+    store.pause = (tube, seconds) => {
+      this.#pauses.set(tube, this.#world.now + seconds * 1000)
+      this.#world.tell(`server pauses ${tube.name} for ${seconds} s`)
+      pause(tube, seconds)
+    }
+    store.leave = (reserver) => {
+      leave(reserver)
+      this.#links.delete(reserver)
+    }
+  }
+
+  #of(stored: StoredJob): Job | undefined {
+    return this.#ledger.jobs.get(stored.id)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What becomes of jobs
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #onPut(
+    id: number,
+    tube: StoredTube,
+    body: string,
+    priority: number,
+    delaySeconds: number,
+    ttrSeconds: number,
+    state: Job["state"]
+  ): void {
+    const put = this.#ledger.puts.get(Number(KEY.exec(body)?.[1]))
+    this.#world.tell(`server takes ${put?.key ?? "?"} into ${tube.name} as ${id}, ${state}`)
+    if (put === undefined) return this.#world.violate(`the server took job ${id}, which nobody has put`)
+    if (put.body !== body) this.#world.violate(`the body of put ${put.key} was changed on its way`)
+    const job: Job = {
+      id,
+      tube: tube.name,
+      put,
+      ttrSeconds,
+      priority,
+      reserves: 0,
+      kicks: 0,
+      notBefore: this.#world.now + delaySeconds * 1000,
+      state,
+      lease: undefined
+    }
+    if (this.#ledger.jobs.has(id)) this.#world.violate(`the server gave the id ${id} twice`)
+    this.#ledger.jobs.set(id, job)
+    if (tube.name === this.#ledger.rules.get(put.tube)?.deadLetter) return this.#onCopy(put, job)
+    if (put.job !== undefined) return this.#world.violate(`put ${put.key} came to the server twice`)
+    if (put.heard === "notDone") {
+      this.#world.violate(`put ${put.key} came to the server after it was said not to be done`)
+    }
+    put.job = job
+    const expected = [put.tube, put.priority, put.delaySeconds, put.ttrSeconds].join()
+    const got = [tube.name, priority, delaySeconds, ttrSeconds].join()
+    if (got !== expected) this.#world.violate(`put ${put.key} was to be ${expected}, and is ${got}`)
+  }
+
+  #onCopy(put: Put, copy: Job): void {
+    put.copies++
+    const { job } = put
+    const lease = job?.lease
+    if (lease === undefined) return
+    if (copy.priority !== job!.priority) this.#world.violate(`job ${job!.id} was moved with another priority`)
+    // A worker that has lost the job, and does not know it yet, may move it too.
+    const mayBe = put.failures > 0 || lease.run === undefined
+    if (!mayBe) this.#world.violate(`job ${job!.id} was moved, and its handler ${lease.run!.outcome}`)
+  }
+
+  #onReserved(reserver: Reserver, link: Link, stored: StoredJob): void {
+    const job = this.#of(stored)
+    if (job === undefined) return this.#world.violate(`job ${stored.id} was reserved, and is not there`)
+    const { now } = this.#world
+    this.#world.tell(`server gives ${job.id} to ${link.name}`)
+    if (job.state === "gone") this.#world.violate(`job ${job.id} was reserved after it was deleted`)
+    if (job.lease !== undefined) {
+      this.#world.violate(`job ${job.id} was given to ${link.name} while ${job.lease.link.name} has it`)
+    }
+    if (this.#doing !== "reserve-job") this.#checkChoice(reserver, stored, job)
+    job.reserves++
+    job.state = "reserved"
+    job.notBefore = 0
+    const deadline = now + job.ttrSeconds * 1000
+    const lease: Lease = {
+      job,
+      link,
+      attempt: job.reserves,
+      kicks: stored.kicks,
+      deadline,
+      deliveredAt: undefined,
+      endedAt: undefined,
+      end: undefined,
+      isMistaken: false,
+      run: undefined
+    }
+    job.lease = lease
+    this.#ledger.leases.get(link)?.push(lease)
+    this.#checkLimit(link)
+    if (stored.reserves !== job.reserves) this.#world.violate(`the server has lost count of the reserves of ${job.id}`)
+  }
+
+  // Of connections that the client has lost, and the server has not, it need not know.
+  #checkLimit({ client }: Link): void {
+    const limit = this.#ledger.limits.get(client)
+    if (limit === undefined) return
+    let count = 0
+    for (const { lease } of this.#ledger.jobs.values()) {
+      if (lease !== undefined && lease.link.client === client && lease.link.isClientOpen) count++
+    }
+    if (count > limit) this.#world.violate(`${client.name} has ${count} jobs, and was to have ${limit} at most`)
+  }
+
+  #checkChoice(reserver: Reserver, stored: StoredJob, job: Job): void {
+    const { now } = this.#world
+    if (!reserver.watched.has(stored.tube)) {
+      this.#world.violate(`job ${job.id} was given to one who does not watch for it`)
+    }
+    // A kick undoes a delay, which is noticed when it is over.
+    if (this.#doing === "kick") return
+    if (job.state === "buried") this.#world.violate(`job ${job.id} was reserved although it is buried`)
+    if (now < job.notBefore) this.#world.violate(`job ${job.id} was reserved ${job.notBefore - now} ms too early`)
+    const pausedUntil = this.#pauses.get(stored.tube) ?? 0
+    if (now < pausedUntil) {
+      this.#world.violate(`job ${job.id} was reserved ${pausedUntil - now} ms before its tube resumes`)
+    }
+    for (const tube of reserver.watched) {
+      const first = tube.ready.head
+      // A server that was late ends delays first, and then pauses.
+      const isPaused = tube.isPaused || now < (this.#pauses.get(tube) ?? 0)
+      if (first === undefined || first === stored || isPaused) continue
+      if (first.pri < stored.pri || (first.pri === stored.pri && first.id < stored.id)) {
+        this.#world.violate(`job ${job.id} was reserved before the more urgent ${first.id}`)
+      }
+    }
+  }
+
+  /** A job leaves its holder: by the command that is going on, or because its time is over or its connection. */
+  #onLeft(stored: StoredJob): void {
+    const job = this.#of(stored)
+    const lease = job?.lease
+    if (job === undefined || lease === undefined) return this.#world.violate(`nobody had job ${stored.id}`)
+    const isCommand = this.#doing === "delete" || this.#doing === "release" || this.#doing === "bury"
+    const isExpired = !isCommand && this.#store.now >= stored.deadline
+    const how = isCommand ? this.#doing : isExpired ? "expired" : "left"
+    this.#world.tell(`server: ${job.id} of ${lease.link.name} ${how}`)
+    if (how === "expired" && this.#world.now < lease.deadline) this.#world.violate(`job ${job.id} expired too early`)
+    lease.endedAt = this.#world.now
+    lease.end = how
+    job.lease = undefined
+    job.state = "ready"
+    if (how === "release") this.#onReleased(lease)
+    else if (how === "bury") this.#onBuried(lease)
+  }
+
+  #noticeKick(job: Job): void {
+    const stored = this.#store.jobs.get(job.id)
+    if (stored === undefined || stored.kicks === job.kicks) return
+    this.#world.tell(`server kicks ${job.id}`)
+    job.kicks = stored.kicks
+    job.notBefore = 0
+    if (job.lease === undefined) job.state = "ready"
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Whether the holder had a reason
+  // -------------------------------------------------------------------------------------------------------------------
+
+  // Who may have sent the command that ends this lease: whoever has it, once told, or one in the same process who had an
+  // older lease of the job, which was over, and sent it before it could know of this one. Nobody can tell the two apart then.
+  *#senders(lease: Lease, command: Settling["command"]): Generator<Run | undefined> {
+    const { deliveredAt = Infinity, job, link, run } = lease
+    const isTold = lease.deliveredAt !== undefined
+    if (isTold && (run === undefined || couldMean(run, command))) yield run
+    for (const [other, leases] of this.#ledger.leases) {
+      if (other.client !== link.client) continue
+      for (const { end, job: of, run: older } of leases) {
+        const isOver = of === job && end !== undefined && older?.decidedAt !== undefined && !older.hasSettled &&
+          older !== run
+        if (isOver && couldMean(older, command) && (other !== link || (older.decidedAt ?? 0) <= deliveredAt)) {
+          yield older
+        }
+      }
+    }
+    if (!isTold || run !== undefined) yield run
+  }
+
+  // The first of them of whom there is nothing to complain, or what there is to complain of the first.
+  #judge(lease: Lease, command: Settling["command"], complaint: (run: Run | undefined) => string | undefined): void {
+    let first: string | undefined
+    for (const run of this.#senders(lease, command)) {
+      const heard = complaint(run)
+      if (heard === undefined) {
+        lease.isMistaken = lease.deliveredAt === undefined || run !== lease.run
+        if (run !== undefined) run.hasSettled = true
+        return
+      }
+      first ??= heard
+    }
+    this.#world.violate(first ?? `nobody could have meant to ${command} job ${lease.job.id}`)
+  }
+
+  #onReleased(lease: Lease): void {
+    const { job } = lease
+    const { delaySeconds, priority } = this.#terms
+    this.#judge(lease, "release", (run) => this.#complaintOfRelease(lease, run))
+    job.notBefore = this.#world.now + delaySeconds * 1000
+    job.priority = priority
+    job.state = delaySeconds > 0 ? "delayed" : "ready"
+  }
+
+  #complaintOfRelease(lease: Lease, run: Run | undefined): string | undefined {
+    const { job } = lease
+    const { attempt, kicks } = run?.lease ?? lease
+    const { delaySeconds, priority } = this.#terms
+    const rules = this.#ledger.rules.get(job.tube)
+    const { settling } = run ?? {}
+    if (settling !== undefined && settling.command !== "release") {
+      return `job ${job.id} was released, not ${settling.command}d`
+    }
+    const wanted = settling?.priority ?? job.priority
+    if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
+    let expected = settling?.delaySeconds ?? 0
+    if (run !== undefined && settling === undefined) {
+      // A worker could have been told to end, and its handler to stop, in the very moment in which that was over.
+      const isStopping = this.#ledger.stopping.has(run.process)
+      if (run.outcome === "running") return `job ${job.id} was released while ${run.process.name} works on it`
+      if (run.outcome === "failed" && rules !== undefined && !(isStopping && delaySeconds === 0)) {
+        if (attempt >= rules.maxAttempts + kicks) {
+          return `job ${job.id} was released for another attempt after ${attempt}`
+        }
+        expected = rules.retryDelay(attempt)
+      }
+      const isOver = run.outcome === "gaveUp" || run.outcome === "died"
+      if (isOver && rules !== undefined && !isStopping) return `job ${job.id} was released although it ${run.outcome}`
+    }
+    return delaySeconds === expected
+      ? undefined
+      : `job ${job.id} was released for ${delaySeconds} s instead of ${expected} s`
+  }
+
+  #onBuried(lease: Lease): void {
+    const { job } = lease
+    this.#judge(lease, this.#isOutOfMemory() ? "release" : "bury", (run) => this.#complaintOfBury(lease, run))
+    job.priority = this.#terms.priority
+    job.state = "buried"
+    job.notBefore = Infinity
+  }
+
+  #complaintOfBury(lease: Lease, run: Run | undefined): string | undefined {
+    const { job } = lease
+    const { priority } = this.#terms
+    const wanted = run?.settling?.priority ?? job.priority
+    if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
+    if (run?.settling !== undefined || this.#isOutOfMemory()) return undefined
+    const rules = this.#ledger.rules.get(job.tube)
+    const may = mayBury(lease, rules) || (run?.lease !== undefined && mayBury(run.lease, rules))
+    return may ? undefined : `job ${job.id} was buried without a reason (${run?.outcome ?? "no run"})`
+  }
+
+  #isOutOfMemory: () => boolean = () => false
+
+  /** How to know whether the server buries what is released. */
+  knowShortage(isOutOfMemory: () => boolean): void {
+    this.#isOutOfMemory = isOutOfMemory
+  }
+
+  #onDeleted(id: number, reserver: Reserver): void {
+    const job = this.#ledger.jobs.get(id)
+    if (job === undefined) return
+    const link = this.#links.get(this.#deleter ?? reserver)
+    this.#world.tell(`server deletes ${id} for ${link?.name ?? "nobody"}`)
+    job.state = "gone"
+    if (this.#ledger.deleting.has(id)) return
+    // The last lease of this connection: a delete works as well when its time is over, as long as nobody else has it.
+    const lease = link === undefined
+      ? undefined
+      : this.#ledger.leases.get(link)?.findLast((lease) => lease.job === job)
+    if (lease === undefined) return this.#world.violate(`job ${id} was deleted by somebody who never had it`)
+    this.#judge(lease, "delete", (run) => {
+      if (run?.outcome === "succeeded" || run?.settling?.command === "delete") return undefined
+      if (job.put.copies > 0 && (lease.run === undefined || job.put.failures > 0)) return undefined
+      return `job ${id} was deleted, and its handler ${run === undefined ? "has not run" : run.outcome}`
+    })
+  }
+}
+
+const OUTCOMES: Record<Settling["command"], ReadonlyArray<Run["outcome"]>> = {
+  delete: ["succeeded", "failed", "gaveUp"],
+  release: ["failed", "interrupted"],
+  bury: ["failed", "gaveUp", "died"]
+}
+
+// Whether what has become of the job could have led to this command.
+const couldMean = ({ outcome, settling }: Run, command: Settling["command"]): boolean =>
+  settling === undefined ? OUTCOMES[command].includes(outcome) : settling.command === command
+
+// A handler that died or gave up, a body that makes no sense, or too many attempts.
+const mayBury = ({ attempt, job, kicks, run }: Lease, rules: Rules | undefined): boolean => {
+  if (rules === undefined) return false
+  if (run?.outcome === "died" || run?.outcome === "gaveUp") return true
+  if (run === undefined) return attempt > rules.maxAttempts + kicks || !isReadable(job.put.body)
+  return run.outcome === "failed" && attempt >= rules.maxAttempts + kicks
+}
+
+const isReadable = (body: string): boolean => !body.startsWith("!")

@@ -8,7 +8,13 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { isUtf8 } from "node:buffer"
 import { JobState } from "../../Stats.ts"
-import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, MAX_UINT32, Priority, TubeName } from "../../internal/protocol/scalars.ts"
+import {
+  DEFAULT_PRIORITY,
+  DEFAULT_TTR_SECONDS,
+  MAX_UINT32,
+  Priority,
+  TubeName
+} from "../../internal/protocol/scalars.ts"
 import type { Copy } from "./copy.ts"
 import type { ListedJob } from "./listing.ts"
 import { bodyFields } from "../terminal/output.ts"

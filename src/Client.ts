@@ -16,9 +16,11 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import * as Arguments from "./internal/protocol/validate.ts"
+import { refused } from "./internal/protocol/invalidOptions.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
+import { describeCause } from "./internal/protocol/describe.ts"
 import { type Job, ReservedJob } from "./Job.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
@@ -158,15 +160,15 @@ const inTube = <A, E>(
   effect: () => Effect.Effect<A, E>
 ): Effect.Effect<A, E | Errors.InvalidArgument> => {
   if (tube !== undefined) return effect()
-  const missing = Arguments.tube(command, "tube", tube)
+  const missing = Validate.tube(command, "tube", tube)
   return missing instanceof Errors.InvalidArgument ? Effect.fail(missing) : effect()
 }
 
 // They count also when there is nothing to put.
 const putAllOptions = (tube: string, options: PutOptions | undefined): PutOptions | Errors.InvalidArgument => {
-  const name = Arguments.tube("put", "tube", tube)
+  const name = Validate.tube("put", "tube", tube)
   if (name instanceof Errors.InvalidArgument) return name
-  const own = Arguments.read("put", options, ["priority", "delay", "ttr"])
+  const own = Validate.snapshot("put", options, ["priority", "delay", "ttr"])
   if (own instanceof Errors.InvalidArgument) return own
   const request = Protocol.encode(commands.put, ["", own, tube])
   return request instanceof Errors.InvalidArgument ? request : own
@@ -203,11 +205,11 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 
   const reserve = Effect.fnUntraced(
     function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
-      const wanted = Arguments.tubes("reserve", tubes)
+      const wanted = Validate.tubes("reserve", tubes)
       if (wanted instanceof Errors.InvalidArgument) return yield* wanted
-      const all = Arguments.read("reserve", options, ["timeout"])
+      const all = Validate.snapshot("reserve", options, ["timeout"])
       if (all instanceof Errors.InvalidArgument) return yield* all
-      const seconds = Arguments.timeout("reserve", all.timeout)
+      const seconds = Validate.timeout("reserve", all.timeout)
       if (seconds instanceof Errors.InvalidArgument) return yield* seconds
       if (seconds === Infinity) {
         return yield* onOwnConnection(pool.take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
@@ -229,7 +231,7 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
   )
 
   const reserveJob = Effect.fnUntraced(function*(id: JobId) {
-    const checked = Arguments.jobId("reserve-job", id)
+    const checked = Validate.jobId("reserve-job", id)
     if (checked instanceof Errors.InvalidArgument) return yield* checked
     return yield* onOwnConnection(pool.take(), (pipeline) => pipeline.run(commands.reserveJob, id))
   })
@@ -260,8 +262,8 @@ export const make = Effect.fnUntraced(function*(
   const pool = yield* Pool.make(own)
   yield* pool.shared.connect
   const { run } = pool.shared
-  const patience = Arguments.patience("commandTimeout", own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
-  if (patience instanceof Errors.InvalidArgument) return yield* Open.failed(pool.server, patience)
+  const patience = Validate.positiveDuration("commandTimeout", own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  if (patience instanceof Errors.InvalidArgument) return yield* refused(pool.server, patience)
   const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(commands.put, body, options, tube))
   return identity<Service>({
     server: pool.server,
@@ -322,9 +324,9 @@ const configOf = (
 ): Effect.Effect<Options, Errors.BeanstalkdError | Config.ConfigError> => {
   const refuse = (argument: string, value: unknown, rule: string) =>
     Effect.fail(
-      Open.failed(
+      refused(
         Open.serverOf({}),
-        new Errors.InvalidArgument({ command: "connect", argument, value, rule })
+        new Errors.InvalidArgument({ operation: "connect", argument, value, rule })
       )
     )
   try {
@@ -371,7 +373,7 @@ export const layerUrl = (
       const own = yield* Pool.read(options)
       // One that is not set must not mean that of nobody.
       const known = Transport.fromUrl(url)
-      if (Result.isFailure(known)) return yield* Open.failed(Errors.why(url), known.failure)
+      if (Result.isFailure(known)) return yield* refused(describeCause(url), known.failure)
       return yield* make({ ...own, url })
     })
   )

@@ -13,7 +13,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Arguments from "./internal/protocol/validate.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
@@ -207,7 +207,7 @@ export const fromPipeline = (pipeline: Pick<Pipeline, "server" | "death" | "run"
     reserve: pipeline.run(commands.reserve),
     reserveWithTimeout: (timeout) =>
       Effect.suspend(() => {
-        const seconds = Arguments.timeout("reserve-with-timeout", timeout)
+        const seconds = Validate.timeout("reserve-with-timeout", timeout)
         return seconds instanceof Errors.InvalidArgument ? Effect.fail(seconds) : reserveSliced(pipeline, seconds)
       }),
     reserveJob: (id) => pipeline.run(commands.reserveJob, id),

@@ -7,13 +7,13 @@ import type * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Arguments from "./internal/protocol/validate.ts"
+import { refused } from "./internal/protocol/invalidOptions.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
 import * as Errors from "./Errors.ts"
 import * as Intake from "./internal/consumer/fetcher.ts"
 import type { Job, ReservedJob } from "./Job.ts"
 import { Leases } from "./internal/consumer/leaseKeeper.ts"
-import * as Open from "./internal/connection/connect.ts"
 
 /**
  * What a stream of jobs can be told.
@@ -42,25 +42,30 @@ export const checked = <A>(
   client: Client.Service,
   value: A | Errors.InvalidArgument
 ): Effect.Effect<A, Errors.BeanstalkdError> =>
-  value instanceof Errors.InvalidArgument ? Effect.fail(Open.failed(client.server, value)) : Effect.succeed(value)
+  value instanceof Errors.InvalidArgument ? Effect.fail(refused(client.server, value)) : Effect.succeed(value)
 
 const limit = (argument: string, value: number | undefined, fallback: number) =>
-  value === undefined || value === fallback ? fallback : Arguments.count("reserve", argument, value, 1)
+  value === undefined || value === fallback ? fallback : Validate.wholeNumber("reserve", argument, value, 1)
 
-const OPTIONS = Arguments.namesOf<Options>({ prefetch: true, maxInFlight: true, maxConnections: true, keepAlive: true })
+const OPTIONS = Validate.optionNames<Options>({
+  prefetch: true,
+  maxInFlight: true,
+  maxConnections: true,
+  keepAlive: true
+})
 
 type Pulled<A> = Effect.Effect<Array.NonEmptyReadonlyArray<A>, Errors.BeanstalkdError>
 
 const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Client.Tubes, given: Options) {
-  const options = yield* checked(client, Arguments.read("reserve", given, OPTIONS))
-  const wanted = yield* checked(client, Arguments.tubes("reserve", tubes))
+  const options = yield* checked(client, Validate.snapshot("reserve", given, OPTIONS))
+  const wanted = yield* checked(client, Validate.tubes("reserve", tubes))
   const prefetch = yield* checked(client, limit("prefetch", options.prefetch, DEFAULT_PREFETCH))
   const maxInFlight = yield* checked(client, limit("maxInFlight", options.maxInFlight, Infinity))
   const maxConnections = yield* checked(
     client,
     limit("maxConnections", options.maxConnections, DEFAULT_MAX_CONNECTIONS)
   )
-  const keepAlive = yield* checked(client, Arguments.flag("reserve", "keepAlive", options.keepAlive))
+  const keepAlive = yield* checked(client, Validate.flag("reserve", "keepAlive", options.keepAlive))
   const leases = new Leases(yield* Clock.Clock, yield* Intake.forkerIn(yield* Effect.scope))
   const ready: globalThis.Array<ReservedJob> = []
   let puller: ((pulled: Pulled<ReservedJob>) => void) | undefined
@@ -136,7 +141,7 @@ export const fromClient = (
  *
  * When the connection is lost the stream goes on with another, dialled as the client's `reconnect` says; the jobs that were
  * in hand are lost, and say `NotFound` when they are settled. Tubes and options that make no sense fail with the reason
- * `OpenError`. (protocol: `reserve-with-timeout`)
+ * `InvalidOptions`. (protocol: `reserve-with-timeout`)
  *
  * ```ts
  * import { Consumer } from "effect-beanstalkd"

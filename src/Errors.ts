@@ -22,11 +22,11 @@
  * })
  * ```
  */
-import * as Formatter from "effect/Formatter"
 import * as Schema from "effect/Schema"
+import { describe, describeCause } from "./internal/protocol/describe.ts"
 import { JobId } from "./internal/protocol/scalars.ts"
 
-const identifier = (tag: string) => `effect-beanstalkd/${tag}`
+const identifier = (tag: string) => `effect-beanstalkd/Errors/${tag}`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Outcomes
@@ -158,28 +158,6 @@ export class NotIgnored extends Schema.TaggedError<NotIgnored>(identifier("NotIg
   }
 }
 
-const show = (value: unknown): string => {
-  try {
-    const text = Formatter.format(value)
-    return text.length > 80 ? `${text.slice(0, 80)}...` : text
-  } catch {
-    return "an object that cannot be read"
-  }
-}
-
-/**
- * What a cause, whatever it is, has to say.
- */
-export const why = (cause: unknown): string => {
-  if (typeof cause === "string") return cause
-  try {
-    if (cause instanceof Error) return cause.message
-  } catch {
-    // An object that does not even say what it is.
-  }
-  return show(cause)
-}
-
 /**
  * An argument was refused before a byte was sent: `argument` names it, `value` is what was passed, `rule` what is
  * allowed.
@@ -187,14 +165,14 @@ export const why = (cause: unknown): string => {
 export class InvalidArgument extends Schema.TaggedError<InvalidArgument>(identifier("InvalidArgument"))(
   "InvalidArgument",
   {
-    command: Schema.String,
+    operation: Schema.String,
     argument: Schema.String,
     value: Schema.Defect(),
     rule: Schema.String
   }
 ) {
   override get message(): string {
-    return `${this.command}: ${this.argument} must be ${this.rule}, got ${show(this.value)}`
+    return `${this.operation}: ${this.argument} must be ${this.rule}, got ${describe(this.value)}`
   }
 }
 
@@ -208,7 +186,7 @@ export class DecodeError extends Schema.TaggedError<DecodeError>(identifier("Dec
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the body of job ${this.id} in tube ${this.tube} does not decode: ${why(this.cause)}`
+    return `the body of job ${this.id} in tube ${this.tube} does not decode: ${describeCause(this.cause)}`
   }
 }
 
@@ -219,18 +197,34 @@ export class DecodeError extends Schema.TaggedError<DecodeError>(identifier("Dec
 const Cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
 /**
- * The connection could not be opened: nobody listens there, no such host, a TLS handshake that failed, or options
- * that make no sense (`cause` is then an {@link InvalidArgument}).
+ * The connection could not be opened: nobody listens there, no such host, or a TLS handshake that failed.
  */
 export class OpenError extends Schema.TaggedError<OpenError>(identifier("OpenError"))("OpenError", {
   cause: Schema.Defect()
 }) {
-  /** A server that is not there may come back, an invalid option stays invalid. */
   get isRetryable(): boolean {
-    return !(this.cause instanceof Error && this.cause.name === identifier("InvalidArgument"))
+    return true
   }
   override get message(): string {
-    return `cannot connect: ${why(this.cause)}`
+    return `cannot connect: ${describeCause(this.cause)}`
+  }
+}
+
+/**
+ * An option was refused before anything was dialed: `operation` is what was called (`Client.make`, `Worker.run`, ...),
+ * `argument` names the option, `value` is what was passed, `rule` what is allowed.
+ */
+export class InvalidOptions extends Schema.TaggedError<InvalidOptions>(identifier("InvalidOptions"))("InvalidOptions", {
+  operation: Schema.String,
+  argument: Schema.String,
+  value: Schema.Defect(),
+  rule: Schema.String
+}) {
+  get isRetryable(): boolean {
+    return false
+  }
+  override get message(): string {
+    return `${this.operation}: ${this.argument} must be ${this.rule}, got ${describe(this.value)}`
   }
 }
 
@@ -240,7 +234,9 @@ export class OpenError extends Schema.TaggedError<OpenError>(identifier("OpenErr
 export class OpenTimeout extends Schema.TaggedError<OpenTimeout>(identifier("OpenTimeout"))("OpenTimeout", {
   timeoutMillis: Schema.Finite
 }) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
     return `cannot connect: no answer within ${this.timeoutMillis} ms`
   }
@@ -254,7 +250,9 @@ export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>(ident
   "ConnectionClosed",
   { detail: Schema.String, ...Cause }
 ) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
     return `the connection is closed: ${this.detail}`
   }
@@ -266,9 +264,11 @@ export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>(ident
 export class ReadError extends Schema.TaggedError<ReadError>(identifier("ReadError"))("ReadError", {
   cause: Schema.Defect()
 }) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
-    return `reading failed: ${why(this.cause)}`
+    return `reading failed: ${describeCause(this.cause)}`
   }
 }
 
@@ -278,9 +278,11 @@ export class ReadError extends Schema.TaggedError<ReadError>(identifier("ReadErr
 export class WriteError extends Schema.TaggedError<WriteError>(identifier("WriteError"))("WriteError", {
   cause: Schema.Defect()
 }) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
-    return `writing failed: ${why(this.cause)}`
+    return `writing failed: ${describeCause(this.cause)}`
   }
 }
 
@@ -291,7 +293,9 @@ export class CommandTimeout extends Schema.TaggedError<CommandTimeout>(identifie
   "CommandTimeout",
   { timeoutMillis: Schema.Finite }
 ) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
     return `no answer within ${this.timeoutMillis} ms`
   }
@@ -304,7 +308,9 @@ export class AcquireTimeout extends Schema.TaggedError<AcquireTimeout>(identifie
   "AcquireTimeout",
   { timeoutMillis: Schema.Finite }
 ) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
     return `no connection became free within ${this.timeoutMillis} ms`
   }
@@ -322,7 +328,9 @@ export class UnexpectedReply extends Schema.TaggedError<UnexpectedReply>(identif
   "UnexpectedReply",
   { reply: Schema.String, detail: Schema.String, tornJob: Schema.optionalKey(JobId), ...Cause }
 ) {
-  readonly isRetryable = false
+  get isRetryable(): boolean {
+    return false
+  }
   override get message(): string {
     return `unexpected reply ${JSON.stringify(this.reply)}: ${this.detail}`
   }
@@ -332,7 +340,9 @@ export class UnexpectedReply extends Schema.TaggedError<UnexpectedReply>(identif
  * `INTERNAL_ERROR`: a bug in the server.
  */
 export class InternalError extends Schema.TaggedError<InternalError>(identifier("InternalError"))("InternalError", {}) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
     return "INTERNAL_ERROR: the server says that it has a bug"
   }
@@ -342,7 +352,9 @@ export class InternalError extends Schema.TaggedError<InternalError>(identifier(
  * `BAD_FORMAT`: the server could not read the command.
  */
 export class BadFormat extends Schema.TaggedError<BadFormat>(identifier("BadFormat"))("BadFormat", {}) {
-  readonly isRetryable = false
+  get isRetryable(): boolean {
+    return false
+  }
   override get message(): string {
     return "BAD_FORMAT: the server could not read the command"
   }
@@ -355,7 +367,9 @@ export class UnknownCommand extends Schema.TaggedError<UnknownCommand>(identifie
   "UnknownCommand",
   {}
 ) {
-  readonly isRetryable = false
+  get isRetryable(): boolean {
+    return false
+  }
   override get message(): string {
     return "UNKNOWN_COMMAND: the server does not have this command"
   }
@@ -365,7 +379,9 @@ export class UnknownCommand extends Schema.TaggedError<UnknownCommand>(identifie
  * `EXPECTED_CRLF`: the server did not find the end of the body where it should be.
  */
 export class ExpectedCrlf extends Schema.TaggedError<ExpectedCrlf>(identifier("ExpectedCrlf"))("ExpectedCrlf", {}) {
-  readonly isRetryable = false
+  get isRetryable(): boolean {
+    return false
+  }
   override get message(): string {
     return "EXPECTED_CRLF: the server did not find the end of the body"
   }
@@ -378,7 +394,9 @@ export class ServerOutOfMemory extends Schema.TaggedError<ServerOutOfMemory>(ide
   "ServerOutOfMemory",
   {}
 ) {
-  readonly isRetryable = true
+  get isRetryable(): boolean {
+    return true
+  }
   override get message(): string {
     return "OUT_OF_MEMORY: the server has no memory to carry out the command"
   }
@@ -388,6 +406,7 @@ export class ServerOutOfMemory extends Schema.TaggedError<ServerOutOfMemory>(ide
  * Everything that can be the reason of a {@link BeanstalkdError}.
  */
 export const BeanstalkdErrorReason = Schema.Union([
+  InvalidOptions,
   OpenError,
   OpenTimeout,
   ConnectionClosed,
@@ -448,9 +467,17 @@ export class BeanstalkdError extends Schema.TaggedError<BeanstalkdError>(identif
   }
 
   override get message(): string {
-    return `${this.command} on ${this.server}: ${this.reason.message}`
+    // Options that were refused concern no server, and their message names what was called.
+    return this.reason._tag === "InvalidOptions"
+      ? this.reason.message
+      : `${this.command} on ${this.server}: ${this.reason.message}`
   }
 }
+
+/**
+ * Whether a value is a {@link BeanstalkdError}.
+ */
+export const isBeanstalkdError: (value: unknown) => value is BeanstalkdError = Schema.is(BeanstalkdError)
 
 /**
  * A `putAll` that did not put all: `inserted` has the ids of those that the server acknowledged, `cause` is what

@@ -9,7 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Arguments from "./internal/protocol/validate.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Protocol from "./Protocol.ts"
@@ -250,7 +250,7 @@ export class ReservedJob implements Job {
     names: ReadonlyArray<keyof O>,
     resume: (answer: Answer<void, Errors.InvalidArgument | Errors.NotFound | E>) => void
   ): void {
-    const own = Arguments.read(command.name, options, names)
+    const own = Validate.snapshot(command.name, options, names)
     if (this.#isOver) return resume(this.#gone(command.name))
     if (own instanceof Errors.InvalidArgument) return resume(Exit.fail(own))
     const request = Protocol.encode(command, [this.id, own as O])

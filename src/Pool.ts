@@ -17,7 +17,8 @@ import * as EffectPool from "effect/Pool"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
-import * as Arguments from "./internal/protocol/validate.ts"
+import { refused } from "./internal/protocol/invalidOptions.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
 import * as Open from "./internal/connection/connect.ts"
@@ -46,7 +47,7 @@ export interface Options extends Connection.Options {
 /** Their names. */
 const OPTIONS: ReadonlyArray<keyof Options> = [
   ...Open.OPTIONS,
-  ...Arguments.namesOf<Omit<Options, keyof Connection.Options>>({
+  ...Validate.optionNames<Omit<Options, keyof Connection.Options>>({
     maxConnections: true,
     minConnections: true,
     idleTimeout: true,
@@ -132,19 +133,19 @@ const checked = <A>(value: A | Errors.InvalidArgument) =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
 const settingsOf = Effect.fnUntraced(function*(options: Options) {
-  yield* checked(Arguments.schedule("connect", "reconnect", options.reconnect ?? defaultReconnect))
+  yield* checked(Validate.schedule("connect", "reconnect", options.reconnect ?? defaultReconnect))
   const count = (argument: string, value: unknown, least: number) =>
-    checked(Arguments.count("connect", argument, value, least))
+    checked(Validate.wholeNumber("connect", argument, value, least))
   const max = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
   return {
     max,
     min: Math.min(max, yield* count("minConnections", options.minConnections ?? 0, 0)),
-    timeToLive: yield* checked(Arguments.patience("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)),
+    timeToLive: yield* checked(Validate.positiveDuration("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)),
     acquireTimeout: options.acquireTimeout === undefined
       ? undefined
-      : yield* checked(Arguments.patience("acquireTimeout", options.acquireTimeout)),
+      : yield* checked(Validate.positiveDuration("acquireTimeout", options.acquireTimeout)),
     patience: yield* checked(
-      Arguments.patience("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+      Validate.positiveDuration("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
     )
   }
 })
@@ -170,7 +171,7 @@ const makePool = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Pool, Errors.BeanstalkdError, Scope.Scope> {
   const server = Open.serverOf(options)
-  const settings = yield* Effect.mapError(settingsOf(options), (cause) => Open.failed(server, cause))
+  const settings = yield* Effect.mapError(settingsOf(options), (cause) => refused(server, cause))
   const reconnect = options.reconnect ?? defaultReconnect
   const fork = Effect.runForkWith(yield* Effect.context())
   const scope = yield* Effect.scope
@@ -305,9 +306,9 @@ const makePool = Effect.fnUntraced(function*(
   }
 
   const checkedTubes = (tubes: ReadonlyArray<string>) => {
-    const names = Arguments.tubes("reserve", tubes)
+    const names = Validate.tubes("reserve", tubes)
     return names instanceof Errors.InvalidArgument
-      ? Effect.fail(Open.failed(server, names))
+      ? Effect.fail(refused(server, names))
       : Effect.succeed(new Set(names))
   }
 

@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import * as Arguments from "./internal/protocol/validate.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
 import type { Nonsense, RawReply } from "./internal/protocol/replyParser.ts"
 import { JobStatsFromText, ServerStatsFromText, TubeListFromText, TubeStatsFromText } from "./Stats.ts"
@@ -203,36 +203,36 @@ const encodePut = (
   options?: PutOptions,
   tube: string | undefined = options?.tube
 ): Request | Errors.InvalidArgument => {
-  const wrong = Arguments.options("put", options) ?? Arguments.optionalTube("put", tube)
+  const wrong = Validate.options("put", options) ?? Validate.optionalTube("put", tube)
   if (isInvalid(wrong)) return wrong
-  const priority = Arguments.priority("put", options?.priority)
+  const priority = Validate.priority("put", options?.priority)
   if (isInvalid(priority)) return priority
-  const delay = Arguments.optionalDelay("put", options?.delay)
+  const delay = Validate.optionalDelay("put", options?.delay)
   if (isInvalid(delay)) return delay
-  const ttr = Arguments.ttr("put", options?.ttr)
+  const ttr = Validate.ttr("put", options?.ttr)
   if (isInvalid(ttr)) return ttr
-  const bytes = Arguments.body("put", body)
+  const bytes = Validate.body("put", body)
   if (isInvalid(bytes)) return bytes
-  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, size: Arguments.sizeOf(bytes), usesTube: true, tube }
+  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, size: Validate.sizeOf(bytes), usesTube: true, tube }
 }
 
 const encodeRelease = (id: JobId, options?: ReleaseOptions): Request | Errors.InvalidArgument => {
-  const checked = Arguments.jobId("release", id)
+  const checked = Validate.jobId("release", id)
   if (isInvalid(checked)) return checked
-  const wrong = Arguments.options("release", options)
+  const wrong = Validate.options("release", options)
   if (wrong !== undefined) return wrong
-  const priority = Arguments.priority("release", options?.priority)
+  const priority = Validate.priority("release", options?.priority)
   if (isInvalid(priority)) return priority
-  const delay = Arguments.optionalDelay("release", options?.delay)
+  const delay = Validate.optionalDelay("release", options?.delay)
   return isInvalid(delay) ? delay : { head: `release ${id} ${priority} ${delay}`, id }
 }
 
 const encodeBury = (id: JobId, options?: BuryOptions): Request | Errors.InvalidArgument => {
-  const checked = Arguments.jobId("bury", id)
+  const checked = Validate.jobId("bury", id)
   if (isInvalid(checked)) return checked
-  const wrong = Arguments.options("bury", options)
+  const wrong = Validate.options("bury", options)
   if (wrong !== undefined) return wrong
-  const priority = Arguments.priority("bury", options?.priority)
+  const priority = Validate.priority("bury", options?.priority)
   return isInvalid(priority) ? priority : { head: `bury ${id} ${priority}`, id }
 }
 
@@ -240,40 +240,40 @@ const encodeBury = (id: JobId, options?: BuryOptions): Request | Errors.InvalidA
 const MAX_TIMEOUT_SECONDS = 2_147_483_647
 
 const encodeReserveWithTimeout = (timeout: Duration.Input): Request | Errors.InvalidArgument => {
-  const checked = Arguments.timeout("reserve-with-timeout", timeout)
+  const checked = Validate.timeout("reserve-with-timeout", timeout)
   if (isInvalid(checked)) return checked
   const seconds = Math.min(checked, MAX_TIMEOUT_SECONDS)
   return { head: `reserve-with-timeout ${seconds}`, seconds }
 }
 
 const encodeKick = (bound?: number, tube?: string): Request | Errors.InvalidArgument => {
-  const most = Arguments.bound("kick", bound === undefined ? 1 : bound)
+  const most = Validate.uint32("kick", bound === undefined ? 1 : bound)
   if (isInvalid(most)) return most
-  const checked = Arguments.optionalTube("kick", tube)
+  const checked = Validate.optionalTube("kick", tube)
   return isInvalid(checked) ? checked : { head: `kick ${most}`, usesTube: true, tube: checked }
 }
 
 const encodePauseTube = (tube: string, delay: Duration.Input): Request | Errors.InvalidArgument => {
-  const checked = Arguments.tube("pause-tube", "tube", tube)
+  const checked = Validate.tube("pause-tube", "tube", tube)
   if (isInvalid(checked)) return checked
-  const seconds = Arguments.delay("pause-tube", delay)
+  const seconds = Validate.delay("pause-tube", delay)
   return isInvalid(seconds) ? seconds : { head: `pause-tube ${tube} ${seconds}`, tube }
 }
 
 const plain = (name: string) => (): Request => ({ head: name })
 
 const withId = (name: string) => (id: JobId): Request | Errors.InvalidArgument => {
-  const checked = Arguments.jobId(name, id)
+  const checked = Validate.jobId(name, id)
   return isInvalid(checked) ? checked : { head: `${name} ${id}`, id }
 }
 
 const withTube = (name: string) => (tube: string): Request | Errors.InvalidArgument => {
-  const checked = Arguments.tube(name, "tube", tube)
+  const checked = Validate.tube(name, "tube", tube)
   return isInvalid(checked) ? checked : { head: `${name} ${tube}`, tube }
 }
 
 const inUsedTube = (name: string) => (tube?: string): Request | Errors.InvalidArgument => {
-  const checked = Arguments.optionalTube(name, tube)
+  const checked = Validate.optionalTube(name, tube)
   return isInvalid(checked) ? checked : { head: name, usesTube: true, tube: checked }
 }
 
@@ -361,7 +361,12 @@ export const encode = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
     return command.encode(...args)
   } catch {
     const rule = "objects whose properties can be read"
-    return new Errors.InvalidArgument({ command: command.name, argument: "options", value: undefined, rule }) as Invalid
+    return new Errors.InvalidArgument({
+      operation: command.name,
+      argument: "options",
+      value: undefined,
+      rule
+    }) as Invalid
   }
 }
 

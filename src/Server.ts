@@ -13,13 +13,14 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { lstatSync, rmSync } from "node:fs"
 import * as Net from "node:net"
-import * as Arguments from "./internal/protocol/validate.ts"
+import { refused } from "./internal/protocol/invalidOptions.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
 import * as EngineHost from "./internal/server/engineHost.ts"
 import * as Errors from "./Errors.ts"
+import { describeCause } from "./internal/protocol/describe.ts"
 import type { Faults } from "./internal/server/faults.ts"
 import * as MemoryNetwork from "./internal/server/loopback.ts"
-import * as Open from "./internal/connection/connect.ts"
 import * as Pool from "./Pool.ts"
 import * as ServerSocket from "./internal/server/socket.ts"
 import * as Transport from "./internal/connection/transport.ts"
@@ -105,27 +106,27 @@ export class ListenError extends Schema.TaggedError<ListenError>("effect-beansta
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `cannot listen on ${this.address}: ${Errors.why(this.cause)}`
+    return `cannot listen on ${this.address}: ${describeCause(this.cause)}`
   }
 }
 
 const invalid = (value: unknown, argument: string, rule: string) =>
-  new Errors.InvalidArgument({ command: "listen", argument, value, rule })
+  new Errors.InvalidArgument({ operation: "listen", argument, value, rule })
 
 const LEAST: Readonly<Record<keyof EngineOptions, number>> = { maxJobSize: 0, maxConnections: 1, maxMemory: 0 }
 
-const ENGINE_OPTIONS = Arguments.namesOf<EngineOptions>({ maxJobSize: true, maxConnections: true, maxMemory: true })
+const ENGINE_OPTIONS = Validate.optionNames<EngineOptions>({ maxJobSize: true, maxConnections: true, maxMemory: true })
 
 const makeHost = Effect.fnUntraced(function*(options: EngineOptions) {
   for (const name of ENGINE_OPTIONS) {
     const value = options[name]
-    const checked = value === undefined ? 0 : Arguments.count("listen", name, value, LEAST[name])
+    const checked = value === undefined ? 0 : Validate.wholeNumber("listen", name, value, LEAST[name])
     if (checked instanceof Errors.InvalidArgument) return yield* checked
   }
   return yield* EngineHost.make(options)
 })
 
-const FAULTS = Arguments.namesOf<Faults>({
+const FAULTS = Validate.optionNames<Faults>({
   refuse: true,
   mute: true,
   delay: true,
@@ -146,29 +147,29 @@ const fromHost = (
   connections: Effect.sync(() => host.engine.connections),
   dropConnections: Effect.sync(() => host.engine.dropConnections()),
   inject: Effect.fnUntraced(function*(given) {
-    const faults = Arguments.read("inject", given, FAULTS)
+    const faults = Validate.snapshot("inject", given, FAULTS)
     if (faults instanceof Errors.InvalidArgument) return yield* faults
-    const delay = Arguments.duration("inject", "delay", faults.delay ?? 0)
+    const delay = Validate.duration("inject", "delay", faults.delay ?? 0)
     if (delay instanceof Errors.InvalidArgument) return yield* delay
-    const split = faults.split === undefined ? 1 : Arguments.count("inject", "split", faults.split, 1)
+    const split = faults.split === undefined ? 1 : Validate.wholeNumber("inject", "split", faults.split, 1)
     if (split instanceof Errors.InvalidArgument) return yield* split
     if (faults.garble !== undefined && typeof faults.garble !== "function") {
       const { garble: value } = faults
-      return yield* new Errors.InvalidArgument({ command: "inject", argument: "garble", value, rule: "a function" })
+      return yield* new Errors.InvalidArgument({ operation: "inject", argument: "garble", value, rule: "a function" })
     }
     for (const name of ["refuse", "mute"] as const) {
-      const flag = Arguments.flag("inject", name, faults[name])
+      const flag = Validate.flag("inject", name, faults[name])
       if (flag instanceof Errors.InvalidArgument) return yield* flag
     }
     const { shortage } = faults
-    const short = shortage === undefined ? undefined : Arguments.oneOf("inject", "shortage", shortage, SHORTAGES)
+    const short = shortage === undefined ? undefined : Validate.oneOf("inject", "shortage", shortage, SHORTAGES)
     if (short instanceof Errors.InvalidArgument) return yield* short
     host.inject({ ...faults, delay, split: faults.split })
   }),
   awaitWaiting: Effect.fnUntraced(function*(tube, count = 1) {
-    const name = Arguments.tube("awaitWaiting", "tube", tube)
+    const name = Validate.tube("awaitWaiting", "tube", tube)
     if (name instanceof Errors.InvalidArgument) return yield* name
-    const least = Arguments.count("awaitWaiting", "count", count, 0)
+    const least = Validate.wholeNumber("awaitWaiting", "count", count, 0)
     if (least instanceof Errors.InvalidArgument) return yield* least
     yield* host.awaitWaiting(name, least)
   })
@@ -221,7 +222,7 @@ const removeAbandoned = (path: string): Effect.Effect<void> =>
 export const make = Effect.fnUntraced(function*(
   given: Options = {}
 ): Effect.fn.Return<Service, ListenError, Scope.Scope> {
-  const options = Arguments.read("listen", given, [...ENGINE_OPTIONS, "host", "port", "path"])
+  const options = Validate.snapshot("listen", given, [...ENGINE_OPTIONS, "host", "port", "path"])
   if (options instanceof Errors.InvalidArgument) return yield* new ListenError({ address: show({}), cause: options })
   const failed = (cause: unknown) => new ListenError({ address: show(options), cause })
   const listen = listenOptions(options)
@@ -265,7 +266,7 @@ export const makeMemory = Effect.fnUntraced(function*(
   options: EngineOptions = {}
 ): Effect.fn.Return<Service, ListenError, Scope.Scope> {
   const failed = (cause: unknown) => new ListenError({ address: "memory", cause })
-  const own = Arguments.read("listen", options, ENGINE_OPTIONS)
+  const own = Validate.snapshot("listen", options, ENGINE_OPTIONS)
   if (own instanceof Errors.InvalidArgument) return yield* failed(own)
   const host = yield* Effect.mapError(makeHost(own), failed)
   const dialer = MemoryNetwork.makeDialer(host)
@@ -298,13 +299,18 @@ export const layerMemoryWith = (
   options: MemoryOptions
 ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
   Layer.effectContext(Effect.gen(function*() {
-    const all = Arguments.read("listen", options, MEMORY_OPTIONS)
+    const all = Validate.snapshot("listen", options, MEMORY_OPTIONS)
     if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ address: "memory", cause: all })
     const { client: given = {}, ...engine } = all
     const server = yield* makeMemory(engine)
     const own = yield* Pool.read(given)
-    const most = Arguments.count("connect", "maxConnections", own.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS, 1)
-    if (most instanceof Errors.InvalidArgument) return yield* Open.failed(server.address, most)
+    const most = Validate.wholeNumber(
+      "connect",
+      "maxConnections",
+      own.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS,
+      1
+    )
+    if (most instanceof Errors.InvalidArgument) return yield* refused(server.address, most)
     // One is the shared connection.
     const minConnections = Math.max(0, Math.min(most, MOST_OPENED_AT_ONCE, (engine.maxConnections ?? Infinity) - 1))
     const client = yield* Client.make({ minConnections, ...own, ...server.clientOptions })

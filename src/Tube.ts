@@ -10,14 +10,15 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as Arguments from "./internal/protocol/validate.ts"
+import { refused } from "./internal/protocol/invalidOptions.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
 import * as Codec from "./internal/tube/codec.ts"
 import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
+import { describeCause } from "./internal/protocol/describe.ts"
 import type { Job } from "./Job.ts"
 import * as Metrics from "./Metrics.ts"
-import * as Open from "./internal/connection/connect.ts"
 import type * as Protocol from "./Protocol.ts"
 import { putAll } from "./internal/job/putAll.ts"
 import type * as Stats from "./Stats.ts"
@@ -114,7 +115,8 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
 type TubeOf<S extends Schema.Constraint, C> = Tube<S["Type"], C, S["DecodingServices"], S["EncodingServices"]>
 
 // An option that is there but undefined must not hide a default.
-const defined = (options: Client.PutOptions | undefined) => Arguments.read("put", options, ["priority", "delay", "ttr"])
+const defined = (options: Client.PutOptions | undefined) =>
+  Validate.snapshot("put", options, ["priority", "delay", "ttr"])
 
 const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job }: Undecodable) {
   yield* Effect.logError(`buried: ${error.message}`).pipe(
@@ -128,7 +130,7 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
 // that does not decode.
 const refusing = (client: Client.Service, wrong: Errors.InvalidArgument): Client.Service => ({
   ...client,
-  pool: { ...client.pool, open: () => Effect.fail(Open.failed(client.server, wrong)) }
+  pool: { ...client.pool, open: () => Effect.fail(refused(client.server, wrong)) }
 })
 
 const fromCodec = <A, C, RD, RE>(
@@ -152,10 +154,10 @@ const fromCodec = <A, C, RD, RE>(
       Effect.catchDefect(codec.encode(value), Effect.fail),
       (error) =>
         new Errors.InvalidArgument({
-          command: "put",
+          operation: "put",
           argument: "value",
           value,
-          rule: `as the Schema of tube ${name} says (${Errors.why(error)})`
+          rule: `as the Schema of tube ${name} says (${describeCause(error)})`
         })
     )
 
@@ -167,7 +169,7 @@ const fromCodec = <A, C, RD, RE>(
 
   // What is wrong is said whatever there is to put.
   const all = (options: Client.PutOptions | undefined): Client.PutOptions | Errors.InvalidArgument => {
-    const checked = Arguments.tube("put", "tube", name)
+    const checked = Validate.tube("put", "tube", name)
     if (checked instanceof Errors.InvalidArgument) return checked
     const own = defined(options)
     return own instanceof Errors.InvalidArgument ? own : { ...defaults, ...own }
@@ -236,7 +238,7 @@ const fromCodec = <A, C, RD, RE>(
   }
 }
 
-const OPTIONS = Arguments.namesOf<Options<never, never>>({
+const OPTIONS = Validate.optionNames<Options<never, never>>({
   schema: true,
   codec: true,
   priority: true,
@@ -255,7 +257,7 @@ const isTag = (tag: unknown): boolean => {
 
 /**
  * Defines a tube. A name that no tube can have, and options that make no sense, are refused by the first command that
- * needs it: by all as an `InvalidArgument`, by streams and workers with the reason `OpenError`.
+ * needs it: by all as an `InvalidArgument`, by streams and workers with the reason `InvalidOptions`.
  *
  * ```ts
  * import { Tube } from "effect-beanstalkd"
@@ -292,14 +294,14 @@ export const make: {
 ): never => {
   const refuse = (wrong: Errors.InvalidArgument) =>
     fromCodec(name, {}, Client.Beanstalkd, Codec.refusing(wrong), wrong) as never
-  const options = Arguments.read("tube", given, OPTIONS)
+  const options = Validate.snapshot("tube", given, OPTIONS)
   if (options instanceof Errors.InvalidArgument) return refuse(options)
   const { client = Client.Beanstalkd, codec: codecName = "json", schema, ...defaults } = options
   const codec = Codec.make(codecName, schema)
   if (codec instanceof Errors.InvalidArgument) return refuse(codec)
   if (!isTag(client)) {
     const rule = "the tag of a client"
-    return refuse(new Errors.InvalidArgument({ command: "tube", argument: "client", value: client, rule }))
+    return refuse(new Errors.InvalidArgument({ operation: "tube", argument: "client", value: client, rule }))
   }
   return fromCodec(name, defaults, client as Context.Key<C, Client.Service>, codec, undefined) as never
 }

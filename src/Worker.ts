@@ -20,7 +20,7 @@ import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import * as Arguments from "./internal/protocol/validate.ts"
+import * as Validate from "./internal/protocol/validate.ts"
 import type * as Client from "./Client.ts"
 import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
@@ -118,12 +118,12 @@ interface Running {
 const aFunction = <F>(argument: string, value: F): F | Errors.InvalidArgument =>
   typeof value === "function"
     ? value
-    : new Errors.InvalidArgument({ command: "reserve", argument, value, rule: "a function" })
+    : new Errors.InvalidArgument({ operation: "reserve", argument, value, rule: "a function" })
 
 const maybeAFunction = <F>(argument: string, value: F | undefined): F | undefined | Errors.InvalidArgument =>
   value === undefined ? value : aFunction(argument, value)
 
-const OPTIONS = Arguments.namesOf<Options<never, never, never>>({
+const OPTIONS = Validate.optionNames<Options<never, never, never>>({
   concurrency: true,
   maxConnections: true,
   retry: true,
@@ -139,8 +139,8 @@ const OPTIONS = Arguments.namesOf<Options<never, never, never>>({
 
 const nameOf = (tube: string | { readonly name: string } | undefined): string | undefined | Errors.InvalidArgument => {
   if (typeof tube !== "object") return tube
-  const named = Arguments.read("deadLetter", tube, ["name"])
-  return named instanceof Errors.InvalidArgument ? named : Arguments.tube("deadLetter", "tube", named.name)
+  const named = Validate.snapshot("deadLetter", tube, ["name"])
+  return named instanceof Errors.InvalidArgument ? named : Validate.tube("deadLetter", "tube", named.name)
 }
 
 const settingsOf = Effect.fnUntraced(function*<A, E, R>(
@@ -149,23 +149,23 @@ const settingsOf = Effect.fnUntraced(function*<A, E, R>(
   given: Options<A, E, R>
 ) {
   const check = <B>(value: B | Errors.InvalidArgument) => Consumer.checked(client, value)
-  const count = (argument: string, value: number) => check(Arguments.count("reserve", argument, value, 1))
-  const options = yield* check(Arguments.read("reserve", given, OPTIONS))
+  const count = (argument: string, value: number) => check(Validate.wholeNumber("reserve", argument, value, 1))
+  const options = yield* check(Validate.snapshot("reserve", given, OPTIONS))
   const { maxAttempts = DEFAULT_MAX_ATTEMPTS } = options
   yield* check(aFunction("handler", handler))
   return {
     concurrency: yield* count("concurrency", options.concurrency ?? 1),
     maxConnections: yield* count("maxConnections", options.maxConnections ?? Consumer.DEFAULT_MAX_CONNECTIONS),
     maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
-    crashGuard: yield* check(Arguments.flag("reserve", "crashGuard", options.crashGuard ?? maxAttempts !== Infinity)),
-    retry: yield* check(Arguments.schedule("reserve", "retry", options.retry ?? defaultRetry)),
+    crashGuard: yield* check(Validate.flag("reserve", "crashGuard", options.crashGuard ?? maxAttempts !== Infinity)),
+    retry: yield* check(Validate.schedule("reserve", "retry", options.retry ?? defaultRetry)),
     retryIf: (yield* check(maybeAFunction("retryIf", options.retryIf))) ?? (() => true),
-    deadLetter: yield* check(Arguments.optionalTube("deadLetter", yield* check(nameOf(options.deadLetter)))),
+    deadLetter: yield* check(Validate.optionalTube("deadLetter", yield* check(nameOf(options.deadLetter)))),
     onFailure: yield* check(maybeAFunction("onFailure", options.onFailure)),
     onBury: yield* check(maybeAFunction("onBury", options.onBury)),
     onLost: yield* check(maybeAFunction("onLost", options.onLost)),
     shutdownTimeout: yield* check(
-      Arguments.duration("reserve", "shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT)
+      Validate.duration("reserve", "shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT)
     )
   }
 })
@@ -446,7 +446,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     })
   )
 
-  const wrong = Arguments.tube("reserve", "tube", tube.name)
+  const wrong = Validate.tube("reserve", "tube", tube.name)
   yield* Consumer.checked(client, wrong)
   intake.fill()
   return { failed }
@@ -463,7 +463,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
  * same, the handler is interrupted, so that two workers never knowingly run one job.
  *
  * It fails only if there is no server, and the client's `reconnect` Schedule says not to dial again, or for a handler or
- * options that make no sense (reason `OpenError`). (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
+ * options that make no sense (reason `InvalidOptions`). (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
  *
  * ```ts
  * import { Tube, Worker } from "effect-beanstalkd"

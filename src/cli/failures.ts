@@ -38,7 +38,9 @@ const CHANGING = new Set(["put", "delete", "release", "bury", "kick", "kick-job"
 const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): string => {
   switch (reason._tag) {
     case "OpenError":
-      return reason.isRetryable ? openFailed(server, reason.cause) : `beanstalk: ${(reason.cause as Error).message}`
+      return openFailed(server, reason.cause)
+    case "InvalidOptions":
+      return `beanstalk: ${reason.message}`
     case "OpenTimeout":
       return `UNREACHABLE: ${server} did not answer within ${reason.timeoutMillis / 1000} s; ${CHECK}`
     case "CommandTimeout":
@@ -78,7 +80,7 @@ export const describe = (error: unknown): string => {
 
 const isInvalid = (error: unknown): boolean =>
   error instanceof Errors.InvalidArgument ||
-  (error instanceof Errors.BeanstalkdError && error.reason._tag === "OpenError" && !error.reason.isRetryable)
+  (error instanceof Errors.BeanstalkdError && error.reason._tag === "InvalidOptions")
 
 /** The exit code of the process, and the line to end with, if any. */
 export const ending = (exit: Exit.Exit<unknown, unknown>): { readonly code: number; readonly line?: string } => {

@@ -403,7 +403,7 @@ RealServer.describeReal("a layer of the client, and a port", () => {
       const { reason } = yield* Effect.flip(Effect.provide(roundTrip, Client.layerUrl(url))).pipe(
         Effect.map((error) => error as Errors.BeanstalkdError)
       )
-      assert.strictEqual(reason._tag, "OpenError")
+      assert.strictEqual(reason._tag, "InvalidOptions")
       assert.include(reason.message, "beanstalk://host:port")
     }))
 
@@ -426,8 +426,7 @@ RealServer.describeReal("a layer of the client, and a port", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(layer())))
       assert.instanceOf(error, Errors.BeanstalkdError)
-      assert.instanceOf(error.reason, Errors.OpenError)
-      assert.instanceOf(error.reason.cause, Errors.InvalidArgument)
+      assert.instanceOf(error.reason, Errors.InvalidOptions)
     }))
 
   it.live("takes a configuration that lacks some on purpose", () =>
@@ -476,7 +475,7 @@ RealServer.describeReal("a job that is reserved", () => {
   it.live("and deleted, 20,000 times in one Scope with two connections, leaves nothing behind", () =>
     Effect.gen(function*() {
       const server = yield* RealServer.make()
-      const { code, report, stderr } = yield* Program.run("../../integration/programs/Forever", server.port, 20_000)
+      const { code, report, stderr } = yield* Program.run("../../client/programs/Forever", server.port, 20_000)
       assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
       const { growth, ...rest } = report as { readonly growth: number }
       // In bytes, from the 5,000th to the last.

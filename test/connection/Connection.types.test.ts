@@ -231,6 +231,7 @@ describe("the compiler", () => {
     expectTypeOf<Errors.NotFound["id"]>().toEqualTypeOf<Id | undefined>()
     expectTypeOf<Errors.JobBuried["id"]>().toEqualTypeOf<Id>()
     expectTypeOf<Any["reason"]["_tag"]>().toEqualTypeOf<
+      | "InvalidOptions"
       | "OpenError"
       | "OpenTimeout"
       | "ConnectionClosed"

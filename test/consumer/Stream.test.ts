@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
-import { Client, Consumer, Errors, Tube, Worker } from "effect-beanstalkd"
+import { Client, Consumer, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { type AnyServer, describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -102,14 +102,13 @@ describe("a stream", () => {
     [TUBE, { maxConnections: "8" }, "maxConnections"]
   ]
 
-  it.effect.each(wrong)("of %o with %o fails with the reason OpenError, before a connection is dialled", (
+  it.effect.each(wrong)("of %o with %o fails with the reason InvalidOptions, before a connection is dialled", (
     [tubes, options, argument]
   ) =>
     onItsOwn(Effect.fnUntraced(function*(_, server) {
       const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
-      assert(error.reason._tag === "OpenError")
-      assert.instanceOf(error.reason.cause, Errors.InvalidArgument)
-      assert.strictEqual(error.reason.cause.argument, argument)
+      assert(error.reason._tag === "InvalidOptions")
+      assert.strictEqual(error.reason.argument, argument)
       assert.isFalse(error.isRetryable)
       assert.strictEqual(yield* server.connections, 1)
     })))

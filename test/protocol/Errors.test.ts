@@ -14,7 +14,7 @@ const id = JobId.make(7)
 const tube = "emails"
 
 const invalid = (value: unknown) =>
-  new Errors.InvalidArgument({ command: "put", argument: "ttr", value, rule: "a ttr" })
+  new Errors.InvalidArgument({ operation: "put", argument: "ttr", value, rule: "a ttr" })
 
 const closed = new Errors.BeanstalkdError({
   command: "put",
@@ -114,7 +114,11 @@ const REASONS: ReadonlyArray<
 > = [
   [new Errors.OpenError({ cause: new Error("ECONNREFUSED") }), true, "cannot connect: ECONNREFUSED"],
   [new Errors.OpenError({ cause: "no such host" }), true, "cannot connect: no such host"],
-  [new Errors.OpenError({ cause: invalid(60) }), false, "cannot connect: put: ttr must be a ttr, got 60"],
+  [
+    new Errors.InvalidOptions({ operation: "Client.make", argument: "ttr", value: 60, rule: "a ttr" }),
+    false,
+    "Client.make: ttr must be a ttr, got 60"
+  ],
   [new Errors.OpenTimeout({ timeoutMillis: 5000 }), true, "cannot connect: no answer within 5000 ms"],
   [
     new Errors.ConnectionClosed({ detail: "its Scope was closed" }),
@@ -251,6 +255,7 @@ describe("BeanstalkdError", () => {
       "ConnectionClosed",
       "ExpectedCrlf",
       "InternalError",
+      "InvalidOptions",
       "OpenError",
       "OpenTimeout",
       "ReadError",
@@ -259,14 +264,16 @@ describe("BeanstalkdError", () => {
       "UnknownCommand",
       "WriteError"
     ])
-    assert.strictEqual(Errors.BeanstalkdErrorReason.members.length, 13)
+    assert.strictEqual(Errors.BeanstalkdErrorReason.members.length, 14)
   })
 
   for (const [reason, isRetryable, message] of REASONS) {
     it(`with ${reason._tag} says "${message}" and ${isRetryable ? "may" : "may not"} be retried`, () => {
       const error = wrap(reason)
       assert.strictEqual(reason.message, message)
-      assert.strictEqual(error.message, `kick-job on 127.0.0.1:11300: ${message}`)
+      // Options concern no server.
+      const about = reason._tag === "InvalidOptions" ? "" : "kick-job on 127.0.0.1:11300: "
+      assert.strictEqual(error.message, `${about}${message}`)
       assert.strictEqual(reason.isRetryable, isRetryable)
       assert.strictEqual(error.isRetryable, isRetryable)
       assert.strictEqual(error.reason, reason)

@@ -261,7 +261,7 @@ describe("an argument that is not allowed", () => {
   for (const [encoded, command, argument, value] of REFUSED) {
     it(`is refused before there is a request: ${command} with ${argument} ${JSON.stringify(value)}`, () => {
       assert.instanceOf(encoded, Errors.InvalidArgument)
-      assert.strictEqual(encoded.command, command)
+      assert.strictEqual(encoded.operation, command)
       assert.strictEqual(encoded.argument, argument)
       assert.isTrue(Object.is(encoded.value, value))
     })

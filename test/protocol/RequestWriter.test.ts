@@ -381,7 +381,7 @@ describe("whatever is passed", () => {
     it.prop(`${command.name} refuses it, or sends exactly one ${command.name}`, [AnyArguments], ([args]) => {
       const encoded: unknown = Reflect.apply(command.encode, undefined, args)
       if (encoded instanceof InvalidArgument) {
-        assert.strictEqual(encoded.command, command.name)
+        assert.strictEqual(encoded.operation, command.name)
       } else {
         assert.deepStrictEqual(read(layOut([accepted(encoded)])).map(({ words }) => words[0]), [command.name])
       }

@@ -7,23 +7,23 @@ import * as Duration from "effect/Duration"
 import * as Formatter from "effect/Formatter"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
-import * as Arguments from "../../src/internal/protocol/validate.ts"
+import * as Validate from "../../src/internal/protocol/validate.ts"
 import { InvalidArgument } from "../../src/Errors.ts"
 
 type Checker = (value: unknown) => unknown
 
 const checkers = {
-  tube: (value) => Arguments.tube("use", "tube", value),
-  optionalTube: (value) => Arguments.optionalTube("put", value),
-  priority: (value) => Arguments.priority("put", value),
-  bound: (value) => Arguments.bound("kick", value),
-  jobId: (value) => Arguments.jobId("delete", value),
-  body: (value) => Arguments.body("put", value),
-  delay: (value) => Arguments.delay("pause-tube", value),
-  optionalDelay: (value) => Arguments.optionalDelay("put", value),
-  ttr: (value) => Arguments.ttr("put", value),
-  timeout: (value) => Arguments.timeout("reserve-with-timeout", value),
-  duration: (value) => Arguments.duration("connect", "commandTimeout", value)
+  tube: (value) => Validate.tube("use", "tube", value),
+  optionalTube: (value) => Validate.optionalTube("put", value),
+  priority: (value) => Validate.priority("put", value),
+  bound: (value) => Validate.uint32("kick", value),
+  jobId: (value) => Validate.jobId("delete", value),
+  body: (value) => Validate.body("put", value),
+  delay: (value) => Validate.delay("pause-tube", value),
+  optionalDelay: (value) => Validate.optionalDelay("put", value),
+  ttr: (value) => Validate.ttr("put", value),
+  timeout: (value) => Validate.timeout("reserve-with-timeout", value),
+  duration: (value) => Validate.duration("connect", "commandTimeout", value)
 } satisfies Record<string, Checker>
 
 const show = (value: unknown) => {
@@ -270,9 +270,9 @@ describe("a duration among the options of a connection", () => {
   })
 
   it("is refused in the name of the option that it was given for", () => {
-    const error = Arguments.duration("connect", "keepAlive", "soon")
+    const error = Validate.duration("connect", "keepAlive", "soon")
     assert.instanceOf(error, InvalidArgument)
-    assert.strictEqual(error.command, "connect")
+    assert.strictEqual(error.operation, "connect")
     assert.strictEqual(error.argument, "keepAlive")
   })
 })
@@ -426,7 +426,7 @@ describe("a tube", () => {
   refuse(checkers.tube, "tube", [undefined, ...NO_TUBES])
 
   it("is refused in the name of the command and of the argument", () => {
-    const error = Arguments.tube("watch", "watched", "a b")
+    const error = Validate.tube("watch", "watched", "a b")
     assert.instanceOf(error, InvalidArgument)
     assert.strictEqual(
       error.message,

@@ -92,7 +92,7 @@ describe("a tube", () => {
       const tube = Tube.make(TUBE, { schema: Schema.Struct({ n: Schema.Int }) })
       for (const value of [{ n: 1.5 }, {}, null, "x"]) {
         const error = yield* Effect.flip(tube.put(value as never))
-        assert.deepInclude(error, { _tag: "InvalidArgument", command: "put", argument: "value" })
+        assert.deepInclude(error, { _tag: "InvalidArgument", operation: "put", argument: "value" })
         assert.include(error.message, `as the Schema of tube ${TUBE} says`)
       }
       const text = Tube.make(TUBE, { codec: "text" })
@@ -182,8 +182,8 @@ describe("the options of a tube", () => {
           ]
         ) {
           const { reason } = yield* Effect.flip(work)
-          assert.instanceOf(reason, Errors.OpenError)
-          assert.deepInclude(reason.cause, refusal)
+          assert.instanceOf(reason, Errors.InvalidOptions)
+          assert.deepInclude<object>(reason, { argument, rule })
         }
         assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", reserves: 0 })
         assert.strictEqual((yield* beanstalkd.stats).cmdPut, 1)

@@ -214,13 +214,12 @@ describe("options that make no sense", () => {
   const isInvalid = (error: unknown, argument: string) => {
     assert.instanceOf(error, Errors.BeanstalkdError)
     assert.isFalse(error.isRetryable)
-    assert(error.reason._tag === "OpenError")
-    assert.instanceOf(error.reason.cause, Errors.InvalidArgument)
-    assert.strictEqual(error.reason.cause.argument, argument)
+    assert(error.reason._tag === "InvalidOptions")
+    assert.strictEqual(error.reason.argument, argument)
   }
 
   it.effect.each(wrong)(
-    "fail with the reason OpenError, which says what is wrong: %o",
+    "fail with the reason InvalidOptions, which says what is wrong: %o",
     ([options, argument]) =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put(TUBE, "hello")

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Scope from "effect/Scope"
-import * as Arguments from "../protocol/validate.ts"
+import { refused } from "../protocol/invalidOptions.ts"
+import * as Validate from "../protocol/validate.ts"
 import * as Errors from "../../Errors.ts"
 import { CLOSED_BY_SCOPE, Pipeline, type Settings } from "./pipeline.ts"
 import { commands, type Failure } from "../../Protocol.ts"
@@ -36,7 +37,7 @@ export interface Options extends Transport.Options {
 /** Their names. */
 export const OPTIONS: ReadonlyArray<keyof Options> = [
   ...Transport.OPTIONS,
-  ...Arguments.namesOf<Omit<Options, keyof Transport.Options>>({
+  ...Validate.optionNames<Omit<Options, keyof Transport.Options>>({
     commandTimeout: true,
     maxReplySize: true,
     maxUnanswered: true,
@@ -52,15 +53,15 @@ const DEFAULT_MAX_UNANSWERED = 1024
 const DEFAULT_MAX_UNSENT_BYTES = 256 * 1024
 
 const atLeastOne = (argument: string, value: number): Effect.Effect<number, Errors.InvalidArgument> => {
-  const count = Arguments.count("connect", argument, value, 1)
+  const count = Validate.wholeNumber("connect", argument, value, 1)
   return count instanceof Errors.InvalidArgument ? Effect.fail(count) : Effect.succeed(count)
 }
 
 const settingsOf = Effect.fnUntraced(function*(server: string, options: Options) {
-  const timeout = Arguments.patience("commandTimeout", options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT)
+  const timeout = Validate.positiveDuration("commandTimeout", options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT)
   if (timeout instanceof Errors.InvalidArgument) return yield* timeout
   for (const tube of [options.use ?? "default", ...watchedTubes(options)]) {
-    const checked = Arguments.tube("connect", options.use === tube ? "use" : "watch", tube)
+    const checked = Validate.tube("connect", options.use === tube ? "use" : "watch", tube)
     if (checked instanceof Errors.InvalidArgument) return yield* checked
   }
   return identity<Settings>({
@@ -76,21 +77,15 @@ const openFailed = (server: string, reason: Errors.BeanstalkdErrorReason) =>
   new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
 
 /**
- * The error for options that make no sense.
- */
-export const failed = (server: string, cause: Errors.InvalidArgument): Errors.BeanstalkdError =>
-  openFailed(server, new Errors.OpenError({ cause }))
-
-/**
  * Options of these names as they are now, for all connections that are ever opened with them.
  */
 export const read = <O extends Options>(
   options: O,
   names: ReadonlyArray<keyof O>
 ): Effect.Effect<Partial<O>, Errors.BeanstalkdError> => {
-  const all = Arguments.read("connect", options, names)
-  if (all instanceof Errors.InvalidArgument) return Effect.fail(failed(serverOf({}), all))
-  return Effect.succeed(all.watch === undefined ? all : { ...all, watch: Arguments.list(all.watch) })
+  const all = Validate.snapshot("connect", options, names)
+  if (all instanceof Errors.InvalidArgument) return Effect.fail(refused(serverOf({}), all))
+  return Effect.succeed(all.watch === undefined ? all : { ...all, watch: Validate.toArray(all.watch) })
 }
 
 /**
@@ -121,7 +116,7 @@ const dial = Effect.fnUntraced(function*(options: Options) {
   const dialer = Transport.make(options)
   const { server } = dialer
   const settings = yield* settingsOf(server, options).pipe(
-    Effect.mapError((cause) => failed(server, cause))
+    Effect.mapError((cause) => refused(server, cause))
   )
   const pipeline = new Pipeline(settings, yield* Effect.context())
   const transport = yield* dialer.open(pipeline).pipe(Effect.mapError((reason) => openFailed(server, reason)))

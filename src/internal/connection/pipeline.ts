@@ -481,7 +481,7 @@ const hasChanged = ({ body, size }: Protocol.Request): boolean => typeof body ==
 
 const changed = ({ command, request }: Pending): Errors.InvalidArgument =>
   new Errors.InvalidArgument({
-    command: command.name,
+    operation: command.name,
     argument: "body",
     value: request.body,
     rule: `left alone until it has been sent: it had ${request.size} bytes when it was passed`

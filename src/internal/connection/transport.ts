@@ -12,8 +12,10 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import * as Arguments from "../protocol/validate.ts"
+import { invalidOptions } from "../protocol/invalidOptions.ts"
+import * as Validate from "../protocol/validate.ts"
 import * as Errors from "../../Errors.ts"
+import { describeCause } from "../protocol/describe.ts"
 import { DEFAULT_PORT } from "../protocol/scalars.ts"
 
 /**
@@ -40,7 +42,7 @@ export interface Options {
 }
 
 /** Their names. */
-export const OPTIONS = Arguments.namesOf<Options>({
+export const OPTIONS = Validate.optionNames<Options>({
   host: true,
   port: true,
   path: true,
@@ -87,7 +89,7 @@ const DEFAULT_KEEP_ALIVE = Duration.seconds(30)
 const URL_RULE = "a URL of the form beanstalk://host:port, beanstalk+tls://host:port or unix:///path"
 
 const refuse = (argument: string, value: unknown, rule: string) =>
-  Result.fail(new Errors.InvalidArgument({ command: "connect", argument, value, rule }))
+  Result.fail(new Errors.InvalidArgument({ operation: "connect", argument, value, rule }))
 
 /** What a URL says of where the server is. */
 export const fromUrl = (url: string): Result.Result<Options, Errors.InvalidArgument> => {
@@ -115,9 +117,9 @@ const addressOf = ({ host, path, port }: Options): Address =>
 
 /** An address as errors show it; also what is none, for the error that says so. */
 export const show = (address: Address): string => {
-  if ("path" in address) return `unix:${Errors.why(address.path)}`
-  const host = Errors.why(address.host)
-  return `${Net.isIPv6(host) ? `[${host}]` : host}:${Errors.why(address.port)}`
+  if ("path" in address) return `unix:${describeCause(address.path)}`
+  const host = describeCause(address.host)
+  return `${Net.isIPv6(host) ? `[${host}]` : host}:${describeCause(address.port)}`
 }
 
 interface Settings {
@@ -143,7 +145,7 @@ const checkAddress = (address: Address): Result.Result<Address, Errors.InvalidAr
 
 const isTls = (tls: unknown): boolean =>
   tls === undefined || typeof tls === "boolean" ||
-  (typeof tls === "object" && tls !== null && !Array.isArray(Arguments.list(tls)))
+  (typeof tls === "object" && tls !== null && !Array.isArray(Validate.toArray(tls)))
 
 // Options come from configuration files and environment variables, so they are checked although they are typed.
 const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArgument> => {
@@ -152,13 +154,13 @@ const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArg
   if (!isTls(options.tls)) {
     return refuse("tls", options.tls, "true, false, or the options of node:tls")
   }
-  const connectTimeout = Arguments.patience("connectTimeout", options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT)
+  const connectTimeout = Validate.positiveDuration("connectTimeout", options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT)
   if (connectTimeout instanceof Errors.InvalidArgument) return Result.fail(connectTimeout)
   const keepAlive = options.keepAlive === undefined || options.keepAlive === true
     ? DEFAULT_KEEP_ALIVE
     : options.keepAlive === false
     ? undefined
-    : Arguments.silence("keepAlive", options.keepAlive)
+    : Validate.keepAlive("keepAlive", options.keepAlive)
   if (keepAlive instanceof Errors.InvalidArgument) return Result.fail(keepAlive)
   return Result.succeed({
     address: address.success,
@@ -245,17 +247,15 @@ const isDialer = (value: Dialer): boolean => {
 }
 
 const refusingDialer = (value: unknown): Dialer => ({
-  server: Errors.why(value),
+  server: describeCause(value),
   open: () =>
     Effect.fail(
-      new Errors.OpenError({
-        cause: new Errors.InvalidArgument({ command: "connect", argument: "dialer", value, rule: "a Dialer" })
-      })
+      new Errors.InvalidOptions({ operation: "connect", argument: "dialer", value, rule: "a Dialer" })
     )
 })
 
 /**
- * The dialer for these options. Options that make no sense fail when it is used, as an `OpenError` that names them.
+ * The dialer for these options. Options that make no sense fail when it is used, as the reason `InvalidOptions`.
  */
 export const make = (options: Options): Dialer => {
   if (options.dialer !== undefined) return isDialer(options.dialer) ? options.dialer : refusingDialer(options.dialer)
@@ -264,9 +264,9 @@ export const make = (options: Options): Dialer => {
   const all: Options = { ...Result.getOrElse(url, () => ({})), ...given }
   const settings = Result.flatMap(url, () => settingsOf(all))
   return {
-    server: Result.isFailure(url) ? Errors.why(options.url) : show(addressOf(all)),
+    server: Result.isFailure(url) ? describeCause(options.url) : show(addressOf(all)),
     open: (handlers) => {
-      if (Result.isFailure(settings)) return Effect.fail(new Errors.OpenError({ cause: settings.failure }))
+      if (Result.isFailure(settings)) return Effect.fail(invalidOptions(settings.failure))
       const { connectTimeout } = settings.success
       return dial(settings.success, handlers).pipe(
         Effect.timeoutOrElse({

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Errors from "../../Errors.ts"
+import { describeCause } from "../protocol/describe.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
 /**
@@ -29,7 +30,7 @@ interface Numbered<out A> {
 type Source<A, E, R> = Effect.Effect<Option.Option<Numbered<A>>, E, R>
 
 const refuse = (value: unknown, rule: string) =>
-  new Errors.InvalidArgument({ command: "put", argument: "bodies", value, rule })
+  new Errors.InvalidArgument({ operation: "put", argument: "bodies", value, rule })
 
 const notMany = (bodies: unknown): Errors.PutAllError => {
   const cause = refuse(bodies, "an iterable or a Stream of bodies, not a single one")
@@ -38,7 +39,7 @@ const notMany = (bodies: unknown): Errors.PutAllError => {
 
 const nextOf = <A>(iterator: Iterator<A>): IteratorResult<A> => {
   const next: unknown = iterator.next()
-  if (typeof next !== "object" || next === null) throw new TypeError(`its next() gave ${Errors.why(next)}`)
+  if (typeof next !== "object" || next === null) throw new TypeError(`its next() gave ${describeCause(next)}`)
   return next as IteratorResult<A>
 }
 

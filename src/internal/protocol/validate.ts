@@ -22,20 +22,20 @@ const TTR_RULE =
 
 const READABLE_RULE = "an object whose properties can be read"
 
-const refuse = (command: string, argument: string, value: unknown, rule: string): InvalidArgument =>
-  new InvalidArgument({ command, argument, value, rule })
+const refuse = (operation: string, argument: string, value: unknown, rule: string): InvalidArgument =>
+  new InvalidArgument({ operation, argument, value, rule })
 
 /**
  * A tube's name, as it is.
  */
-export const tube = (command: string, argument: string, value: unknown): string | InvalidArgument =>
-  typeof value === "string" && TUBE_NAME_PATTERN.test(value) ? value : refuse(command, argument, value, TUBE_RULE)
+export const tube = (operation: string, argument: string, value: unknown): string | InvalidArgument =>
+  typeof value === "string" && TUBE_NAME_PATTERN.test(value) ? value : refuse(operation, argument, value, TUBE_RULE)
 
 /**
  * A tube's name, or `undefined` for the one that the connection uses.
  */
-export const optionalTube = (command: string, value: unknown): string | undefined | InvalidArgument =>
-  value === undefined ? undefined : tube(command, "tube", value)
+export const optionalTube = (operation: string, value: unknown): string | undefined | InvalidArgument =>
+  value === undefined ? undefined : tube(operation, "tube", value)
 
 const isUint32 = (value: unknown): value is number =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_UINT32
@@ -43,51 +43,51 @@ const isUint32 = (value: unknown): value is number =>
 /**
  * A priority; 2^31 if none was given.
  */
-export const priority = (command: string, value: unknown): number | InvalidArgument =>
-  value === undefined ? DEFAULT_PRIORITY : isUint32(value) ? value : refuse(command, "priority", value, UINT32_RULE)
+export const priority = (operation: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? DEFAULT_PRIORITY : isUint32(value) ? value : refuse(operation, "priority", value, UINT32_RULE)
 
 /**
  * How many jobs to kick at most.
  */
-export const bound = (command: string, value: unknown): number | InvalidArgument =>
-  isUint32(value) ? value : refuse(command, "bound", value, UINT32_RULE)
+export const uint32 = (operation: string, value: unknown): number | InvalidArgument =>
+  isUint32(value) ? value : refuse(operation, "bound", value, UINT32_RULE)
 
 /**
- * The options of a command: an object, or nothing.
+ * The options of a operation: an object, or nothing.
  */
-export const options = (command: string, value: unknown): InvalidArgument | undefined =>
+export const options = (operation: string, value: unknown): InvalidArgument | undefined =>
   value === undefined || (typeof value === "object" && value !== null)
     ? undefined
-    : refuse(command, "options", value, "an object")
+    : refuse(operation, "options", value, "an object")
 
 /**
  * A Schedule, as it is.
  */
-export const schedule = <S>(command: string, argument: string, value: S): S | InvalidArgument => {
+export const schedule = <S>(operation: string, argument: string, value: S): S | InvalidArgument => {
   try {
     if (Schedule.isSchedule(value)) return value
   } catch {
     // An object that does not even say what it is.
   }
-  return refuse(command, argument, value, "a Schedule")
+  return refuse(operation, argument, value, "a Schedule")
 }
 
 /**
  * The names of all options that there are.
  */
-export const namesOf = <O extends object>(names: Readonly<Record<keyof O, true>>): ReadonlyArray<keyof O> =>
+export const optionNames = <O extends object>(names: Readonly<Record<keyof O, true>>): ReadonlyArray<keyof O> =>
   Object.keys(names) as Array<keyof O>
 
 /**
  * The options of these names that are not undefined, each read once: what an object says when it is asked again does not
  * matter.
  */
-export const read = <O extends object>(
-  command: string,
+export const snapshot = <O extends object>(
+  operation: string,
   value: O | undefined,
   names: ReadonlyArray<keyof O>
 ): Partial<O> | InvalidArgument => {
-  const wrong = options(command, value)
+  const wrong = options(operation, value)
   if (wrong !== undefined) return wrong
   const all: Partial<O> = {}
   if (value === undefined) return all
@@ -98,7 +98,7 @@ export const read = <O extends object>(
     }
     return all
   } catch {
-    return refuse(command, "options", undefined, READABLE_RULE)
+    return refuse(operation, "options", undefined, READABLE_RULE)
   }
 }
 
@@ -106,7 +106,7 @@ export const read = <O extends object>(
  * What is given as a list, read once; anything else as it is. One that cannot be read is a list of itself, which is no
  * name and refused as such.
  */
-export const list = (value: unknown): unknown => {
+export const toArray = (value: unknown): unknown => {
   try {
     return Array.isArray(value) ? [...(value as ReadonlyArray<unknown>)] : value
   } catch {
@@ -117,10 +117,12 @@ export const list = (value: unknown): unknown => {
 /**
  * One tube or several, as a list.
  */
-export const tubes = (command: string, value: unknown): ReadonlyArray<string> | InvalidArgument => {
-  const names = typeof value === "string" ? [value] : list(value)
-  if (!Array.isArray(names) || names.length === 0) return refuse(command, "tubes", value, "at least one tube")
-  const wrong = names.map((name) => tube(command, "tubes", name)).find((checked) => checked instanceof InvalidArgument)
+export const tubes = (operation: string, value: unknown): ReadonlyArray<string> | InvalidArgument => {
+  const names = typeof value === "string" ? [value] : toArray(value)
+  if (!Array.isArray(names) || names.length === 0) return refuse(operation, "tubes", value, "at least one tube")
+  const wrong = names.map((name) => tube(operation, "tubes", name)).find((checked) =>
+    checked instanceof InvalidArgument
+  )
   return wrong ?? (names as ReadonlyArray<string>)
 }
 
@@ -128,46 +130,51 @@ export const tubes = (command: string, value: unknown): ReadonlyArray<string> | 
  * One of these, as it is.
  */
 export const oneOf = <A>(
-  command: string,
+  operation: string,
   argument: string,
   value: unknown,
   allowed: ReadonlyArray<A>
 ): A | InvalidArgument =>
   allowed.find((one) => one === value) ??
-    refuse(command, argument, value, `one of ${allowed.map((one) => JSON.stringify(one)).join(", ")}`)
+    refuse(operation, argument, value, `one of ${allowed.map((one) => JSON.stringify(one)).join(", ")}`)
 
 /**
  * True or false; false if it was absent.
  */
-export const flag = (command: string, argument: string, value: unknown): boolean | InvalidArgument =>
+export const flag = (operation: string, argument: string, value: unknown): boolean | InvalidArgument =>
   value === undefined
     ? false
     : typeof value === "boolean"
     ? value
-    : refuse(command, argument, value, "true or false")
+    : refuse(operation, argument, value, "true or false")
 
 /**
  * A whole number of something, at least so many.
  */
-export const count = (command: string, argument: string, value: unknown, least: number): number | InvalidArgument =>
+export const wholeNumber = (
+  operation: string,
+  argument: string,
+  value: unknown,
+  least: number
+): number | InvalidArgument =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= least
     ? value
-    : refuse(command, argument, value, `a whole number, at least ${least}`)
+    : refuse(operation, argument, value, `a whole number, at least ${least}`)
 
 /**
  * A job's id.
  */
-export const jobId = (command: string, value: unknown): JobId | InvalidArgument =>
+export const jobId = (operation: string, value: unknown): JobId | InvalidArgument =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0
     ? value as JobId
-    : refuse(command, "id", value, JOB_ID_RULE)
+    : refuse(operation, "id", value, JOB_ID_RULE)
 
 /**
  * A body, as it is. A string with a lone surrogate, which UTF-8 cannot express, is refused.
  */
-export const body = (command: string, value: unknown): Uint8Array | string | InvalidArgument => {
+export const body = (operation: string, value: unknown): Uint8Array | string | InvalidArgument => {
   const isBody = typeof value === "string" ? value.isWellFormed() : types.isUint8Array(value) && !isDetached(value)
-  return isBody ? value as Uint8Array | string : refuse(command, "body", value, BODY_RULE)
+  return isBody ? value as Uint8Array | string : refuse(operation, "body", value, BODY_RULE)
 }
 
 /**
@@ -230,7 +237,7 @@ const toWholeSeconds = (duration: Duration.Duration): number =>
  * A duration that is not negative; it may be infinite.
  */
 export const duration = (
-  command: string,
+  operation: string,
   argument: string,
   value: unknown,
   rule = DURATION_RULE
@@ -243,19 +250,19 @@ export const duration = (
   } catch {
     // An object whose properties cannot even be read.
   }
-  return refuse(command, argument, value, rule)
+  return refuse(operation, argument, value, rule)
 }
 
 /**
  * After how much silence keep-alive begins, as an option of a connection: a duration.
  */
-export const silence = (argument: string, value: unknown): Duration.Duration | InvalidArgument =>
+export const keepAlive = (argument: string, value: unknown): Duration.Duration | InvalidArgument =>
   duration("connect", argument, value, `true, false, or ${DURATION_RULE}`)
 
 /**
  * How long to wait for something, as an option of a connection: a duration longer than nothing.
  */
-export const patience = (argument: string, value: unknown): Duration.Duration | InvalidArgument => {
+export const positiveDuration = (argument: string, value: unknown): Duration.Duration | InvalidArgument => {
   const rule = `${DURATION_RULE}, and longer than 0`
   const converted = duration("connect", argument, value, rule)
   return converted instanceof InvalidArgument || !Duration.isZero(converted)
@@ -274,7 +281,7 @@ const plainMillis = (value: unknown): number | undefined => {
 }
 
 const wholeSeconds = (
-  command: string,
+  operation: string,
   argument: string,
   value: unknown,
   rule: string,
@@ -282,38 +289,38 @@ const wholeSeconds = (
 ): number | InvalidArgument => {
   const millis = plainMillis(value)
   if (millis !== undefined && millis >= leastMillis && millis <= MAX_UINT32 * 1000) return Math.ceil(millis / 1000)
-  const converted = duration(command, argument, value, rule)
+  const converted = duration(operation, argument, value, rule)
   if (converted instanceof InvalidArgument) return converted
   const seconds = toWholeSeconds(converted)
   return seconds <= MAX_UINT32 && Duration.toMillis(converted) >= leastMillis
     ? seconds
-    : refuse(command, argument, value, rule)
+    : refuse(operation, argument, value, rule)
 }
 
 /**
  * A delay in whole seconds, rounded up.
  */
-export const delay = (command: string, value: unknown): number | InvalidArgument =>
-  wholeSeconds(command, "delay", value, WHOLE_SECONDS_RULE, 0)
+export const delay = (operation: string, value: unknown): number | InvalidArgument =>
+  wholeSeconds(operation, "delay", value, WHOLE_SECONDS_RULE, 0)
 
 /**
  * A delay in whole seconds, rounded up; 0 if none was given.
  */
-export const optionalDelay = (command: string, value: unknown): number | InvalidArgument =>
-  value === undefined ? 0 : delay(command, value)
+export const optionalDelay = (operation: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? 0 : delay(operation, value)
 
 /**
  * A time to run in whole seconds, rounded up; 120 if none was given. Less than a second is refused: it is a `ttr: 60`
  * that was meant as a minute.
  */
-export const ttr = (command: string, value: unknown): number | InvalidArgument =>
-  value === undefined ? DEFAULT_TTR_SECONDS : wholeSeconds(command, "ttr", value, TTR_RULE, 1000)
+export const ttr = (operation: string, value: unknown): number | InvalidArgument =>
+  value === undefined ? DEFAULT_TTR_SECONDS : wholeSeconds(operation, "ttr", value, TTR_RULE, 1000)
 
 /**
  * A timeout in whole seconds, rounded up; infinite if it was absent or infinite.
  */
-export const timeout = (command: string, value: unknown): number | InvalidArgument => {
+export const timeout = (operation: string, value: unknown): number | InvalidArgument => {
   if (value === undefined) return Infinity
-  const converted = duration(command, "timeout", value)
+  const converted = duration(operation, "timeout", value)
   return converted instanceof InvalidArgument ? converted : toWholeSeconds(converted)
 }

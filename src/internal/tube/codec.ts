@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
-import * as Arguments from "../protocol/validate.ts"
+import * as Validate from "../protocol/validate.ts"
 import * as Errors from "../../Errors.ts"
 import type { ReceivedJob } from "../../Protocol.ts"
 import type { Body } from "../job/putAll.ts"
@@ -71,8 +71,8 @@ export const make = <S extends Schema.Constraint>(
   schema: S | undefined
 ): Codec<S["Type"], S["DecodingServices"], S["EncodingServices"]> | Errors.InvalidArgument => {
   const refuse = (rule: string) =>
-    new Errors.InvalidArgument({ command: "tube", argument: "schema", value: schema, rule })
-  const known = Arguments.oneOf("tube", "codec", name, NAMES)
+    new Errors.InvalidArgument({ operation: "tube", argument: "schema", value: schema, rule })
+  const known = Validate.oneOf("tube", "codec", name, NAMES)
   if (known instanceof Errors.InvalidArgument) return known
   if (schema === undefined) {
     if (name === "text") return plainText as never

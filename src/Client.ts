@@ -262,7 +262,11 @@ export const make = Effect.fnUntraced(function*(
   const pool = yield* Pool.make(own)
   yield* pool.shared.connect
   const { run } = pool.shared
-  const patience = Validate.positiveDuration("commandTimeout", own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  const patience = Validate.positiveDuration(
+    "connect",
+    "commandTimeout",
+    own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT
+  )
   if (patience instanceof Errors.InvalidArgument) return yield* refused(pool.server, patience)
   const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(commands.put, body, options, tube))
   return identity<Service>({

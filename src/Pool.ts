@@ -140,12 +140,14 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
   return {
     max,
     min: Math.min(max, yield* count("minConnections", options.minConnections ?? 0, 0)),
-    timeToLive: yield* checked(Validate.positiveDuration("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)),
+    timeToLive: yield* checked(
+      Validate.positiveDuration("connect", "idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)
+    ),
     acquireTimeout: options.acquireTimeout === undefined
       ? undefined
-      : yield* checked(Validate.positiveDuration("acquireTimeout", options.acquireTimeout)),
+      : yield* checked(Validate.positiveDuration("connect", "acquireTimeout", options.acquireTimeout)),
     patience: yield* checked(
-      Validate.positiveDuration("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+      Validate.positiveDuration("connect", "commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
     )
   }
 })

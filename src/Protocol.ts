@@ -247,7 +247,7 @@ const encodeReserveWithTimeout = (timeout: Duration.Input): Request | Errors.Inv
 }
 
 const encodeKick = (bound?: number, tube?: string): Request | Errors.InvalidArgument => {
-  const most = Validate.uint32("kick", bound === undefined ? 1 : bound)
+  const most = Validate.uint32("kick", "bound", bound === undefined ? 1 : bound)
   if (isInvalid(most)) return most
   const checked = Validate.optionalTube("kick", tube)
   return isInvalid(checked) ? checked : { head: `kick ${most}`, usesTube: true, tube: checked }

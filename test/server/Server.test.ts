@@ -276,7 +276,7 @@ describe("options that make no sense", () => {
   it.effect.each(clients)("are named, of the client in the layer: %o", ([client, argument]) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemoryWith({ client: any(client) }))))
-      assert.strictEqual(reasonOf(error), "OpenError")
+      assert.strictEqual(reasonOf(error), "InvalidOptions")
       assert.include(error.message, `${argument} must be`)
     }))
 

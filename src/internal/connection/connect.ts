@@ -58,7 +58,11 @@ const atLeastOne = (argument: string, value: number): Effect.Effect<number, Erro
 }
 
 const settingsOf = Effect.fnUntraced(function*(server: string, options: Options) {
-  const timeout = Validate.positiveDuration("commandTimeout", options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT)
+  const timeout = Validate.positiveDuration(
+    "connect",
+    "commandTimeout",
+    options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
+  )
   if (timeout instanceof Errors.InvalidArgument) return yield* timeout
   for (const tube of [options.use ?? "default", ...watchedTubes(options)]) {
     const checked = Validate.tube("connect", options.use === tube ? "use" : "watch", tube)

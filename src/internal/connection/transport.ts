@@ -154,13 +154,17 @@ const settingsOf = (options: Options): Result.Result<Settings, Errors.InvalidArg
   if (!isTls(options.tls)) {
     return refuse("tls", options.tls, "true, false, or the options of node:tls")
   }
-  const connectTimeout = Validate.positiveDuration("connectTimeout", options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT)
+  const connectTimeout = Validate.positiveDuration(
+    "connect",
+    "connectTimeout",
+    options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT
+  )
   if (connectTimeout instanceof Errors.InvalidArgument) return Result.fail(connectTimeout)
   const keepAlive = options.keepAlive === undefined || options.keepAlive === true
     ? DEFAULT_KEEP_ALIVE
     : options.keepAlive === false
     ? undefined
-    : Validate.keepAlive("keepAlive", options.keepAlive)
+    : Validate.keepAlive("connect", "keepAlive", options.keepAlive)
   if (keepAlive instanceof Errors.InvalidArgument) return Result.fail(keepAlive)
   return Result.succeed({
     address: address.success,

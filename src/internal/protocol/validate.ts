@@ -47,10 +47,10 @@ export const priority = (operation: string, value: unknown): number | InvalidArg
   value === undefined ? DEFAULT_PRIORITY : isUint32(value) ? value : refuse(operation, "priority", value, UINT32_RULE)
 
 /**
- * How many jobs to kick at most.
+ * An unsigned integer of 32 bits.
  */
-export const uint32 = (operation: string, value: unknown): number | InvalidArgument =>
-  isUint32(value) ? value : refuse(operation, "bound", value, UINT32_RULE)
+export const uint32 = (operation: string, argument: string, value: unknown): number | InvalidArgument =>
+  isUint32(value) ? value : refuse(operation, argument, value, UINT32_RULE)
 
 /**
  * The options of a operation: an object, or nothing.
@@ -254,20 +254,27 @@ export const duration = (
 }
 
 /**
- * After how much silence keep-alive begins, as an option of a connection: a duration.
+ * After how much silence TCP keep-alive begins: a duration.
  */
-export const keepAlive = (argument: string, value: unknown): Duration.Duration | InvalidArgument =>
-  duration("connect", argument, value, `true, false, or ${DURATION_RULE}`)
+export const keepAlive = (
+  operation: string,
+  argument: string,
+  value: unknown
+): Duration.Duration | InvalidArgument => duration(operation, argument, value, `true, false, or ${DURATION_RULE}`)
 
 /**
- * How long to wait for something, as an option of a connection: a duration longer than nothing.
+ * A duration longer than zero.
  */
-export const positiveDuration = (argument: string, value: unknown): Duration.Duration | InvalidArgument => {
+export const positiveDuration = (
+  operation: string,
+  argument: string,
+  value: unknown
+): Duration.Duration | InvalidArgument => {
   const rule = `${DURATION_RULE}, and longer than 0`
-  const converted = duration("connect", argument, value, rule)
+  const converted = duration(operation, argument, value, rule)
   return converted instanceof InvalidArgument || !Duration.isZero(converted)
     ? converted
-    : refuse("connect", argument, value, rule)
+    : refuse(operation, argument, value, rule)
 }
 
 // The two forms that are worth a short cut, since they come with every put of a busy producer.

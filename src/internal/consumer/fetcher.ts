@@ -10,16 +10,17 @@
  * All of it is synchronous, below the level of effects: when replies come, when there is room, when a timer rings.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { RESERVE_SLICE_SECONDS } from "../../Connection.ts"
 import * as Errors from "../../Errors.ts"
 import { type Owner, ReservedJob } from "../../Job.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { closedBeforeFirstReply, DialBackoff, lossOf } from "../pool/dialBackoff.ts"
 import type { Pool } from "../../Pool.ts"
 import { commands, type ReceivedJob } from "../../Protocol.ts"
 import type { JobId } from "../protocol/scalars.ts"
@@ -91,13 +92,18 @@ export class Intake {
   #isFilling = false
   /** Nothing has happened since all was asked for that could be. */
   #isFull = false
-  /** The pauses between dials, as long as none has led to an answer. */
-  #pause: ((error: Errors.BeanstalkdError) => Effect.Effect<unknown, Errors.BeanstalkdError>) | undefined
+  readonly #backoff: DialBackoff
 
-  constructor(settings: Settings, scope: Scope.Scope, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+  constructor(
+    settings: Settings,
+    scope: Scope.Scope,
+    fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
+    backoff: DialBackoff
+  ) {
     this.#settings = settings
     this.#scope = scope
     this.#fork = fork
+    this.#backoff = backoff
   }
 
   /** How many jobs are in hand or asked for. */
@@ -308,33 +314,9 @@ export class Intake {
         this.#add(pipeline, own)
       })
     )
-    return this.#pauseIfTurnedAway.pipe(
-      Effect.andThen(attempt),
-      Effect.catchIf(
-        (error) => error.isRetryable && error.reason !== CLOSED_BY_SCOPE,
-        (error) => Effect.andThen(this.#afterFailure(error), this.#dial())
-      )
+    return this.#backoff.dial(attempt).pipe(
+      Effect.catchIf((error) => !this.#backoff.isFinal(error), () => this.#dial())
     )
-  }
-
-  #wasTurnedAway: Errors.BeanstalkdError | undefined
-
-  get #pauseIfTurnedAway(): Effect.Effect<void, Errors.BeanstalkdError> {
-    return Effect.suspend(() => {
-      const error = this.#wasTurnedAway
-      this.#wasTurnedAway = undefined
-      return error === undefined ? Effect.void : this.#afterFailure(error)
-    })
-  }
-
-  #afterFailure(error: Errors.BeanstalkdError): Effect.Effect<void, Errors.BeanstalkdError> {
-    return Effect.gen({ self: this }, function*() {
-      if (this.#pause === undefined) {
-        const step = yield* Schedule.toStepWithSleep(this.#settings.pool.reconnect)
-        this.#pause = (error) => Pull.catchDone(step(error), () => Effect.fail(error))
-      }
-      yield* this.#pause(error)
-    })
   }
 
   #add(pipeline: Pipeline, own: Scope.Closeable): void {
@@ -357,18 +339,14 @@ export class Intake {
     pipeline.onDeath(() => {
       this.#lines.delete(line)
       line.isHot = false
-      if (line.isSound) this.#pause = undefined
-      else this.#wasTurnedAway = this.#lost(pipeline)
+      if (line.isSound) this.#backoff.onReply()
+      else if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
+      else this.#backoff.onFailure(lossOf(pipeline))
       for (const job of line.held.values()) job.lose()
       if (pipeline.death?._tag === "CommandTimeout") this.#suspectIdle()
       this.#fork(Scope.close(own, Exit.void))
       this.fill()
     })
-  }
-
-  #lost({ death, server }: Pipeline): Errors.BeanstalkdError {
-    const reason = death ?? new Errors.ConnectionClosed({ detail: "the server closed it" })
-    return new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
   }
 }
 
@@ -376,7 +354,8 @@ export class Intake {
 export const make = Effect.fnUntraced(function*(settings: Settings): Effect.fn.Return<Intake, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const fork = yield* forkerIn(scope)
-  const intake = new Intake(settings, yield* Scope.fork(scope), fork)
+  const backoff = new DialBackoff(settings.pool.reconnect, yield* Clock.Clock)
+  const intake = new Intake(settings, yield* Scope.fork(scope), fork, backoff)
   // Added last, so that it runs first: what ends with the Scope must not be replaced.
   yield* Scope.addFinalizer(scope, Effect.sync(() => intake.stop()))
   return intake

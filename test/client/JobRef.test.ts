@@ -32,7 +32,7 @@ describe("a JobRef", () => {
     assert.instanceOf(ref, JobRef)
     assert.isTrue(Equal.equals(ref, of(server, number)))
     assert.strictEqual(Schema.encodeSync(JobRefFromString)(ref), text)
-    assert.strictEqual(`${ref}`, text)
+    assert.strictEqual(String(ref), text)
     assert.strictEqual(inspect(ref), `JobRef(${text})`)
     assert.deepStrictEqual(JSON.parse(JSON.stringify(ref)), { server, id: number })
   })
@@ -98,7 +98,7 @@ describeServers("the reference of a job", (target) => {
       const client = yield* opened
       const mine = yield* client.put("emails", "mine")
       const theirs = of("10.0.0.2:11300", mine.id)
-      const commands = {
+      const commands: Record<string, Effect.Effect<unknown, unknown>> = {
         "delete": client.delete(theirs),
         "peek": client.peek(theirs),
         "kick-job": client.kickJob(theirs),
@@ -106,7 +106,7 @@ describeServers("the reference of a job", (target) => {
         "reserve-job": Effect.scoped(Effect.asVoid(client.reserveJob(theirs)))
       }
       for (const [operation, command] of Object.entries(commands)) {
-        const error = yield* Effect.flip(command as Effect.Effect<unknown, unknown>)
+        const error = yield* Effect.flip(command)
         assert.instanceOf(error, Errors.InvalidArgument)
         assert.deepInclude(error, { operation, argument: "id", value: theirs })
         assert.include(error.message, `a job of ${client.server}`)

@@ -29,12 +29,18 @@ const make = Effect.fnUntraced(function*(reconnect: Schedule.Schedule<unknown, E
     open: backoff.dial(dialed),
     refused: backoff.dial(Effect.andThen(dialed, refusal)),
     /** A dial whose connection the server closes at once. */
-    closed: Effect.map(backoff.dial(dialed), () => backoff.onClosedBeforeFirstReply(closed))
+    closed: Effect.map(backoff.dial(dialed), () => backoff.onClosedBeforeFirstReply(closed)),
+    /** The same, for somebody who asks again when the Schedule has ended. */
+    closedAnew: Effect.suspend(() => {
+      backoff.beginAnew()
+      return Effect.map(backoff.dial(dialed), () => backoff.onClosedBeforeFirstReply(closed))
+    })
   }
 })
 
 /** Dials again and again, whatever comes of it. */
-const forever = <E>(dial: Effect.Effect<void, E>) => start(Effect.forever(Effect.exit(dial)))
+const forever = <E>(dial: Effect.Effect<void, E>) =>
+  start(Effect.forever(Effect.andThen(Effect.exit(dial), Effect.sleep("1 millis"))))
 
 const pass = (millis: number) => Effect.forEach(Array.from({ length: millis / 10 }), () => TestClock.adjust(10))
 
@@ -97,15 +103,18 @@ describe("a dial", () => {
       yield* Fiber.joinAll(waiting)
     }))
 
-  it.effect("fails with the last failure when the Schedule has ended, and the next one begins it anew", () =>
+  it.effect("fails with the last failure once the Schedule has ended, until it is begun anew", () =>
     Effect.gen(function*() {
       const { backoff, refused, times } = yield* make(Schedule.recurs(1))
       for (const dials of [2, 4]) {
         assert.isFalse(backoff.isFinal(yield* Effect.flip(refused)))
         const last = yield* Effect.flip(refused)
         assert.isFalse(backoff.isFinal(last))
-        assert.strictEqual(yield* Effect.flip(refused), last)
-        assert.deepStrictEqual([backoff.isFinal(last), times.length], [true, dials])
+        for (let again = 0; again < 3; again++) {
+          assert.strictEqual(yield* Effect.flip(refused), last)
+          assert.deepStrictEqual([backoff.isFinal(last), times.length], [true, dials])
+        }
+        backoff.beginAnew()
       }
     }))
 
@@ -144,13 +153,21 @@ describe("a server that closes each connection before its first reply", () => {
     [, schedule]
   ) =>
     Effect.gen(function*() {
-      const { closed, times } = yield* make(schedule)
-      for (let n = 0; n < 5; n++) yield* forever(closed)
+      const { closedAnew, times } = yield* make(schedule)
+      for (let n = 0; n < 5; n++) yield* forever(closedAnew)
       yield* pass(9_990)
       assert.isAtLeast(times.length, 50)
       for (let second = 0; second < 10; second++) {
         assert.isAtMost(times.filter((time) => Math.floor(time / 1000) === second).length, 10)
       }
+    }))
+
+  it.effect("is not dialed any more when the Schedule has ended", () =>
+    Effect.gen(function*() {
+      const { closed, times } = yield* make(Schedule.recurs(3))
+      for (let n = 0; n < 5; n++) yield* forever(closed)
+      yield* pass(10_000)
+      assert.isAtMost(times.length, 5 + 3)
     }))
 
   it.effect("is dialed less often if the Schedule says so, however many dial", () =>

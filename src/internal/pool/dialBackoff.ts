@@ -62,7 +62,7 @@ export class DialBackoff {
   readonly #reconnect: Reconnect
   readonly #clock: Clock.Clock
   readonly #oneAtATime = Semaphore.makeUnsafe(1)
-  /** The Schedule, from the first failure to the next reply or to its end. */
+  /** The Schedule, from the first failure to the next reply. */
   #step: Step | undefined
   /** The last failure, until all is well. */
   #failure: Errors.BeanstalkdError | undefined
@@ -74,7 +74,7 @@ export class DialBackoff {
   #notBefore = 0
   /** When the next dial would keep the interval. */
   #nextSlot = 0
-  #givenUpWith: Errors.BeanstalkdError | undefined
+  #hasEnded = false
 
   constructor(reconnect: Reconnect, clock: Clock.Clock) {
     this.#reconnect = reconnect
@@ -86,9 +86,14 @@ export class DialBackoff {
     return this.#failure
   }
 
+  /** Whether a reply would be news: there was a failure, and no connection that was dialed since has heard one. */
+  get awaitsReply(): boolean {
+    return this.#step !== undefined || this.#failure !== undefined
+  }
+
   /**
-   * Opens a connection as soon as it may be dialed. It fails if that dial fails, or with the last failure when the
-   * Schedule has ended; the next dial after that end begins the Schedule anew.
+   * Opens a connection as soon as it may be dialed. It fails if that dial fails, or with the last failure if the Schedule
+   * has ended: then nothing is dialed before {@link beginAnew}.
    */
   dial<A, R>(open: Effect.Effect<A, Errors.BeanstalkdError, R>): Effect.Effect<A, Errors.BeanstalkdError, R> {
     const attempt = this.#attempt(open)
@@ -153,31 +158,42 @@ export class DialBackoff {
   onReply(): void {
     this.#closedBeforeFirstReply = false
     this.#nextSlot = 0
-    this.#beginAnew()
+    this.#reset()
     this.#failure = undefined
   }
 
-  /** Whether the owner should not dial again: the Schedule ended with this failure, or no dial can mend it. */
+  /** Whether the owner should not dial again after this failure: the Schedule has ended, or no dial can mend it. */
   isFinal(error: Errors.BeanstalkdError): boolean {
-    return error === this.#givenUpWith || !mayRedial(error)
+    return this.#hasEnded || !mayRedial(error)
   }
 
-  #beginAnew(): void {
+  /** Somebody asks for a connection. If the Schedule had ended, it begins anew, with a dial. */
+  beginAnew(): void {
+    if (!this.#hasEnded) return
+    this.#reset()
+    // Where connections end before their first reply, the interval outlives the Schedule.
+    if (!this.#closedBeforeFirstReply) this.#failure = undefined
+  }
+
+  #reset(): void {
+    this.#hasEnded = false
     this.#step = undefined
     this.#isStepDue = false
     this.#notBefore = 0
   }
 
-  // What has been waited for is not waited for again, where a fiber is interrupted and another one comes.
+  // A fiber that is interrupted while it waits leaves the rest of the pause to the next one.
   readonly #pause: Effect.Effect<void, Errors.BeanstalkdError> = Effect.gen({ self: this }, function*() {
     const failure = this.#failure
-    if (this.#isStepDue && failure !== undefined) {
+    if (failure === undefined) return
+    if (this.#hasEnded) return yield* failure
+    if (this.#isStepDue) {
       this.#step ??= yield* Schedule.toStep(this.#reconnect)
       // The pause began with the failure, so a dial that is asked for later has less of it to wait.
       const late = this.#now() - this.#dueSince
       const [, delay] = yield* Pull.catchDone(
         this.#step(this.#clock.currentTimeMillisUnsafe() - late, failure),
-        () => this.#giveUp(failure)
+        () => this.#end(failure)
       )
       this.#isStepDue = false
       this.#notBefore = this.#dueSince + Duration.toMillis(delay)
@@ -187,11 +203,8 @@ export class DialBackoff {
     if (rest > 0) yield* Effect.sleep(rest)
   })
 
-  #giveUp(failure: Errors.BeanstalkdError): Effect.Effect<never, Errors.BeanstalkdError> {
-    this.#beginAnew()
-    this.#givenUpWith = failure
-    // Where connections are closed before their first reply, the interval outlives the Schedule.
-    if (!this.#closedBeforeFirstReply) this.#failure = undefined
+  #end(failure: Errors.BeanstalkdError): Effect.Effect<never, Errors.BeanstalkdError> {
+    this.#hasEnded = true
     return Effect.fail(failure)
   }
 

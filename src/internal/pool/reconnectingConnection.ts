@@ -114,6 +114,7 @@ export const make = Effect.fnUntraced(function*(
 
   const supervise = () => {
     if (supervisor !== undefined || isClosing) return
+    backoff.beginAnew()
     const fiber = fork(Effect.ensuring(lives, Effect.sync(() => supervisor = undefined)))
     supervisor = fiber.pollUnsafe() === undefined ? fiber : undefined
   }

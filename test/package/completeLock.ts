@@ -23,7 +23,9 @@ export const read = () => JSON.parse(readFileSync(LOCK, "utf8")) as { readonly p
 /** The places where npm looks for a package that `from` needs, the nearest first. */
 const places = (from: string, name: string): ReadonlyArray<string> => {
   const inside = `${from === "" ? "" : `${from}/`}node_modules/${name}`
-  return from === "" ? [inside] : [inside, ...places(from.slice(0, Math.max(0, from.lastIndexOf("/node_modules/"))), name)]
+  return from === ""
+    ? [inside]
+    : [inside, ...places(from.slice(0, Math.max(0, from.lastIndexOf("/node_modules/"))), name)]
 }
 
 export interface Missing {

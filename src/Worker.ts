@@ -19,6 +19,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Errors from "./Errors.ts"
 import * as Fetcher from "./internal/consumer/fetcher.ts"
+import type { Intake } from "./internal/consumer/intake.ts"
 import { Leases } from "./internal/consumer/leaseKeeper.ts"
 import { JobRecorders } from "./internal/telemetry/jobRecorder.ts"
 import * as HandlerEffect from "./internal/worker/handlerEffect.ts"
@@ -149,7 +150,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(context)
   const recorders = new JobRecorders(tube.name, context)
-  const recorderOf = (_job: ReservedJob) => recorders.of(client.server)
+  const recorderOf = (job: ReservedJob) => recorders.of(job.server)
   const userCode = new UserCode()
   const inFlight = new InFlight(settings.concurrency, clock)
   const leases = new Leases(clock, yield* Fetcher.forkerIn(yield* Effect.scope))
@@ -165,7 +166,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     onRoom: () => intake.fill()
   })
   const failed = Deferred.makeUnsafe<never, Errors.BeanstalkdError>()
-  const intake: Fetcher.Intake = yield* Fetcher.make({
+  const intake: Intake = yield* Fetcher.make({
     pool: client.pool,
     tubes: [tube.name],
     maxConnections: settings.maxConnections,

@@ -134,7 +134,7 @@ export class Settler<A, E, R> {
         yield* log("Error", `cannot be put into ${deadLetter}`, moved.cause)
         return yield* this.#bury(job, cause)
       }
-      yield* log("Error", `failed for good, moved to ${deadLetter} as job ${moved.value}`, cause)
+      yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
       yield* job.delete
       yield* this.#recordGivenUp(job, "deadLettered", cause)
     })

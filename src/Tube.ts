@@ -18,7 +18,7 @@ import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import type { Job } from "./Job.ts"
-import * as Metrics from "./Metrics.ts"
+import { countJob } from "./internal/telemetry/jobRecorder.ts"
 import type * as Protocol from "./Protocol.ts"
 import { putAll } from "./internal/job/putAll.ts"
 import type * as Stats from "./Stats.ts"
@@ -126,7 +126,7 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
     Effect.annotateLogs({ tube: error.tube, job: job.id })
   )
   // If its time has run out, or the connection is gone, somebody else will meet it.
-  yield* Effect.ignore(Effect.andThen(job.bury(), Metrics.countJob("buried", { server, tube: error.tube })))
+  yield* Effect.ignore(Effect.andThen(job.bury(), countJob("buried", { server, tube: error.tube })))
 })
 
 // Streams and workers open connections of their own, and must end as they do when these have wrong options, not bury all

@@ -24,7 +24,10 @@ import { describeCause } from "./internal/protocol/describe.ts"
 import { type Job, ReservedJob } from "./Job.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
-import * as Pool from "./Pool.ts"
+import { internals } from "./internal/pool/internals.ts"
+import { makePool } from "./internal/pool/poolImpl.ts"
+import * as PoolSettings from "./internal/pool/settings.ts"
+import type * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
 import { idOf, type JobIdentifier } from "./internal/client/byId.ts"
 import { putRef } from "./internal/client/putRef.ts"
@@ -172,7 +175,7 @@ export interface Service {
   readonly intake: (settings: IntakeSettings) => Effect.Effect<Intake, never, Scope.Scope>
 
   /** The connections behind it all. */
-  readonly pool: Pool.Pool
+  readonly pool: Pool.Service
 }
 
 /**
@@ -221,7 +224,8 @@ const neverDue = (error: Errors.DeadlineSoon) =>
     reason: new Errors.UnexpectedReply({ reply: "DEADLINE_SOON", detail: "the connection holds no job" })
   })
 
-const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
+const makeReserve = (pool: Pool.Service, patienceMillis: number) => {
+  const { shared, take } = internals(pool)
   // The lease has a Scope of its own below the caller's: it ends with that, or sooner, when the job is settled.
   const onOwnConnection = <E>(
     take: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>,
@@ -232,7 +236,7 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       return yield* Effect.gen(function*() {
         const pipeline = yield* restore(take)
         const received = yield* restore(reserve(pipeline))
-        const job = new ReservedJob(received, pipeline, pool.shared, { afterwards: Scope.close(own, Exit.void) })
+        const job = new ReservedJob(received, pipeline, shared, { afterwards: Scope.close(own, Exit.void) })
         yield* Scope.addFinalizer(own, job.end)
         return job
       }).pipe(
@@ -250,12 +254,12 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       const seconds = Validate.timeout("reserve", all.timeout)
       if (seconds instanceof Errors.InvalidArgument) return yield* seconds
       if (seconds === Infinity) {
-        return yield* onOwnConnection(pool.take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
+        return yield* onOwnConnection(take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
       }
       const clock = yield* Clock.Clock
       const began = clock.currentTimeMillisUnsafe()
       const patience = Duration.millis(Math.max(seconds * 1000, patienceMillis))
-      return yield* onOwnConnection(pool.take(wanted, patience), (pipeline) => {
+      return yield* onOwnConnection(take(wanted, patience), (pipeline) => {
         const waited = Math.floor((clock.currentTimeMillisUnsafe() - began) / 1000)
         return Connection.reserveSliced(pipeline, Math.max(0, seconds - waited))
       }).pipe(
@@ -273,7 +277,7 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
     if (named instanceof Errors.InvalidArgument) return yield* named
     const id = Validate.jobId("reserve-job", named)
     if (id instanceof Errors.InvalidArgument) return yield* id
-    return yield* onOwnConnection(pool.take(), (pipeline) => pipeline.run(commands.reserveJob, id))
+    return yield* onOwnConnection(take(), (pipeline) => pipeline.run(commands.reserveJob, id))
   })
 
   return { reserve: reserve as Service["reserve"], reserveJob }
@@ -298,10 +302,12 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<Service, Errors.BeanstalkdError, Scope.Scope> {
-  const own = yield* Pool.read(options)
-  const pool = yield* Pool.make(own)
-  yield* pool.shared.connect
-  const { server, shared: { run } } = pool
+  const own = yield* PoolSettings.snapshot("Client.make", options)
+  const pool = yield* makePool("Client.make", own)
+  const { shared } = internals(pool)
+  yield* shared.connect
+  const { server } = pool
+  const { run } = shared
   const patience = Validate.positiveDuration(
     "connect",
     "commandTimeout",
@@ -424,7 +430,7 @@ export const layerUrl = (
   Layer.effect(
     Beanstalkd,
     Effect.gen(function*() {
-      const own = yield* Pool.read(options)
+      const own = yield* PoolSettings.snapshot("Client.layerUrl", options)
       // One that is not set must not mean that of nobody.
       const known = Transport.fromUrl(url)
       if (Result.isFailure(known)) return yield* refused(describeCause(url), known.failure)

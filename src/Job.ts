@@ -13,7 +13,7 @@ import * as Validate from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Protocol from "./Protocol.ts"
-import type { Shared } from "./internal/pool/reconnectingConnection.ts"
+import type { ReconnectingConnection } from "./internal/pool/reconnectingConnection.ts"
 import type { JobRef } from "./internal/protocol/jobRef.ts"
 import type { JobStats } from "./Stats.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
@@ -101,7 +101,7 @@ type Answer<A, E> = Exit.Exit<A, E | Errors.BeanstalkdError>
 export class ReservedJob implements Job {
   readonly #received: Protocol.ReceivedJob
   readonly #pipeline: Pipeline
-  readonly #shared: Pick<Shared, "run">
+  readonly #shared: Pick<ReconnectingConnection, "run">
   readonly #owner: Owner
   #isOver = false
   #isLost = false
@@ -109,7 +109,12 @@ export class ReservedJob implements Job {
   #isSettled = false
   #known: JobStats | undefined
 
-  constructor(received: Protocol.ReceivedJob, pipeline: Pipeline, shared: Pick<Shared, "run">, owner: Owner) {
+  constructor(
+    received: Protocol.ReceivedJob,
+    pipeline: Pipeline,
+    shared: Pick<ReconnectingConnection, "run">,
+    owner: Owner
+  ) {
     this.#received = received
     this.#pipeline = pipeline
     this.#shared = shared

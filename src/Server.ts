@@ -21,7 +21,7 @@ import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import type { Faults } from "./internal/server/faults.ts"
 import * as MemoryNetwork from "./internal/server/loopback.ts"
-import * as Pool from "./Pool.ts"
+import * as PoolSettings from "./internal/pool/settings.ts"
 import * as ServerSocket from "./internal/server/socket.ts"
 import * as Transport from "./internal/connection/transport.ts"
 import { DEFAULT_PORT } from "./internal/protocol/scalars.ts"
@@ -303,11 +303,11 @@ export const layerMemoryWith = (
     if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ address: "memory", cause: all })
     const { client: given = {}, ...engine } = all
     const server = yield* makeMemory(engine)
-    const own = yield* Pool.read(given)
+    const own = yield* PoolSettings.snapshot("Server.layerMemory", given)
     const most = Validate.wholeNumber(
       "connect",
       "maxConnections",
-      own.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS,
+      own.maxConnections ?? PoolSettings.DEFAULT_MAX_CONNECTIONS,
       1
     )
     if (most instanceof Errors.InvalidArgument) return yield* refused(server.address, most)

@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import { refused } from "./internal/protocol/invalidOptions.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
+import { internals, internalsKey } from "./internal/pool/internals.ts"
 import * as Codec from "./internal/tube/codec.ts"
 import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
@@ -133,7 +134,9 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
 // that does not decode.
 const refusing = (client: Client.Service, wrong: Errors.InvalidArgument): Client.Service => ({
   ...client,
-  pool: { ...client.pool, open: () => Effect.fail(refused(client.server, wrong)) }
+  pool: Object.create(client.pool, {
+    [internalsKey]: { value: { ...internals(client.pool), open: () => Effect.fail(refused(client.server, wrong)) } }
+  })
 })
 
 const fromCodec = <A, C, RD, RE>(

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { Client, Pool, Protocol } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { internals } from "../../src/internal/pool/internals.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
@@ -186,20 +187,22 @@ describe("the shared connection", () => {
   it.live("is dialled once, however many ask for it at once", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.serve(takesPuts)
-      const { shared, stats } = yield* Pool.make({ port: server.port })
+      const pool = yield* Pool.make({ port: server.port })
+      const { shared } = internals(pool)
       yield* Effect.all([shared.connect, shared.connect, shared.connect], { concurrency: "unbounded" })
       yield* shared.connect
-      assert.deepInclude(yield* stats, { opened: 1, shared: true })
+      assert.deepInclude(yield* pool.stats, { opened: 1, shared: true })
     }))
 
   it.live("is dialled by the first command, if nothing else has", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.serve(takesPuts)
-      const { stats, shared } = yield* Pool.make({ port: server.port })
+      const pool = yield* Pool.make({ port: server.port })
+      const { shared } = internals(pool)
       yield* Effect.forEach([1, 2, 3], (n) => shared.run(Protocol.commands.put, `${n}`, undefined, "jobs"), {
         concurrency: "unbounded"
       })
-      assert.deepInclude(yield* stats, { opened: 1, shared: true })
+      assert.deepInclude(yield* pool.stats, { opened: 1, shared: true })
       assert.sameMembers(bodiesAt(server), ["1", "2", "3"])
     }))
 

@@ -124,6 +124,11 @@ export class Pipeline implements Handlers {
     return this.#queued.size === 0 && this.#sent.size === 0
   }
 
+  /** How many commands are queued or await their replies. */
+  get load(): number {
+    return this.#queued.size + this.#sent.size
+  }
+
   /** Makes the server watch exactly these tubes before it sees what is issued from now on. The pipeline must be quiet. */
   watchOnly(tubes: ReadonlySet<string>): void {
     const onFailure = () => this.die(new Errors.ConnectionClosed({ detail: "its tubes could not be watched" }))

@@ -21,13 +21,14 @@ import * as Errors from "../../Errors.ts"
 import { type Owner, ReservedJob } from "../../Job.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf } from "../pool/dialBackoff.ts"
-import type { Pool } from "../../Pool.ts"
+import { internals } from "../pool/internals.ts"
+import type { Service } from "../../Pool.ts"
 import { commands, type ReceivedJob } from "../../Protocol.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
 /** Who takes the jobs, and from where. */
 export interface Settings {
-  readonly pool: Pool
+  readonly pool: Service
   readonly tubes: ReadonlyArray<string>
   readonly maxConnections: number
   /** How many more jobs may be asked for now; `taken` of the intake is what is in use already. */
@@ -220,7 +221,7 @@ export class Intake {
   // Whoever reserves it loses the connection, with all jobs in hand, so it must go. As long as the server has not seen the
   // end of that connection, it is not found.
   #deleteTorn(id: JobId): Effect.Effect<void> {
-    return this.#settings.pool.shared.run(commands.delete, id).pipe(
+    return internals(this.#settings.pool).shared.run(commands.delete, id).pipe(
       Effect.retry({ while: (error) => error._tag === "NotFound", schedule: Schedule.spaced("10 millis"), times: 10 }),
       Effect.andThen(Effect.logError("deleted: the server came back with nothing of it but its length")),
       Effect.annotateLogs({ tubes: this.#settings.tubes, job: id }),
@@ -230,7 +231,7 @@ export class Intake {
   }
 
   #onReserved(line: Line, received: ReceivedJob): void {
-    const job = new ReservedJob(received, line.pipeline, this.#settings.pool.shared, line.owner)
+    const job = new ReservedJob(received, line.pipeline, internals(this.#settings.pool).shared, line.owner)
     // The older handle may still be there, on the way to being settled.
     if (line.held.has(job.id)) line.held.set(job.id, job)
     else this.#hold(line, job)
@@ -308,7 +309,7 @@ export class Intake {
     const attempt = Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function*() {
         const own = yield* Scope.fork(this.#scope)
-        const pipeline = yield* restore(Scope.provide(pool.open(tubes), own)).pipe(
+        const pipeline = yield* restore(Scope.provide(internals(pool).open(tubes), own)).pipe(
           Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
         )
         this.#add(pipeline, own)
@@ -354,7 +355,7 @@ export class Intake {
 export const make = Effect.fnUntraced(function*(settings: Settings): Effect.fn.Return<Intake, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const fork = yield* forkerIn(scope)
-  const backoff = new DialBackoff(settings.pool.reconnect, yield* Clock.Clock)
+  const backoff = new DialBackoff(internals(settings.pool).reconnect, yield* Clock.Clock)
   const intake = new Intake(settings, yield* Scope.fork(scope), fork, backoff)
   // Added last, so that it runs first: what ends with the Scope must not be replaced.
   yield* Scope.addFinalizer(scope, Effect.sync(() => intake.stop()))

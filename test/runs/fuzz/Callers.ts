@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Client, Connection, Consumer, Pool, Protocol, Server, Tube, Worker } from "effect-beanstalkd"
+import { internals } from "../../../src/internal/pool/internals.ts"
 import type { Dice } from "../../conformance/Dice.ts"
 import { anything, boom, optionsOf } from "./Anything.ts"
 import type { Recorder } from "./Recorder.ts"
@@ -101,8 +102,8 @@ const onClient = (client: Client.Service): Record<string, Caller> => ({
   "client.pauseTube": caller(one("pause-tube"), (dice) => client.pauseTube(pick(dice, tube), pick(dice, delay))),
   "client.statsTube": caller(one("stats-tube"), (dice) => client.statsTube(pick(dice, tube))),
   "client.statsJob": caller(one("stats-job"), (dice) => client.statsJob(pick(dice, id))),
-  "client.pool.take": caller(/^((watch|ignore) ?)*$/, (dice) => client.pool.take(tubes(dice))),
-  "client.pool.open": caller(/^((watch|ignore) ?)*$/, (dice) => client.pool.open(tubes(dice))),
+  "client.pool.take": caller(/^((watch|ignore) ?)*$/, (dice) => internals(client.pool).take(tubes(dice))),
+  "client.pool.open": caller(/^((watch|ignore) ?)*$/, (dice) => internals(client.pool).open(tubes(dice))),
   "job.release": {
     call: (dice) =>
       Effect.flatMap(client.reserve("emails"), (job) => job.release(any(optionsOf(dice, { priority, delay })))),

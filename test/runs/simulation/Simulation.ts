@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as EngineHost from "../../../src/internal/server/engineHost.ts"
+import { internals } from "../../../src/internal/pool/internals.ts"
 import { ReplyParser } from "../../../src/internal/protocol/replyParser.ts"
 import { commands } from "../../../src/Protocol.ts"
 import { admin } from "./Admin.ts"
@@ -160,7 +161,8 @@ export const simulate = (seed: number): Result => {
       if (client === undefined || /^(reader|producer|admin)/.test(process.name)) continue
       const all = Array.from(
         { length: plan.poolConnections },
-        () => Effect.flatMap(client.pool.take(["nobody"]), (pipeline) => pipeline.run(commands.listTubesWatched))
+        () =>
+          Effect.flatMap(internals(client.pool).take(["nobody"]), (pipeline) => pipeline.run(commands.listTubesWatched))
       )
       const fiber = process.fork(Effect.scoped(Effect.asVoid(Effect.all(all))))
       yield* until(() => fiber.pollUnsafe() !== undefined)

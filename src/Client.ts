@@ -24,6 +24,7 @@ import { describeCause } from "./internal/protocol/describe.ts"
 import { type Job, ReservedJob } from "./Job.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
+import { reserveSliced } from "./internal/connection/reserveSliced.ts"
 import * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
 import { type Body, putAll } from "./internal/job/putAll.ts"
@@ -212,14 +213,14 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       const seconds = Validate.timeout("reserve", all.timeout)
       if (seconds instanceof Errors.InvalidArgument) return yield* seconds
       if (seconds === Infinity) {
-        return yield* onOwnConnection(pool.take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
+        return yield* onOwnConnection(pool.take(wanted), (pipeline) => reserveSliced(pipeline, Infinity))
       }
       const clock = yield* Clock.Clock
       const began = clock.currentTimeMillisUnsafe()
       const patience = Duration.millis(Math.max(seconds * 1000, patienceMillis))
       return yield* onOwnConnection(pool.take(wanted, patience), (pipeline) => {
         const waited = Math.floor((clock.currentTimeMillisUnsafe() - began) / 1000)
-        return Connection.reserveSliced(pipeline, Math.max(0, seconds - waited))
+        return reserveSliced(pipeline, Math.max(0, seconds - waited))
       }).pipe(
         Effect.catchTag(
           "TimedOut",

@@ -21,7 +21,8 @@ import * as Validate from "./internal/protocol/validate.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
-import { type Job, ReservedJob } from "./Job.ts"
+import { ReservedJob } from "./internal/job/reservedJob.ts"
+import type { Job } from "./Job.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import { reserveSliced } from "./internal/connection/reserveSliced.ts"
@@ -195,7 +196,12 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       return yield* Effect.gen(function*() {
         const pipeline = yield* restore(take)
         const received = yield* restore(reserve(pipeline))
-        const job = new ReservedJob(received, pipeline, pool.shared, { afterwards: Scope.close(own, Exit.void) })
+        const job = new ReservedJob(received, {
+          pipeline,
+          shared: pool.shared,
+          listener: {},
+          afterwards: Scope.close(own, Exit.void)
+        })
         yield* Scope.addFinalizer(own, job.end)
         return job
       }).pipe(

@@ -22,11 +22,13 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Validate from "./internal/protocol/validate.ts"
 import type * as Client from "./Client.ts"
-import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
-import * as Intake from "./internal/consumer/fetcher.ts"
-import type { Job, ReservedJob } from "./Job.ts"
-import { Leases } from "./internal/consumer/leaseKeeper.ts"
+import { fetcherOf } from "./internal/consumer/fetcherOf.ts"
+import type { Intake } from "./internal/consumer/intake.ts"
+import * as LeaseKeeper from "./internal/consumer/leaseKeeper.ts"
+import { checked, DEFAULT_MAX_CONNECTIONS } from "./internal/consumer/options.ts"
+import type { ReservedJob } from "./internal/job/reservedJob.ts"
+import type { Job } from "./Job.ts"
 import * as Metrics from "./Metrics.ts"
 import { commands, type Failure } from "./Protocol.ts"
 import * as Retry from "./internal/worker/retryDelay.ts"
@@ -148,14 +150,14 @@ const settingsOf = Effect.fnUntraced(function*<A, E, R>(
   handler: Handler<A, E, R>,
   given: Options<A, E, R>
 ) {
-  const check = <B>(value: B | Errors.InvalidArgument) => Consumer.checked(client, value)
+  const check = <B>(value: B | Errors.InvalidArgument) => checked(client, value)
   const count = (argument: string, value: number) => check(Validate.wholeNumber("reserve", argument, value, 1))
   const options = yield* check(Validate.snapshot("reserve", given, OPTIONS))
   const { maxAttempts = DEFAULT_MAX_ATTEMPTS } = options
   yield* check(aFunction("handler", handler))
   return {
     concurrency: yield* count("concurrency", options.concurrency ?? 1),
-    maxConnections: yield* count("maxConnections", options.maxConnections ?? Consumer.DEFAULT_MAX_CONNECTIONS),
+    maxConnections: yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS),
     maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
     crashGuard: yield* check(Validate.flag("reserve", "crashGuard", options.crashGuard ?? maxAttempts !== Infinity)),
     retry: yield* check(Validate.schedule("reserve", "retry", options.retry ?? defaultRetry)),
@@ -188,7 +190,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(context)
   const recorder = new Metrics.JobRecorder(place, context)
-  const leases = new Leases(clock, yield* Intake.forkerIn(yield* Effect.scope))
+  const leases = yield* LeaseKeeper.make
   const failed = Deferred.makeUnsafe<never, Errors.BeanstalkdError>()
   const running = new Map<ReservedJob, Running>()
   /** Handlers that still run although their jobs are settled or lost. */
@@ -414,8 +416,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   // From the first job to the last
   // -------------------------------------------------------------------------------------------------------------------
 
-  const intake: Intake.Intake = yield* Intake.make({
-    pool: client.pool,
+  const intake: Intake = yield* fetcherOf(client)({
     tubes: [tube.name],
     maxConnections: settings.maxConnections,
     room: () => concurrency - intake.taken - idle,
@@ -447,7 +448,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   )
 
   const wrong = Validate.tube("reserve", "tube", tube.name)
-  yield* Consumer.checked(client, wrong)
+  yield* checked(client, wrong)
   intake.fill()
   return { failed }
 })

@@ -3,7 +3,7 @@
  * from several.
  */
 import type * as Errors from "../../Errors.ts"
-import type { ReservedJob } from "../../Job.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 
 /** What a stream or a worker tells whoever reserves for it. */
 export interface IntakeSettings {

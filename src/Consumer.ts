@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Client from "./Client.ts"
 import type * as Errors from "./Errors.ts"
-import { fetcherOf } from "./internal/consumer/fetcherOf.ts"
 import { checked, DEFAULT_MAX_CONNECTIONS } from "./internal/consumer/options.ts"
 import { makePull, type PrefetchSettings } from "./internal/consumer/prefetch.ts"
 import * as Validate from "./internal/protocol/validate.ts"
@@ -87,7 +86,7 @@ export const fromClient = (
   Stream.scoped(
     Stream.fromPull(
       settingsOf(client, tubes, options).pipe(
-        Effect.flatMap((settings) => makePull(fetcherOf(client), settings)),
+        Effect.flatMap((settings) => makePull(client.intake, settings)),
         Effect.map(({ pull }) => pull)
       )
     )

@@ -14,6 +14,7 @@ import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Errors from "./Errors.ts"
 import * as ReservedJob from "./internal/job/reservedJob.ts"
+import type { JobRef } from "./internal/protocol/jobRef.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 import type * as Protocol from "./Protocol.ts"
 import type { JobStats } from "./Stats.ts"
@@ -72,11 +73,14 @@ export type BuryOptions = Protocol.BuryOptions
 export interface Job {
   readonly [TypeId]: TypeId
 
-  /** The address of the server that has it, as errors show it. */
+  /** The address of the server that the job lies on, as errors show it. */
   readonly server: string
 
-  /** The id, which is unique on its server. */
+  /** The id, which is unique on its server only. */
   readonly id: JobId
+
+  /** The server and the id, for what must name the job elsewhere. */
+  readonly ref: JobRef
 
   /** The body, every byte as it was put. */
   readonly body: Uint8Array
@@ -134,3 +138,5 @@ export const isJob = (value: unknown): value is Job => Predicate.hasProperty(val
  * @since 0.1.0
  */
 export type PeekedJob = Protocol.ReceivedJob
+
+export { JobRef, JobRefFromString } from "./internal/protocol/jobRef.ts"

@@ -23,7 +23,6 @@ import * as Tracer from "effect/Tracer"
 import * as Validate from "./internal/protocol/validate.ts"
 import type * as Client from "./Client.ts"
 import * as Errors from "./Errors.ts"
-import { fetcherOf } from "./internal/consumer/fetcherOf.ts"
 import type { Intake } from "./internal/consumer/intake.ts"
 import * as LeaseKeeper from "./internal/consumer/leaseKeeper.ts"
 import { checked, DEFAULT_MAX_CONNECTIONS } from "./internal/consumer/options.ts"
@@ -387,7 +386,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
       yield* log("Error", `cannot be put into ${deadLetter}`, moved.cause)
       return yield* bury(job, cause)
     }
-    yield* log("Error", `failed for good, moved to ${deadLetter} as job ${moved.value}`, cause)
+    yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
     yield* job.delete
     yield* gone(job, cause)
   })
@@ -416,7 +415,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   // From the first job to the last
   // -------------------------------------------------------------------------------------------------------------------
 
-  const intake: Intake = yield* fetcherOf(client)({
+  const intake: Intake = yield* client.intake({
     tubes: [tube.name],
     maxConnections: settings.maxConnections,
     room: () => concurrency - intake.taken - idle,

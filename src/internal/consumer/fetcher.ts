@@ -5,15 +5,15 @@
  * All of it is synchronous, below the level of Effects: when replies come, when there is room, when a timer ends.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "../pool/dialBackoff.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import { FetchConnection, type FetchCounts, type FetchListener } from "./fetchConnection.ts"
 import type { Intake, IntakeSettings } from "./intake.ts"
@@ -26,7 +26,7 @@ export interface FetchSource {
   /** Opens a connection that watches exactly these tubes. */
   readonly open: (tubes: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
   /** When to dial again after a failed dial. */
-  readonly reconnect: Schedule.Schedule<unknown, Errors.BeanstalkdError>
+  readonly reconnect: Reconnect
   /** The connection for commands that need none of their own. */
   readonly shared: Pick<Pipeline, "run">
 }
@@ -44,6 +44,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   readonly #settings: IntakeSettings
   readonly #scope: Scope.Scope
   readonly #fork: ScopedFork
+  readonly #backoff: DialBackoff
   readonly connections = new Set<FetchConnection>()
   readonly #counts: FetchCounts = { asked: 0, unsettled: 0 }
   readonly #origin: { readonly shared: Pick<Pipeline, "run">; readonly tube: string | undefined }
@@ -51,14 +52,19 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   #polling: Fiber.Fiber<void> | undefined
   #isStopped = false
   #isFilling = false
-  /** The pauses between dials, as long as none has led to an answer. */
-  #pause: ((error: Errors.BeanstalkdError) => Effect.Effect<unknown, Errors.BeanstalkdError>) | undefined
 
-  constructor(source: FetchSource, settings: IntakeSettings, scope: Scope.Scope, fork: ScopedFork) {
+  constructor(
+    source: FetchSource,
+    settings: IntakeSettings,
+    scope: Scope.Scope,
+    fork: ScopedFork,
+    backoff: DialBackoff
+  ) {
     this.#source = source
     this.#settings = settings
     this.#scope = scope
     this.#fork = fork
+    this.#backoff = backoff
     this.#origin = { shared: source.shared, tube: onlyTube(settings.tubes) }
   }
 
@@ -206,33 +212,9 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
         this.#add(pipeline, scope)
       })
     )
-    return this.#pauseIfTurnedAway.pipe(
-      Effect.andThen(attempt),
-      Effect.catchIf(
-        (error) => error.isRetryable && error.reason !== CLOSED_BY_SCOPE,
-        (error) => Effect.andThen(this.#afterFailure(error), this.#dial())
-      )
+    return this.#backoff.dial(attempt).pipe(
+      Effect.catchIf((error) => !this.#backoff.isFinal(error), () => this.#dial())
     )
-  }
-
-  #wasTurnedAway: Errors.BeanstalkdError | undefined
-
-  get #pauseIfTurnedAway(): Effect.Effect<void, Errors.BeanstalkdError> {
-    return Effect.suspend(() => {
-      const error = this.#wasTurnedAway
-      this.#wasTurnedAway = undefined
-      return error === undefined ? Effect.void : this.#afterFailure(error)
-    })
-  }
-
-  #afterFailure(error: Errors.BeanstalkdError): Effect.Effect<void, Errors.BeanstalkdError> {
-    return Effect.gen({ self: this }, function*() {
-      if (this.#pause === undefined) {
-        const step = yield* Schedule.toStepWithSleep(this.#source.reconnect)
-        this.#pause = (error) => Pull.catchDone(step(error), () => Effect.fail(error))
-      }
-      yield* this.#pause(error)
-    })
   }
 
   #add(pipeline: Pipeline, scope: Scope.Closeable): void {
@@ -240,18 +222,14 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     this.connections.add(connection)
     pipeline.onDeath(() => {
       this.connections.delete(connection)
-      if (connection.hasAnswered) this.#pause = undefined
-      else this.#wasTurnedAway = this.#lost(pipeline)
+      if (connection.hasAnswered) this.#backoff.onReply()
+      else if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
+      else this.#backoff.onFailure(lossOf(pipeline))
       connection.loseAll()
       if (pipeline.death?._tag === "CommandTimeout") this.#closeSuspects()
       this.#fork(Scope.close(scope, Exit.void))
       this.fill()
     })
-  }
-
-  #lost({ death, server }: Pipeline): Errors.BeanstalkdError {
-    const reason = death ?? new Errors.ConnectionClosed({ detail: "the server closed it" })
-    return new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
   }
 }
 
@@ -262,7 +240,8 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const fork = yield* scopedFork
-  const fetcher = new Fetcher(source, settings, yield* Scope.fork(scope), fork)
+  const backoff = new DialBackoff(source.reconnect, yield* Clock.Clock)
+  const fetcher = new Fetcher(source, settings, yield* Scope.fork(scope), fork, backoff)
   // Added last, so that it runs first: a connection that ends with the Scope must not be replaced.
   yield* Scope.addFinalizer(scope, Effect.sync(() => fetcher.stop()))
   return fetcher

@@ -8,6 +8,7 @@ import type { BuryOptions, Job, ReleaseOptions } from "../../Job.ts"
 import type { Failure } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import type { TypedJob } from "../../Tube.ts"
+import type { JobRef } from "../protocol/jobRef.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import { nameOf, ReservedJob, TypeId } from "./reservedJob.ts"
 
@@ -31,6 +32,10 @@ class DecodedJob<out A> extends Inspectable.Class implements TypedJob<A> {
 
   get id(): JobId {
     return this.job.id
+  }
+
+  get ref(): JobRef {
+    return this.job.ref
   }
 
   get body(): Uint8Array {

@@ -9,6 +9,7 @@ import type { BuryOptions, Job, ReleaseOptions } from "../../Job.ts"
 import { type Command, commands, type Failure, type ReceivedJob } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
+import type { JobRef } from "../protocol/jobRef.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import { type CommandExit, Lease, type LeaseOrigin } from "./lease.ts"
 
@@ -26,7 +27,7 @@ export interface JobOrigin extends LeaseOrigin<ReservedJob> {
 }
 
 /** How a job is printed. */
-export const nameOf = ({ id, server }: Pick<Job, "server" | "id">): string => `Job(${server}/${id})`
+export const nameOf = ({ ref }: Pick<Job, "ref">): string => `Job(${ref.toString()})`
 
 /**
  * The job that the connection of `origin` has reserved.
@@ -46,11 +47,15 @@ export class ReservedJob extends Inspectable.Class implements Job {
   }
 
   get server(): string {
-    return this.#origin.pipeline.server
+    return this.#lease.received.server
   }
 
   get id(): JobId {
     return this.#lease.received.id
+  }
+
+  get ref(): JobRef {
+    return this.#lease.received.ref
   }
 
   get body(): Uint8Array {

@@ -101,7 +101,7 @@ const withJob = (
   ...expected
 })
 
-type Member = Exclude<keyof Job, "server" | "id" | "body" | "text" | TypeId>
+type Member = Exclude<keyof Job, "server" | "id" | "ref" | "body" | "text" | TypeId>
 
 /** Each member of a reserved job. */
 export const job: Record<Member | `${string} with ${string}`, Scenario> = {

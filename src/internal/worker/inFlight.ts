@@ -9,7 +9,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { ReservedJob } from "../../Job.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 
 /** A handler that runs. */
 interface Running {

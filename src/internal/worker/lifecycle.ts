@@ -4,8 +4,8 @@
  */
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { ReservedJob } from "../../Job.ts"
-import type { Leases } from "../consumer/leaseKeeper.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
+import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import type { DecodeFailure } from "./decodeFailure.ts"
 import type { InFlight } from "./inFlight.ts"
@@ -17,7 +17,7 @@ import type { Settler } from "./settler.ts"
 /** What takes part in the life of a job. */
 export interface Parts<A, E, R> {
   readonly settings: Settings<A, E, R>
-  readonly leases: Leases
+  readonly leases: LeaseKeeper
   readonly inFlight: InFlight
   readonly judge: Judge<E, R>
   readonly settler: Settler<A, E, R>

@@ -173,7 +173,7 @@ const flag = among(true, false)
 const WORKS = /^((watch|ignore|reserve-with-timeout|stats-job|touch|delete|release|bury|use|put) ?)+$/
 
 const onConsumer = (client: Client.Service): Record<string, Caller> => {
-  const consumerOptions = { prefetch: few, maxInFlight: few, maxConnections: few, keepAlive: flag }
+  const consumerOptions = { prefetch: few, maxInFlight: few, maxConnections: few, keepLeases: flag }
   const first = <A extends { readonly delete: Effect.Effect<void, unknown> }, E>(
     jobs: Stream.Stream<A, E, Client.Beanstalkd>
   ) =>

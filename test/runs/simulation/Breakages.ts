@@ -50,33 +50,33 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a release resets the priority",
-    module: "Job",
-    from: `const priority = own.priority ?? this.#known?.pri`,
-    to: `const priority = own.priority ?? 2 ** 31`
+    module: "internal/job/lease",
+    from: `const priority = checked.priority ?? this.#known?.pri`,
+    to: `const priority = checked.priority ?? 2 ** 31`
   },
   {
     name: "reserves that are on their way are not counted",
     module: "internal/consumer/fetcher",
-    from: `return this.#asked + this.#unsettled`,
-    to: `return this.#unsettled`
+    from: `return this.#counts.asked + this.#counts.unsettled`,
+    to: `return this.#counts.unsettled`
   },
   {
     name: "a settled job makes room twice",
-    module: "internal/consumer/fetcher",
-    from: `    if (line.held.get(job.id) !== job) return false
-    line.held.delete(job.id)`,
-    to: `    line.held.delete(job.id)`
+    module: "internal/consumer/fetchConnection",
+    from: `    if (this.held.get(job.id) !== job) return false
+    this.held.delete(job.id)`,
+    to: `    this.held.delete(job.id)`
   },
   {
     name: "leases survive their connection",
-    module: "internal/consumer/fetcher",
-    from: `for (const job of line.held.values()) job.lose()`,
+    module: "internal/consumer/fetchConnection",
+    from: `for (const job of this.held.values()) job.lose()`,
     to: ``
   },
   {
     name: "an older handle outlives the next lease of its job",
-    module: "internal/consumer/fetcher",
-    from: `if (Exit.isSuccess(answer)) line.held.get(answer.value.id)?.lose()`,
+    module: "internal/consumer/fetchConnection",
+    from: `if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose()`,
     to: ``
   },
   {

@@ -5,7 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { type Reserver, Store, type StoredJob, type StoredTube } from "../../src/internal/server/store.ts"
+import type { Reserver, StoredJob, StoredTube } from "../../src/internal/server/entities.ts"
+import { Store } from "../../src/internal/server/store.ts"
 
 /** A store whose clock stands until the test sets it forward. */
 class TimedStore extends Store {
@@ -39,12 +40,12 @@ const join = (store: Store): Someone => {
     onDeadlineSoon: () => told.push("DEADLINE_SOON"),
     onTimedOut: () => told.push("TIMED_OUT")
   })
-  return { reserver, told, used: store.use(store.default) }
+  return { reserver, told, used: store.tubes.use(store.tubes.default) }
 }
 
 const leave = (store: Store, { reserver, used }: Someone): void => {
   store.leave(reserver)
-  store.unuse(used)
+  store.tubes.unuse(used)
 }
 
 const put = (store: Store, { used }: Someone, { delay = 0, pri = 1024, ttr = 60 } = {}): StoredJob => {
@@ -55,8 +56,8 @@ const put = (store: Store, { used }: Someone, { delay = 0, pri = 1024, ttr = 60 
 
 const use = (store: Store, someone: Someone, name: string): void => {
   const before = someone.used
-  someone.used = store.use(store.findOrMake(name)!)
-  store.unuse(before)
+  someone.used = store.tubes.use(store.tubes.findOrMake(name)!)
+  store.tubes.unuse(before)
 }
 
 /** All jobs that there are: here every id that is given out becomes one. */
@@ -127,13 +128,13 @@ const isSound = (store: Store, everyone: ReadonlyArray<Someone>): void => {
   assert.deepStrictEqual({ buried, delayed, ready, reserved, urgent }, countsOf(jobs))
   assert.strictEqual(store.waiting, everyone.filter(({ reserver }) => reserver.isWaiting).length)
   const needed = new Set([
-    store.default,
+    store.tubes.default,
     ...jobs.map(({ tube }) => tube),
     ...everyone.flatMap(({ reserver, used }) => [used, ...reserver.watched])
   ])
   assert.sameMembers([...store.tubes.values()], [...needed])
-  for (const [name, tube] of store.tubes) {
-    assert.strictEqual(tube.name, name)
+  for (const tube of store.tubes.values()) {
+    assert.strictEqual(store.tubes.get(tube.name), tube)
     isSoundTube(tube, jobs.filter((job) => job.tube === tube), everyone)
   }
   for (const { reserver } of everyone) {
@@ -188,7 +189,7 @@ describe("ready jobs", () => {
   it("go to the one who has waited longest for any of the tubes", () => {
     const store = new TimedStore()
     const [producer, first, second] = [join(store), join(store), join(store)]
-    store.watch(first.reserver, "a")
+    store.tubes.watch(first.reserver, "a")
     store.wait(first.reserver, FOR_EVER)
     store.wait(second.reserver, FOR_EVER)
     put(store, producer)
@@ -201,14 +202,14 @@ describe("ready jobs", () => {
   it("of a paused tube go to nobody until the pause is over, and then the most urgent of all first", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.pause(store.default, 10)
+    store.pause(store.tubes.default, 10)
     put(store, me, { pri: 2 })
     put(store, me, { pri: 1 })
     store.wait(me.reserver, FOR_EVER)
     store.pass(9_999)
-    assert.deepStrictEqual([me.told, store.default.pause], [[], 10])
+    assert.deepStrictEqual([me.told, store.tubes.default.pause], [[], 10])
     store.pass(1)
-    assert.deepStrictEqual([me.told, store.default.pause, store.default.pauses], [["RESERVED 2"], 0, 1])
+    assert.deepStrictEqual([me.told, store.tubes.default.pause, store.tubes.default.pauses], [["RESERVED 2"], 0, 1])
   })
 })
 
@@ -216,12 +217,12 @@ describe("a pause", () => {
   it("of no time ends the one before at once, and is one all the same", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.pause(store.default, 10)
+    store.pause(store.tubes.default, 10)
     put(store, me)
     store.wait(me.reserver, FOR_EVER)
-    store.pause(store.default, 0)
+    store.pause(store.tubes.default, 0)
     assert.deepStrictEqual(me.told, ["RESERVED 1"])
-    assert.deepInclude(store.default, { isPaused: false, pause: 0, pauses: 2 })
+    assert.deepInclude(store.tubes.default, { isPaused: false, pause: 0, pauses: 2 })
     isSound(store, [me])
   })
 })
@@ -244,12 +245,12 @@ describe("a delayed job", () => {
     const [late, early, buried] = [put(store, me, { delay: 20 }), put(store, me, { delay: 10 }), put(store, me)]
     store.reserveJob(buried, me.reserver)
     store.bury(buried, 0)
-    assert.strictEqual(store.kick(store.default, 2), 1)
+    assert.strictEqual(store.kick(store.tubes.default, 2), 1)
     assert.deepStrictEqual([buried.state, early.state], ["ready", "delayed"])
-    assert.strictEqual(store.kick(store.default, 1), 1)
+    assert.strictEqual(store.kick(store.tubes.default, 1), 1)
     assert.deepStrictEqual([early.state, late.state, early.delay], ["ready", "delayed", 10])
-    assert.strictEqual(store.kick(store.default, 2 ** 32 - 1), 1)
-    assert.strictEqual(store.kick(store.default, 2 ** 32 - 1), 0)
+    assert.strictEqual(store.kick(store.tubes.default, 2 ** 32 - 1), 1)
+    assert.strictEqual(store.kick(store.tubes.default, 2 ** 32 - 1), 0)
   })
 })
 
@@ -262,8 +263,8 @@ describe("buried jobs", () => {
     for (const [at, pri] of [[1, 9], [2, 0], [0, 5]] as const) store.bury(jobs[at], pri)
     const kicked: Array<number> = []
     for (let i = 0; i < 3; i++) {
-      kicked.push(store.default.buried.head!.id)
-      store.kick(store.default, 1)
+      kicked.push(store.tubes.default.buried.head!.id)
+      store.kick(store.tubes.default, 1)
     }
     assert.deepStrictEqual(kicked, [2, 3, 1])
     isSound(store, [me])
@@ -276,7 +277,7 @@ describe("buried jobs", () => {
     for (const job of jobs) store.reserveJob(job, me.reserver)
     for (const job of jobs) store.bury(job, 0)
     assert.isTrue(store.delete(2, me.reserver))
-    assert.strictEqual(store.kick(store.default, 10), 2)
+    assert.strictEqual(store.kick(store.tubes.default, 10), 2)
     isSound(store, [me])
   })
 })
@@ -350,13 +351,13 @@ describe("a tube", () => {
   it("is there as long as somebody uses or watches it, or a job is in it, and forgets everything then", () => {
     const store = new TimedStore()
     const me = join(store)
-    const has = () => store.tubes.has("a")
+    const has = () => store.tubes.get("a") !== undefined
     use(store, me, "a")
-    store.watch(me.reserver, "a")
+    store.tubes.watch(me.reserver, "a")
     const job = put(store, me, { delay: 1 })
     store.pause(job.tube, 100)
     use(store, me, "default")
-    store.ignore(me.reserver, job.tube)
+    store.tubes.ignore(me.reserver, job.tube)
     assert.isTrue(has())
     store.pass(1_000)
     assert.isTrue(has())
@@ -367,14 +368,14 @@ describe("a tube", () => {
     store.delete(job.id, me.reserver)
     assert.isFalse(has())
     assert.strictEqual(store.nextDeadline, Infinity)
-    const anew = store.findOrMake("a")
+    const anew = store.tubes.findOrMake("a")
     assert.deepInclude(anew, { pause: 0, pauses: 0, totalJobs: 0, deletes: 0, isPaused: false })
   })
 
   it("default is there for ever", () => {
     const store = new TimedStore()
     leave(store, join(store))
-    assert.deepStrictEqual([...store.tubes.keys()], ["default"])
+    assert.deepStrictEqual(Array.from(store.tubes.values(), ({ name }) => name), ["default"])
   })
 })
 
@@ -382,7 +383,7 @@ describe("a wait", () => {
   it("is over when its time is, and then leaves no place in any line", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.watch(me.reserver, "a")
+    store.tubes.watch(me.reserver, "a")
     store.wait(me.reserver, 5_000)
     assert.deepStrictEqual([store.waiting, store.nextDeadline], [1, 5_000])
     store.pass(5_000)
@@ -503,9 +504,9 @@ const run = (store: TimedStore, everyone: Array<Someone>, step: Step): void => {
     case "use":
       return use(store, someone, step.tube)
     case "watch":
-      return void store.watch(reserver, step.tube)
+      return void store.tubes.watch(reserver, step.tube)
     case "ignore":
-      if (tube !== undefined && reserver.watched.size > 1) store.ignore(reserver, tube)
+      if (tube !== undefined && reserver.watched.size > 1) store.tubes.ignore(reserver, tube)
       return
     case "pause":
       return tube && store.pause(tube, step.seconds)
@@ -537,10 +538,10 @@ describe("whatever happens", () => {
     const last = join(store)
     for (const { id } of jobsOf(store)) assert.isTrue(store.delete(id, last.reserver))
     leave(store, last)
-    assert.deepStrictEqual([...store.tubes.keys()], ["default"])
+    assert.deepStrictEqual(Array.from(store.tubes.values(), ({ name }) => name), ["default"])
     const { buried, delayed, ready, reserved, urgent, waiting } = store
     assert.deepStrictEqual([ready, urgent, reserved, delayed, buried, waiting], [0, 0, 0, 0, 0, 0])
     // Only the pause of the tube that never goes away is left.
-    assert.strictEqual(store.nextDeadline, store.default.isPaused ? store.default.resumes.at : Infinity)
+    assert.strictEqual(store.nextDeadline, store.tubes.default.isPaused ? store.tubes.default.resumes.at : Infinity)
   }, { arbitrary: { runs: 200, size: 80 } })
 })

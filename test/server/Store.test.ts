@@ -4,73 +4,25 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
-import * as Schema from "effect/Schema"
-import type { Reserver, StoredJob, StoredTube } from "../../src/internal/server/entities.ts"
-import { Store } from "../../src/internal/server/store.ts"
-
-/** A store whose clock stands until the test sets it forward. */
-class TimedStore extends Store {
-  readonly #clock: { millis: number }
-
-  constructor() {
-    const clock = { millis: 0 }
-    super(() => clock.millis)
-    this.#clock = clock
-  }
-
-  /** Lets so many milliseconds pass, in one step. */
-  pass(millis: number): void {
-    this.#clock.millis += millis
-    this.setNow()
-    this.runTimers()
-  }
-}
-
-/** Somebody who is connected, and what the store has told him. */
-interface Someone {
-  readonly reserver: Reserver
-  readonly told: Array<string>
-  used: StoredTube
-}
-
-const join = (store: Store): Someone => {
-  const told: Array<string> = []
-  const reserver = store.join({
-    onReserved: ({ id }) => told.push(`RESERVED ${id}`),
-    onDeadlineSoon: () => told.push("DEADLINE_SOON"),
-    onTimedOut: () => told.push("TIMED_OUT")
-  })
-  return { reserver, told, used: store.tubes.use(store.tubes.default) }
-}
-
-const leave = (store: Store, { reserver, used }: Someone): void => {
-  store.leave(reserver)
-  store.tubes.unuse(used)
-}
-
-const put = (store: Store, { used }: Someone, { delay = 0, pri = 1024, ttr = 60 } = {}): StoredJob => {
-  const id = store.nextId()
-  store.put(id, used, "body", pri, delay, ttr)
-  return store.jobs.get(id)!
-}
-
-const use = (store: Store, someone: Someone, name: string): void => {
-  const before = someone.used
-  someone.used = store.tubes.use(store.tubes.findOrMake(name)!)
-  store.tubes.unuse(before)
-}
-
-/** All jobs that there are: here every id that is given out becomes one. */
-const jobsOf = (store: Store): ReadonlyArray<StoredJob> =>
-  Array.from({ length: store.totalJobs }, (_, i) => store.jobs.get(i + 1)).filter((job) => job !== undefined)
-
-const FOR_EVER = Infinity
+import type { StoredJob, StoredTube } from "../../src/internal/server/entities.ts"
+import type { Store } from "../../src/internal/server/store.ts"
+import {
+  AnyStep,
+  compareUrgency,
+  FOREVER,
+  jobsOf,
+  join,
+  leave,
+  put,
+  run,
+  type Someone,
+  TimedStore,
+  use
+} from "./StoreSteps.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // One who looks at everything
 // ---------------------------------------------------------------------------------------------------------------------
-
-const compareUrgency = (a: StoredJob, b: StoredJob): number => a.pri - b.pri || a.id - b.id
 
 const compareDeadlines = (a: StoredJob, b: StoredJob): number => a.deadline - b.deadline || a.id - b.id
 
@@ -190,8 +142,8 @@ describe("ready jobs", () => {
     const store = new TimedStore()
     const [producer, first, second] = [join(store), join(store), join(store)]
     store.tubes.watch(first.reserver, "a")
-    store.wait(first.reserver, FOR_EVER)
-    store.wait(second.reserver, FOR_EVER)
+    store.wait(first.reserver, FOREVER)
+    store.wait(second.reserver, FOREVER)
     put(store, producer)
     use(store, producer, "a")
     put(store, producer)
@@ -205,7 +157,7 @@ describe("ready jobs", () => {
     store.pause(store.tubes.default, 10)
     put(store, me, { pri: 2 })
     put(store, me, { pri: 1 })
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     store.pass(9_999)
     assert.deepStrictEqual([me.told, store.tubes.default.pause], [[], 10])
     store.pass(1)
@@ -219,7 +171,7 @@ describe("a pause", () => {
     const me = join(store)
     store.pause(store.tubes.default, 10)
     put(store, me)
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     store.pause(store.tubes.default, 0)
     assert.deepStrictEqual(me.told, ["RESERVED 1"])
     assert.deepInclude(store.tubes.default, { isPaused: false, pause: 0, pauses: 2 })
@@ -320,16 +272,16 @@ describe("a reserved job", () => {
     const me = join(store)
     put(store, me, { ttr: 10 })
     store.wait(me.reserver, 0)
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     store.pass(8_999)
     assert.deepStrictEqual(me.told, ["RESERVED 1"])
     store.pass(1)
     assert.deepStrictEqual(me.told, ["RESERVED 1", "DEADLINE_SOON"])
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     assert.deepStrictEqual(me.told.slice(2), ["DEADLINE_SOON"])
     // A job that is ready comes first all the same.
     put(store, me)
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     assert.deepStrictEqual(me.told.slice(3), ["RESERVED 2"])
     isSound(store, [me])
   })
@@ -339,7 +291,7 @@ describe("a reserved job", () => {
     const [me, other] = [join(store), join(store)]
     for (const pri of [3, 1, 2]) put(store, me, { pri })
     for (const id of [3, 1, 2]) store.reserveJob(store.jobs.get(id), me.reserver)
-    store.wait(other.reserver, FOR_EVER)
+    store.wait(other.reserver, FOREVER)
     leave(store, me)
     assert.deepStrictEqual(other.told, ["RESERVED 3"])
     assert.deepStrictEqual([store.ready, store.reserved, store.timeouts], [2, 1, 0])
@@ -404,114 +356,6 @@ describe("a wait", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 // At random
 // ---------------------------------------------------------------------------------------------------------------------
-
-const oneOf = <const Names extends ReadonlyArray<string>>(names: Names) => Arbitrary.schema(Schema.Literals(names))
-
-const upTo = (maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum })))
-
-const AnyStep = Arbitrary.all({
-  action: oneOf([
-    // The more often, the more likely.
-    "put",
-    "put",
-    "put",
-    "wait",
-    "wait",
-    "pass",
-    "pass",
-    "release",
-    "bury",
-    "touch",
-    "delete",
-    "kick",
-    "kick-job",
-    "reserve-job",
-    "use",
-    "watch",
-    "ignore",
-    "pause",
-    "stop-waiting",
-    "join",
-    "leave"
-  ]),
-  who: upTo(99),
-  which: upTo(99),
-  tube: oneOf(["default", "a", "b"]),
-  pri: Arbitrary.schema(Schema.Literals([0, 1, 1023, 1024, 4_294_967_295])),
-  seconds: Arbitrary.schema(Schema.Literals([0, 0, 1, 2, 5])),
-  millis: Arbitrary.schema(Schema.Literals([0, 1, 500, 999, 1_000, 1_500, 3_000, 10_000]))
-})
-
-type Step = typeof AnyStep extends Arbitrary.Arbitrary<infer A> ? A : never
-
-const run = (store: TimedStore, everyone: Array<Someone>, step: Step): void => {
-  const someone = everyone[step.who % everyone.length]!
-  const { reserver } = someone
-  const jobs = jobsOf(store)
-  const job = jobs[step.which % Math.max(1, jobs.length)]
-  const held = jobs.filter(({ holder }) => holder === reserver)
-  const mine = held[step.which % Math.max(1, held.length)]
-  const isFreeOrMine = job?.holder === undefined || job.holder === reserver
-  switch (step.action) {
-    case "join":
-      if (everyone.length < 5) everyone.push(join(store))
-      return
-    case "leave":
-      if (everyone.length > 1) leave(store, everyone.splice(everyone.indexOf(someone), 1)[0]!)
-      return
-    case "stop-waiting":
-      return store.stopWaiting(reserver)
-    case "pass":
-      return store.pass(step.millis)
-  }
-  // Who waits does nothing else.
-  if (reserver.isWaiting) return
-  const tube = store.tubes.get(step.tube)
-  switch (step.action) {
-    case "put":
-      put(store, someone, { pri: step.pri, delay: step.seconds, ttr: Math.max(1, step.which % 5) })
-      return
-    case "wait": {
-      const open = [...reserver.watched].filter(({ isPaused }) => !isPaused)
-      const best =
-        jobs.filter(({ state, tube }) => state === "ready" && open.includes(tube)).toSorted(compareUrgency)[0]
-      store.wait(reserver, step.millis === 10_000 ? FOR_EVER : step.millis)
-      if (best !== undefined) assert.strictEqual(someone.told.at(-1), `RESERVED ${best.id}`)
-      return
-    }
-    case "release":
-      return mine && store.release(mine, step.pri, step.seconds)
-    case "bury":
-      return mine && store.bury(mine, step.pri)
-    case "touch":
-      return mine && store.touch(mine)
-    case "delete":
-      if (job === undefined) return
-      assert.strictEqual(store.delete(job.id, reserver), isFreeOrMine)
-      return
-    case "kick": {
-      const { buried, delayed } = someone.used
-      const kickable = buried.size > 0 ? buried.size : delayed.size
-      assert.strictEqual(store.kick(someone.used, step.which), Math.min(step.which, kickable))
-      return
-    }
-    case "kick-job":
-      store.kickJob(job)
-      return
-    case "reserve-job":
-      store.reserveJob(job, reserver)
-      return
-    case "use":
-      return use(store, someone, step.tube)
-    case "watch":
-      return void store.tubes.watch(reserver, step.tube)
-    case "ignore":
-      if (tube !== undefined && reserver.watched.size > 1) store.tubes.ignore(reserver, tube)
-      return
-    case "pause":
-      return tube && store.pause(tube, step.seconds)
-  }
-}
 
 describe("whatever happens", () => {
   it.prop("the counters, heads and lines are what one finds who looks at everything", [

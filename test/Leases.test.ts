@@ -10,7 +10,7 @@ import { Leases } from "../src/Leases.ts"
 import { onItsOwn, TUBE } from "./worker/Workplace.ts"
 
 const make = Effect.gen(function*() {
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const fork = Effect.runForkWith(yield* Effect.context())
   return new Leases(yield* Clock.Clock, fork)
 })
 

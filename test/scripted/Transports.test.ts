@@ -165,7 +165,7 @@ describe("where no server can be", () => {
   ]
   it.live.each(wrong)("is said of %o, once and for all", ([options, why]) =>
     Effect.gen(function*() {
-      const error = yield* cannotOpen(options as Connection.Options, why)
+      const error = yield* cannotOpen(options, why)
       assert.isFalse(error.isRetryable)
     }))
 })

@@ -108,13 +108,16 @@ export const SUCCEEDED: Succeeded = { _tag: "Succeeded" }
 const INTERRUPTED = { _tag: "Interrupted" } as const
 
 /** Tells the endings apart. It throws for an exit whose cause is no `Cause`, which a handler can bring about. */
-export const endingOf = <E>(exit: Exit.Failure<unknown, E | DecodeFailure>): Ending<E> => {
+export const endingOf = <E>(exit: Exit.Failure<unknown, E | DecodeFailure>): Exclude<Ending<E>, Succeeded> => {
   if (Cause.hasInterruptsOnly(exit.cause)) return INTERRUPTED
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (isDecodeFailure(error)) return { _tag: "Undecodable", error: error.error }
   const cause = exit.cause as Cause.Cause<E>
   return Cause.hasDies(cause) ? { _tag: "Died", cause } : { _tag: "Failed", cause, error: error as E }
 }
+
+/** Whether this ending is a failed attempt, and is counted as one. */
+export const hasFailed = (ending: Exclude<Ending<unknown>, Succeeded>): boolean => ending._tag !== "Interrupted"
 
 /** What has been found out about a job whose handler has ended. */
 export interface Facts {

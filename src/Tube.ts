@@ -18,7 +18,7 @@ import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import type { Job } from "./Job.ts"
-import * as Metrics from "./Metrics.ts"
+import { countJob } from "./internal/telemetry/jobRecorder.ts"
 import type * as Protocol from "./Protocol.ts"
 import { putAll } from "./internal/job/putAll.ts"
 import type * as Stats from "./Stats.ts"
@@ -126,14 +126,15 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
     Effect.annotateLogs({ tube: error.tube, job: job.id })
   )
   // If its time has run out, or the connection is gone, somebody else will meet it.
-  yield* Effect.ignore(Effect.andThen(job.bury(), Metrics.countJob("buried", { server, tube: error.tube })))
+  yield* Effect.ignore(Effect.andThen(job.bury(), countJob("buried", { server, tube: error.tube })))
 })
 
 // Streams and workers open connections of their own, and must end as they do when these have wrong options, not bury all
 // that does not decode.
 const refusing = (client: Client.Service, wrong: Errors.InvalidArgument): Client.Service => ({
   ...client,
-  pool: { ...client.pool, open: () => Effect.fail(refused(client.server, wrong)) }
+  intake: ({ onFailure }) =>
+    Effect.succeed({ taken: 0, asked: 0, fill: () => onFailure(refused(client.server, wrong)), stop: () => {} })
 })
 
 const fromCodec = <A, C, RD, RE>(

@@ -201,7 +201,7 @@ const oneOf = (client: Client.Service) =>
         concurrency: 1 + (yield* number(30)),
         maxConnections: 1 + (yield* number(4)),
         maxAttempts: Infinity,
-        retry: Schedule.forever,
+        retrySchedule: Schedule.forever,
         crashGuard: (yield* number(2)) === 0,
         shutdownTimeout: yield* number(10)
       })

@@ -209,10 +209,10 @@ const workerOptions = {
 const workOnce = (client: Client.Service, dice: Dice) => {
   const names = {
     ...workerOptions,
-    retry: () => undefined,
+    retrySchedule: () => undefined,
     retryIf: () => () => true,
     onFailure: () => () => Effect.void,
-    onBury: () => () => Effect.void,
+    onGiveUp: () => () => Effect.void,
     onLost: () => () => Effect.void
   }
   const options = optionsOf(dice, names)

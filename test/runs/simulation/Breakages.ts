@@ -32,9 +32,9 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "an interrupted handler does not release its job",
-    module: "Worker",
-    from: `if (Cause.hasInterruptsOnly(cause)) return yield* job.release()`,
-    to: `if (Cause.hasInterruptsOnly(cause)) return`
+    module: "internal/worker/settler",
+    from: `return this.conclude(job, job.release())`,
+    to: `return this.conclude(job, Effect.void)`
   },
   {
     name: "a command that was sent is sent again on the next connection",
@@ -145,39 +145,39 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "the delay of a retry is forgotten",
-    module: "Worker",
-    from: `job.release({ delay: delay.value })`,
+    module: "internal/worker/settler",
+    from: `job.release({ delay })`,
     to: `job.release()`
   },
   {
     name: "attempts are counted from two",
-    module: "Worker",
-    from: `Retry.delayAfter(settings.retry, reserves, error)`,
-    to: `Retry.delayAfter(settings.retry, reserves + 1, error)`
+    module: "internal/worker/judge",
+    from: `delayAfter(retrySchedule, attempt, error)`,
+    to: `delayAfter(retrySchedule, attempt + 1, error)`
   },
   {
     name: "one attempt too many",
-    module: "Worker",
-    from: `reserves < maxAttempts + kicks &&`,
-    to: `reserves <= maxAttempts + kicks &&`
+    module: "internal/worker/policy",
+    from: `if (reserves >= maxAttempts + kicks) return`,
+    to: `if (reserves > maxAttempts + kicks) return`
   },
   {
     name: "the crash guard lets everything through",
-    module: "Worker",
-    from: `if (reserves <= maxAttempts + kicks) return begin(job)`,
-    to: `if (reserves > 0) return begin(job)`
+    module: "internal/worker/policy",
+    from: `if (reserves <= maxAttempts + kicks) return RUN`,
+    to: `if (reserves > 0) return RUN`
   },
   {
     name: "a job is deleted although it was not moved",
-    module: "Worker",
-    from: `    if (Exit.isFailure(moved)) {`,
-    to: `    if (Exit.isFailure(moved)) {
-      return yield* job.delete`
+    module: "internal/worker/settler",
+    from: `      if (Exit.isFailure(moved)) {`,
+    to: `      if (Exit.isFailure(moved)) {
+        return yield* job.delete`
   },
   {
     name: "a lost job does not interrupt its handler",
-    module: "Worker",
-    from: `if (job.isLost) entry.fiber?.interruptUnsafe()`,
+    module: "internal/worker/inFlight",
+    from: `if (job.isLost) running.fiber?.interruptUnsafe()`,
     to: ``
   },
   {

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Errors from "../../Errors.ts"
 import type { Handler, Options } from "../../Worker.ts"
+import { DEFAULT_MAX_CONNECTIONS } from "../consumer/options.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import type { PolicySettings } from "./policy.ts"
@@ -25,7 +26,6 @@ export interface Settings<in A, in E, out R>
   readonly shutdownTimeout: Duration.Duration
 }
 
-const DEFAULT_MAX_CONNECTIONS = 8
 const DEFAULT_MAX_ATTEMPTS = 10
 const DEFAULT_SHUTDOWN_TIMEOUT = Duration.seconds(30)
 const DEFAULT_RETRY_SCHEDULE = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("5 minutes")])

@@ -26,7 +26,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a put is acknowledged although the server drains",
-    module: "internal/server/engine",
+    module: "internal/server/serverConnection",
     from: `this.reply("DRAINING")`,
     to: "this.reply(`INSERTED ${put.id}`)"
   },
@@ -115,15 +115,15 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "the server forgets to put a job in its place by priority",
-    module: "internal/server/store",
+    module: "internal/server/entities",
     from: `a.pri < b.pri || (a.pri === b.pri && a.id < b.id)`,
     to: `a.id < b.id`
   },
   {
     name: "delays are over too soon",
     module: "internal/server/store",
-    from: `job.deadline = this.now + delay * SECOND`,
-    to: `job.deadline = this.now + delay * SECOND * 0.9`
+    from: `job.deadline = this.now + job.delay * SECOND`,
+    to: `job.deadline = this.now + job.delay * SECOND * 0.9`
   },
   {
     name: "a touch does not give more time",
@@ -136,7 +136,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     name: "jobs of a connection that is gone are lost",
     module: "internal/server/store",
     from: `      this.#takeOut(job)
-      this.#enqueue(job, 0)
+      this.#enqueue(job, "ready")
     }
     for (const tube of reserver.watched)`,
     to: `      this.#takeOut(job)

@@ -133,7 +133,8 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
 // that does not decode.
 const refusing = (client: Client.Service, wrong: Errors.InvalidArgument): Client.Service => ({
   ...client,
-  pool: { ...client.pool, open: () => Effect.fail(refused(client.server, wrong)) }
+  intake: ({ onFailure }) =>
+    Effect.succeed({ taken: 0, asked: 0, fill: () => onFailure(refused(client.server, wrong)), stop: () => {} })
 })
 
 const fromCodec = <A, C, RD, RE>(

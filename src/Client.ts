@@ -29,6 +29,7 @@ import * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
 import { type Body, putAll } from "./internal/job/putAll.ts"
 import * as Transport from "./internal/connection/transport.ts"
+import { encode } from "./internal/protocol/requestWriter.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 
 /**
@@ -96,16 +97,16 @@ export interface Service {
   readonly delete: (id: JobId) => Effect.Effect<void, Failure<"delete">>
 
   /** Looks at a job, whatever its state. (protocol: `peek`) */
-  readonly peek: (id: JobId) => Effect.Effect<Protocol.ReceivedJob, Failure<"peek">>
+  readonly peek: (id: JobId) => Effect.Effect<Protocol.RawJob, Failure<"peek">>
 
   /** Looks at the next ready job of a tube. (protocol: `peek-ready`) */
-  readonly peekReady: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekReady">>
+  readonly peekReady: (tube: string) => Effect.Effect<Protocol.RawJob, Failure<"peekReady">>
 
   /** Looks at the job of a tube whose delay ends first. (protocol: `peek-delayed`) */
-  readonly peekDelayed: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekDelayed">>
+  readonly peekDelayed: (tube: string) => Effect.Effect<Protocol.RawJob, Failure<"peekDelayed">>
 
   /** Looks at the job of a tube that was buried first. (protocol: `peek-buried`) */
-  readonly peekBuried: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekBuried">>
+  readonly peekBuried: (tube: string) => Effect.Effect<Protocol.RawJob, Failure<"peekBuried">>
 
   /**
    * Makes at most `bound` (default 1) buried jobs of a tube ready, or if there are none, delayed ones, and gives their
@@ -171,7 +172,7 @@ const putAllOptions = (tube: string, options: PutOptions | undefined): PutOption
   if (name instanceof Errors.InvalidArgument) return name
   const own = Validate.snapshot("put", options, ["priority", "delay", "ttr"])
   if (own instanceof Errors.InvalidArgument) return own
-  const request = Protocol.encode(commands.put, ["", own, tube])
+  const request = encode(commands.put, ["", own, tube])
   return request instanceof Errors.InvalidArgument ? request : own
 }
 
@@ -188,7 +189,7 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
   // The lease has a Scope of its own below the caller's: it ends with that, or sooner, when the job is settled.
   const onOwnConnection = <E>(
     take: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>,
-    reserve: (pipeline: Pipeline) => Effect.Effect<Protocol.ReceivedJob, E>
+    reserve: (pipeline: Pipeline) => Effect.Effect<Protocol.RawJob, E>
   ) =>
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
       const own = yield* Scope.fork(yield* Effect.scope)

@@ -15,6 +15,7 @@ import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Protocol from "./Protocol.ts"
 import type { Shared } from "./internal/pool/reconnectingConnection.ts"
 import type { JobStats } from "./Stats.ts"
+import { encode } from "./internal/protocol/requestWriter.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 
 /**
@@ -68,7 +69,7 @@ export interface Job {
 /**
  * A job that was only looked at: `id`, `body` and `text`.
  */
-export type PeekedJob = Protocol.ReceivedJob
+export type PeekedJob = Protocol.RawJob
 
 /**
  * Whoever reserved a job, and is told what becomes of it.
@@ -92,7 +93,7 @@ type Answer<A, E> = Exit.Exit<A, E | Errors.BeanstalkdError>
  * The job that `pipeline` has reserved.
  */
 export class ReservedJob implements Job {
-  readonly #received: Protocol.ReceivedJob
+  readonly #received: Protocol.RawJob
   readonly #pipeline: Pipeline
   readonly #shared: Pick<Shared, "run">
   readonly #owner: Owner
@@ -102,7 +103,7 @@ export class ReservedJob implements Job {
   #isSettled = false
   #known: JobStats | undefined
 
-  constructor(received: Protocol.ReceivedJob, pipeline: Pipeline, shared: Pick<Shared, "run">, owner: Owner) {
+  constructor(received: Protocol.RawJob, pipeline: Pipeline, shared: Pick<Shared, "run">, owner: Owner) {
     this.#received = received
     this.#pipeline = pipeline
     this.#shared = shared
@@ -253,7 +254,7 @@ export class ReservedJob implements Job {
     const own = Validate.snapshot(command.name, options, names)
     if (this.#isOver) return resume(this.#gone(command.name))
     if (own instanceof Errors.InvalidArgument) return resume(Exit.fail(own))
-    const request = Protocol.encode(command, [this.id, own as O])
+    const request = encode(command, [this.id, own as O])
     if (request instanceof Errors.InvalidArgument) return resume(Exit.fail(request))
     const priority = own.priority ?? this.#known?.pri
     if (priority !== undefined) return this.settle(command, [this.id, { ...own as O, priority }], resume)

@@ -234,7 +234,7 @@ const makePool = Effect.fnUntraced(function*(
         Effect.sync(() => {
           if (wasTurnedAway) onTrial.add(pipeline)
           pipeline.onDeath(() => {
-            if (pipeline.wasTurnedAway) wasTurnedAway = true
+            if (pipeline.closedBeforeFirstReply) wasTurnedAway = true
             // At once: a borrower may be waiting for this very connection.
             fork(Effect.andThen(undivided(EffectPool.invalidate(pool, pipeline)), Effect.sync(fillUp)))
           })

@@ -9,7 +9,7 @@ import { Client, type Connection, type Errors, type Job, Pool, type Protocol, ty
 import { type HttpBody, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
 type Id = Protocol.JobId
-type Peeked = Protocol.ReceivedJob
+type Peeked = Protocol.RawJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 type PutFailure = Invalid | Errors.JobTooBig | Errors.JobBuried | Errors.Draining | Errors.OutOfMemory | Any

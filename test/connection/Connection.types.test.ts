@@ -18,7 +18,7 @@ declare const connection: Connection.Connection
 declare const id: Protocol.JobId
 
 type Id = Protocol.JobId
-type Job = Protocol.ReceivedJob
+type Job = Protocol.RawJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 

@@ -6,7 +6,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Open from "../../internal/connection/connect.ts"
-import { commands, type ReceivedJob } from "../../Protocol.ts"
+import { commands, type RawJob } from "../../Protocol.ts"
 import { ifThere } from "../jobs/batch.ts"
 import { connect, openPipeline, serverOptions } from "../connect.ts"
 import { putCopies } from "../jobs/copy.ts"
@@ -46,10 +46,10 @@ export const move = Command.make(
 
     // A ready job is reserved while it is copied, lest a worker takes it meanwhile: should we die, it is ready again. That
     // would be wrong for the others, so with them a worker may be faster.
-    const hold = ({ id }: ReceivedJob, state: State) =>
+    const hold = ({ id }: RawJob, state: State) =>
       state === "ready" ? pipeline.run(ifThere.reserveJob, id) : pipeline.run(ifThere.peek, id)
 
-    const moveOne = Effect.fnUntraced(function*(head: ReceivedJob, state: State) {
+    const moveOne = Effect.fnUntraced(function*(head: RawJob, state: State) {
       const [stats, job] = yield* Effect.all([pipeline.run(ifThere.statsJob, head.id), hold(head, state)], {
         concurrency: "unbounded"
       })

@@ -21,7 +21,7 @@ import { type Owner, ReservedJob } from "../../Job.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
 import { RESERVE_SLICE_SECONDS } from "../connection/reserveSliced.ts"
 import type { Pool } from "../../Pool.ts"
-import { commands, type ReceivedJob } from "../../Protocol.ts"
+import { commands, type RawJob } from "../../Protocol.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
 /** Who takes the jobs, and from where. */
@@ -67,7 +67,7 @@ interface Line {
   isSound: boolean
 }
 
-type Reserved = Exit.Exit<ReceivedJob, unknown>
+type Reserved = Exit.Exit<RawJob, unknown>
 
 /** Forks fibers that end with the Scope. */
 export const forkerIn = Effect.fnUntraced(function*(scope: Scope.Scope) {
@@ -223,7 +223,7 @@ export class Intake {
     )
   }
 
-  #onReserved(line: Line, received: ReceivedJob): void {
+  #onReserved(line: Line, received: RawJob): void {
     const job = new ReservedJob(received, line.pipeline, this.#settings.pool.shared, line.owner)
     // The older handle may still be there, on the way to being settled.
     if (line.held.has(job.id)) line.held.set(job.id, job)

@@ -15,7 +15,8 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
-import * as Protocol from "../../Protocol.ts"
+import type * as Protocol from "../../Protocol.ts"
+import { encode } from "../protocol/requestWriter.ts"
 
 /**
  * What it needs: how to open a pipeline, when to dial again, and how long a command waits while there is none.
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function*(
   const oneLife = Effect.gen(function*() {
     const pipeline = yield* dial
     yield* awaitDeath(pipeline)
-    if (pipeline.wasTurnedAway) return yield* failure("connect")
+    if (pipeline.closedBeforeFirstReply) return yield* failure("connect")
   })
 
   const supervise = () => {
@@ -135,7 +136,7 @@ export const make = Effect.fnUntraced(function*(
     args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> =>
     Effect.suspend(() => {
-      const request = Protocol.encode(command, args)
+      const request = encode(command, args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
       supervise()
       return Latch.await(isUp).pipe(

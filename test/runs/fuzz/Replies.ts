@@ -93,7 +93,7 @@ const failsWith = (exit: Ended, tag: string): void => {
 
 const valueOf = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null || !("body" in value)) return value
-  const { body, id } = value as Protocol.ReceivedJob
+  const { body, id } = value as Protocol.RawJob
   return { id, body: Buffer.from(body).toString("latin1") }
 }
 

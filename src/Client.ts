@@ -6,7 +6,7 @@
  * it waits and its job is held. See `Pool` for what happens when the server goes away.
  */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,15 +22,16 @@ import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import { type Job, ReservedJob } from "./Job.ts"
-import * as Open from "./internal/connection/connect.ts"
+import { DEFAULT_COMMAND_TIMEOUT, fromUrl } from "./internal/connection/options.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import { reserveSliced } from "./internal/connection/reserveSliced.ts"
 import * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
 import { type Body, putAll } from "./internal/job/putAll.ts"
-import * as Transport from "./internal/connection/transport.ts"
+import { unwrapConfig } from "./internal/connection/unwrapConfig.ts"
 import { encode } from "./internal/protocol/requestWriter.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
+import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
 
 /**
  * What a client can be told: see `Pool.Options`. All have defaults.
@@ -121,19 +122,19 @@ export interface Service {
   readonly pauseTube: (tube: string, delay: Duration.Input) => Effect.Effect<void, Failure<"pauseTube">>
 
   /** The statistics of the server. (protocol: `stats`) */
-  readonly stats: Connection.Answer<"stats">
+  readonly stats: Effect.Effect<ServerStats, Failure<"stats">>
 
   /** The statistics of a tube. (protocol: `stats-tube`) */
-  readonly statsTube: (tube: string) => Connection.Answer<"statsTube">
+  readonly statsTube: (tube: string) => Effect.Effect<TubeStats, Failure<"statsTube">>
 
   /** The statistics of a job. (protocol: `stats-job`) */
-  readonly statsJob: (id: JobId) => Connection.Answer<"statsJob">
+  readonly statsJob: (id: JobId) => Effect.Effect<JobStats, Failure<"statsJob">>
 
   /** The names of all tubes. (protocol: `list-tubes`) */
-  readonly listTubes: Connection.Answer<"listTubes">
+  readonly listTubes: Effect.Effect<ReadonlyArray<string>, Failure<"listTubes">>
 
   /** A connection of one's own, which never goes into the pool. */
-  readonly connection: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+  readonly connection: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>
 
   /** The connections behind it all. */
   readonly pool: Pool.Pool
@@ -260,14 +261,14 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<Service, Errors.BeanstalkdError, Scope.Scope> {
-  const own = yield* Pool.read(options)
-  const pool = yield* Pool.make(own)
+  const own = yield* Pool.read("Client.make", options)
+  const pool = yield* Pool.makeAs("Client.make", own)
   yield* pool.shared.connect
   const { run } = pool.shared
   const patience = Validate.positiveDuration(
-    "connect",
+    "Client.make",
     "commandTimeout",
-    own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT
+    own.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
   )
   if (patience instanceof Errors.InvalidArgument) return yield* refused(pool.server, patience)
   const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(commands.put, body, options, tube))
@@ -315,39 +316,6 @@ export const make = Effect.fnUntraced(function*(
 export const layer = (options?: Options): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> =>
   Layer.effect(Beanstalkd, make(options))
 
-const isPlain = (value: unknown): value is object => {
-  if (typeof value !== "object" || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-// What is no Config may be an object of them, as `tls` is.
-const isWrapped = (value: unknown): boolean =>
-  Config.isConfig(value) || (isPlain(value) && Object.values(value).every(isWrapped))
-
-const configOf = (
-  options: Config.Wrap<Options>
-): Effect.Effect<Options, Errors.BeanstalkdError | Config.ConfigError> => {
-  const refuse = (argument: string, value: unknown, rule: string) =>
-    Effect.fail(
-      refused(
-        Open.serverOf({}),
-        new Errors.InvalidArgument({ operation: "connect", argument, value, rule })
-      )
-    )
-  try {
-    if (Config.isConfig(options)) return Config.unwrap(options)
-    if (isPlain(options)) {
-      const all = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-      const wrong = Object.entries(all).find(([, value]) => !isWrapped(value))
-      return wrong === undefined ? Config.unwrap<Options>(all) : refuse(wrong[0], wrong[1], "a Config")
-    }
-  } catch {
-    // An object that cannot be read.
-  }
-  return refuse("options", options, "a Config, or an object of Configs")
-}
-
 /**
  * The client as a layer whose options come from the configuration.
  *
@@ -364,7 +332,7 @@ const configOf = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<Beanstalkd, Errors.BeanstalkdError | Config.ConfigError> =>
-  Layer.effect(Beanstalkd, Effect.flatMap(configOf(options), make))
+  Layer.effect(Beanstalkd, Effect.flatMap(unwrapConfig("Client.layerConfig", options), make))
 
 /**
  * The client as a layer for the server at a URL, `beanstalk://host:port`, `beanstalk+tls://host:port` or `unix:///path`.
@@ -376,9 +344,9 @@ export const layerUrl = (
   Layer.effect(
     Beanstalkd,
     Effect.gen(function*() {
-      const own = yield* Pool.read(options)
+      const own = yield* Pool.read("Client.layerUrl", options)
       // One that is not set must not mean that of nobody.
-      const known = Transport.fromUrl(url)
+      const known = fromUrl("Client.layerUrl", url)
       if (Result.isFailure(known)) return yield* refused(describeCause(url), known.failure)
       return yield* make({ ...own, url })
     })

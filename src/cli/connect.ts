@@ -6,7 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Client from "../Client.ts"
-import * as Open from "../internal/connection/connect.ts"
+import { connect as connectPipeline } from "../internal/connection/connect.ts"
+import { DEFAULT_COMMAND_TIMEOUT } from "../internal/connection/options.ts"
 import { commands } from "../Protocol.ts"
 import { wrongUsage } from "./failures.ts"
 import { beanstalk } from "./root.ts"
@@ -51,10 +52,10 @@ export const connect = Effect.gen(function*() {
 })
 
 /** A connection of one's own, for what is sent in batches. */
-export const openPipeline = Effect.flatMap(serverOptions, Open.open)
+export const openPipeline = Effect.flatMap(serverOptions, (options) => connectPipeline("Connection.make", options))
 
 /** How long the server may be silent. */
 export const patience = Effect.map(
   serverOptions,
-  ({ commandTimeout }) => Duration.fromInputUnsafe(commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+  ({ commandTimeout }) => Duration.fromInputUnsafe(commandTimeout ?? DEFAULT_COMMAND_TIMEOUT)
 )

@@ -40,7 +40,7 @@ const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): strin
     case "OpenError":
       return openFailed(server, reason.cause)
     case "InvalidOptions":
-      return `beanstalk: ${reason.message}`
+      return `beanstalk: ${withoutCommand({ command: reason.operation, message: reason.message })}`
     case "OpenTimeout":
       return `UNREACHABLE: ${server} did not answer within ${reason.timeoutMillis / 1000} s; ${CHECK}`
     case "CommandTimeout":

@@ -138,7 +138,7 @@ describe("the type of the client", () => {
 
   it("connection is one of one's own, in a Scope", () => {
     expectTypeOf<Client.Service["connection"]>().toEqualTypeOf<
-      Effect.Effect<Connection.Connection, Any, Scope.Scope>
+      Effect.Effect<Connection.Service, Any, Scope.Scope>
     >()
   })
 

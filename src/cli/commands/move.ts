@@ -5,7 +5,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Open from "../../internal/connection/connect.ts"
+import { connect as connectPipeline } from "../../internal/connection/connect.ts"
 import { commands, type RawJob } from "../../Protocol.ts"
 import { ifThere } from "../jobs/batch.ts"
 import { connect, openPipeline, serverOptions } from "../connect.ts"
@@ -37,7 +37,7 @@ export const move = Command.make(
     if (from === to && Option.isNone(flags.toUrl)) return yield* wrongUsage("the two tubes are the same", "move")
     yield* Effect.scoped(connect)
     const pipeline = yield* openPipeline
-    const target = Option.isNone(flags.toUrl) ? pipeline : yield* Open.open({
+    const target = Option.isNone(flags.toUrl) ? pipeline : yield* connectPipeline("Connection.make", {
       ...yield* serverOptions,
       host: undefined,
       port: undefined,

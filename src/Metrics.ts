@@ -11,8 +11,8 @@
  * | `beanstalkd_jobs_in_flight` | jobs whose handlers run | `server`, `tube` |
  * | `beanstalkd_job_duration_seconds` | how long handlers ran, in seconds | `server`, `tube` |
  *
- * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried` and `buried` (dead
- * letters included), or `lost`. Of typed streams only the jobs that they bury are counted.
+ * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried`, `buried` and
+ * `deadLettered`, or `lost`. Of typed streams only the jobs that they bury are counted.
  *
  * ```ts
  * import { Metrics } from "effect-beanstalkd"
@@ -24,12 +24,9 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
+import type * as Metric from "effect/Metric"
 import * as CommandRecorder from "./internal/telemetry/commandRecorder.ts"
-
-type Attributes = CommandRecorder.Attributes
+import { makeJobDuration, makeJobs, makeJobsInFlight } from "./internal/telemetry/jobRecorder.ts"
 
 /**
  * Commands that were answered, whatever the answer. Attributes: `server`, and `command` with the protocol's name of it.
@@ -63,26 +60,13 @@ export const connections: Metric.Gauge<number> = CommandRecorder.connections
  */
 export const connectionsLost: Metric.Counter<number> = CommandRecorder.connectionsLost
 
-const makeJobs = (attributes: Attributes = {}) =>
-  Metric.counter("beanstalkd_jobs_total", { description: "Jobs, by their fates", incremental: true, attributes })
-
-const makeJobsInFlight = (attributes: Attributes = {}) =>
-  Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
-
-const makeJobDuration = (attributes: Attributes = {}) =>
-  Metric.histogram("beanstalkd_job_duration_seconds", {
-    description: "How long handlers ran, in seconds",
-    boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 20 }),
-    attributes
-  })
-
 /**
  * Jobs, by their outcomes. Attributes: `server`, `tube`, `outcome`.
  *
  * @since 0.1.0
  * @category metrics
  */
-export const jobs = makeJobs()
+export const jobs: Metric.Counter<number> = makeJobs()
 
 /**
  * Jobs whose handlers run. Attributes: `server`, `tube`.
@@ -90,7 +74,7 @@ export const jobs = makeJobs()
  * @since 0.1.0
  * @category metrics
  */
-export const jobsInFlight = makeJobsInFlight()
+export const jobsInFlight: Metric.Gauge<number> = makeJobsInFlight()
 
 /**
  * How long handlers ran, in seconds. Attributes: `server`, `tube`.
@@ -98,7 +82,7 @@ export const jobsInFlight = makeJobsInFlight()
  * @since 0.1.0
  * @category metrics
  */
-export const jobDuration = makeJobDuration()
+export const jobDuration: Metric.Histogram<number> = makeJobDuration()
 
 /**
  * The outcomes that are counted of a job.
@@ -106,48 +90,4 @@ export const jobDuration = makeJobDuration()
  * @since 0.1.0
  * @category models
  */
-export type Outcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "lost"
-
-/** Where a job lies. */
-export interface Place {
-  readonly server: string
-  readonly tube: string
-}
-
-/** Counts one job. */
-export const countJob = (outcome: Outcome, { server, tube }: Place): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(jobs, { server, tube, outcome }), 1)
-
-/** Updates the metrics of one worker, without going through an Effect for each job. */
-export class JobRecorder {
-  readonly #place: Attributes
-  readonly #context: Context.Context<never>
-  readonly #counters = new Map<Outcome, Metric.Counter<number>>()
-  readonly #inFlight: Metric.Gauge<number>
-  readonly #duration: Metric.Histogram<number>
-
-  constructor({ server, tube }: Place, context: Context.Context<never>) {
-    this.#place = { server, tube }
-    this.#context = context
-    this.#inFlight = makeJobsInFlight(this.#place)
-    this.#duration = makeJobDuration(this.#place)
-  }
-
-  count(outcome: Outcome): void {
-    let counter = this.#counters.get(outcome)
-    if (counter === undefined) {
-      counter = makeJobs({ ...this.#place, outcome })
-      this.#counters.set(outcome, counter)
-    }
-    counter.updateUnsafe(1, this.#context)
-  }
-
-  started(): void {
-    this.#inFlight.modifyUnsafe(1, this.#context)
-  }
-
-  ended(millis: number): void {
-    this.#inFlight.modifyUnsafe(-1, this.#context)
-    this.#duration.updateUnsafe(millis / 1000, this.#context)
-  }
-}
+export type JobOutcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "deadLettered" | "lost"

@@ -18,10 +18,11 @@ import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import type { Job } from "./Job.ts"
-import * as Metrics from "./Metrics.ts"
+import { countJob } from "./internal/telemetry/jobRecorder.ts"
 import type * as Protocol from "./Protocol.ts"
 import { putAll } from "./internal/job/putAll.ts"
 import type * as Stats from "./Stats.ts"
+import type { JobRef } from "./internal/protocol/jobRef.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 
 /** A reserved job and what its body means. */
@@ -32,6 +33,8 @@ export interface TypedJob<out A> extends Job {
 /** A job that was only looked at, and what its body means. */
 export interface PeekedJob<out A> {
   readonly id: JobId
+  readonly server: string
+  readonly ref: JobRef
   readonly body: Uint8Array
   readonly text: string
   readonly value: A
@@ -69,13 +72,13 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
   readonly client: Effect.Effect<Client.Service, never, C>
 
   /** Puts a value. One that the Schema does not allow is an `InvalidArgument`, and is not sent. (protocol: `put`) */
-  readonly put: (value: A, options?: Client.PutOptions) => Effect.Effect<JobId, Failure<"put">, C | RE>
+  readonly put: (value: A, options?: Client.PutOptions) => Effect.Effect<JobRef, Failure<"put">, C | RE>
 
   /** Puts many, pipelined; see `putAll` of the client. */
   readonly putAll: <E = never, R = never>(
     values: Iterable<A> | Stream.Stream<A, E, R>,
     options?: Client.PutOptions
-  ) => Effect.Effect<ReadonlyArray<JobId>, E | Errors.PutAllError, C | RE | R>
+  ) => Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, C | RE | R>
 
   /**
    * A stream of reserved jobs, see `Consumer.stream`. A job whose body does not decode is buried, logged and counted, and
@@ -123,7 +126,7 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
     Effect.annotateLogs({ tube: error.tube, job: job.id })
   )
   // If its time has run out, or the connection is gone, somebody else will meet it.
-  yield* Effect.ignore(Effect.andThen(job.bury(), Metrics.countJob("buried", { server, tube: error.tube })))
+  yield* Effect.ignore(Effect.andThen(job.bury(), countJob("buried", { server, tube: error.tube })))
 })
 
 // Streams and workers open connections of their own, and must end as they do when these have wrong options, not bury all
@@ -181,7 +184,14 @@ const fromCodec = <A, C, RD, RE>(
   const peek = <E>(look: (client: Client.Service) => Effect.Effect<Protocol.RawJob, E>) =>
     withClient(look).pipe(
       Effect.flatMap((job) =>
-        Effect.map(decode(job), (value): PeekedJob<A> => ({ id: job.id, body: job.body, text: job.text, value }))
+        Effect.map(decode(job), (value): PeekedJob<A> => ({
+          id: job.id,
+          server: job.server,
+          ref: job.ref,
+          body: job.body,
+          text: job.text,
+          value
+        }))
       )
     )
 
@@ -205,12 +215,12 @@ const fromCodec = <A, C, RD, RE>(
     client,
     decode,
     put: (value, options) =>
-      withClient((client): Effect.Effect<JobId, Failure<"put">, RE> => {
+      withClient((client): Effect.Effect<JobRef, Failure<"put">, RE> => {
         const own = all(options)
         return own instanceof Errors.InvalidArgument ? Effect.fail(own) : putInto(client, own)(value)
       }),
     putAll: <E, R>(values: Iterable<A> | Stream.Stream<A, E, R>, options?: Client.PutOptions) =>
-      Effect.flatMap(client, (client): Effect.Effect<ReadonlyArray<JobId>, E | Errors.PutAllError, R | RE> => {
+      Effect.flatMap(client, (client): Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, R | RE> => {
         const own = wrong ?? all(options)
         return own instanceof Errors.InvalidArgument
           ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: own }))

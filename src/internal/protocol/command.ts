@@ -7,6 +7,7 @@ import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import type * as Errors from "../../Errors.ts"
+import { type JobRef, jobRef } from "./jobRef.ts"
 import type { RawReply } from "./replyParser.ts"
 import type { JobId } from "./scalars.ts"
 
@@ -82,9 +83,16 @@ export class RawJob {
   readonly id: JobId
   /** The body, byte for byte as it was put. */
   readonly body: Uint8Array
-  constructor(id: JobId, body: Uint8Array) {
+  /** The server that the job is on, as errors show it. Ids are per server. */
+  readonly server: string
+  constructor(id: JobId, body: Uint8Array, server: string) {
     this.id = id
     this.body = body
+    this.server = server
+  }
+  /** The server and the id. */
+  get ref(): JobRef {
+    return jobRef(this.server, this.id)
   }
   /** The body read as UTF-8. */
   get text(): string {

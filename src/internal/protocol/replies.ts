@@ -33,12 +33,6 @@ const replyCase = <const F extends FieldSchemas, A, E>(
   }
 }
 
-/** A success, whose value is made of the fields. */
-export const succeeds = <const F extends FieldSchemas, A>(
-  schemas: F,
-  value: (fields: Schema.Tuple<F>["Type"]) => A
-): ReplyCase<A, never> => replyCase(schemas, (fields) => Exit.succeed(value(fields)))
-
 /** A success, whose value is the only field. Most replies are such: a tuple around the field costs half as much again. */
 export const succeedsWith = <A>(
   schema: Schema.Codec<A, string> | Schema.Codec<A, Uint8Array>
@@ -72,12 +66,12 @@ export const notFound = (name: string): ReplyCase<never, Errors.NotFound> =>
     }))
 
 /** A success that has nothing to say. */
-export const done: ReplyCase<void, never> = succeeds([], (): void => {})
+export const done: ReplyCase<void, never> = replyCase([], () => Exit.void)
 
 /** A job, reserved or found. */
-export const job: ReplyCase<RawJob, never> = succeeds(
+export const job: ReplyCase<RawJob, never> = replyCase(
   [JobIdFromString, Schema.Uint8Array],
-  ([id, body]) => new RawJob(id, body)
+  ([id, body], _, server) => Exit.succeed(new RawJob(id, body, server))
 )
 
 /** `DEADLINE_SOON`. */

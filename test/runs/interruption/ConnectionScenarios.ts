@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Inspectable from "effect/Inspectable"
 import { Connection, Protocol } from "effect-beanstalkd"
-import type { Job } from "effect-beanstalkd/Job"
+import type { Job, TypeId } from "effect-beanstalkd/Job"
 import assert from "node:assert/strict"
 import type { Scenario } from "./Scenario.ts"
 import { PRIORITY, type World } from "./World.ts"
@@ -48,10 +48,10 @@ const on = (
   }
 }
 
-type Member = Exclude<keyof Connection.Service, "server" | Connection.TypeId | keyof Inspectable.Inspectable>
+type Command = Exclude<keyof Connection.Service, "server" | Connection.TypeId | keyof Inspectable.Inspectable>
 
 /** Each command of a connection. */
-export const connection: Record<Member | `reserve${string}`, Scenario> = {
+export const connection: Record<Command | `reserve${string}`, Scenario> = {
   closed: on((connection) => connection.closed),
   put: on((connection) => connection.put("a job", options), { adds: 1 }),
   use: on((connection) => connection.use("other")),
@@ -104,14 +104,17 @@ const withJob = (
   ...expected
 })
 
+type Member = Exclude<keyof Job, "server" | "id" | "ref" | "body" | "text" | TypeId>
+
 /** Each member of a reserved job. */
-export const job: Record<Exclude<keyof Job, "id" | "body" | "text"> | `${string} with ${string}`, Scenario> = {
+export const job: Record<Member | `${string} with ${string}`, Scenario> = {
   delete: withJob((job) => job.delete, { removes: 1 }),
   release: withJob((job) => job.release()),
   "release with a priority and a delay": withJob((job) => job.release({ ...options, delay: "1 hour" })),
   bury: withJob((job) => job.bury()),
   "bury with a priority": withJob((job) => job.bury(options)),
   touch: withJob((job) => job.touch),
+  lost: withJob((job) => job.lost),
   stats: withJob((job) => job.stats),
   tube: withJob((job) => job.tube),
   attempt: withJob((job) => job.attempt)

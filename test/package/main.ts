@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
@@ -220,6 +220,10 @@ const main = Effect.gen(function*() {
   const app = join(directory, "app")
   const empty = join(directory, "empty")
   mkdirSync(empty)
+  // npx keeps what it installs in the cache: with a cache of our own, which shares the downloads, it is gone afterwards.
+  const cache = join(directory, "cache")
+  mkdirSync(cache)
+  symlinkSync(join(must(run(directory, "npm", ["config", "get", "cache"])).trim(), "_cacache"), join(cache, "_cacache"))
 
   const tarball = step("npm pack", () => pack(directory))
   step(
@@ -245,7 +249,10 @@ const main = Effect.gen(function*() {
   step(`Node ${process.versions.node}: client and worker run on the real server`, () => runApp(app, url))
 
   step("npx beanstalk in the application", () => useCommand(app, ["beanstalk"], url))
-  step("npx -p TARBALL beanstalk elsewhere", () => useCommand(empty, ["--yes", "-p", tarball, "beanstalk"], url))
+  step(
+    "npx -p TARBALL beanstalk elsewhere",
+    () => useCommand(empty, ["--yes", "--cache", cache, "-p", tarball, "beanstalk"], url)
+  )
   step("beanstalk serve without @effect/platform-node says so in one line", () => serveWithout(app))
   step("beanstalk serve with @effect/platform-node serves", () => serveWith(app))
 })

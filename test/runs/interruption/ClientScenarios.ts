@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Inspectable from "effect/Inspectable"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Client, type Connection, Pool, Protocol } from "effect-beanstalkd"
 import { type Internals, internals } from "../../../src/internal/pool/internals.ts"

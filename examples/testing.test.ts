@@ -65,7 +65,7 @@ it.effect("a mail that cannot be sent at all is a dead letter in the end, and an
   return Effect.gen(function*() {
     const server = yield* Server.Server
     yield* Effect.forkScoped(worker)
-    yield* server.awaitWaiting("mails") // the worker is there
+    yield* server.awaitReservers("mails") // the worker is there
     yield* Mails.put({ to: "nobody" }, { priority: 7 })
     yield* TestClock.adjust("7 hours")
     const { id, value } = yield* DeadMails.peekReady

@@ -49,13 +49,13 @@ describe("a stream on a network that swallows everything", () => {
       )
       // Each comes while the one before is in hand, so that another connection waits for it.
       for (const text of ["a", "b", "c", "d"]) {
-        yield* server.awaitWaiting("emails")
+        yield* server.awaitReservers("emails")
         yield* sound.put("emails", text)
         yield* TestClock.adjust("100 millis")
       }
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Queue.takeAll(jobs), ["a", "b", "c", "d"])
-      assert.isAtLeast(yield* server.connections, 4)
+      assert.isAtLeast(yield* server.connectionCount, 4)
       yield* swallow
       const next = yield* Effect.forkScoped(Queue.take(jobs))
       // The server gives it to one that does not hear of it.

@@ -59,7 +59,7 @@ const onItsOwn = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.S
 describe("a delay of a day, a ttr, a pause and DEADLINE_SOON", () => {
   const inSteps = Effect.gen(function*() {
     const server = yield* Server.Server
-    yield* server.awaitWaiting("emails")
+    yield* server.awaitReservers("emails")
     for (const step of ["24 hours", "59 seconds", "1 second", "1 hour"] as const) yield* TestClock.adjust(step)
   })
 
@@ -105,7 +105,7 @@ describe("under a TestClock", () => {
       const beanstalkd = yield* Client.Beanstalkd
       const server = yield* Server.Server
       const reserving = yield* Effect.forkScoped(beanstalkd.reserve("emails"))
-      yield* server.awaitWaiting("emails")
+      yield* server.awaitReservers("emails")
       const connections = (yield* beanstalkd.stats).totalConnections
       for (let day = 0; day < 3; day++) yield* TestClock.adjust("24 hours")
       assert.isUndefined(reserving.pollUnsafe())

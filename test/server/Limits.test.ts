@@ -12,17 +12,17 @@ const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
 const places: ReadonlyArray<
   readonly [
     place: string,
-    make: (options: Server.EngineOptions) => Effect.Effect<Server.Service, Server.ListenError, Scope.Scope>
+    make: (options: Server.Limits) => Effect.Effect<Server.Service, Server.ListenError, Scope.Scope>
   ]
 > = [
   ["in memory", Server.makeMemory],
   ["on a socket", (options) => Server.make({ port: 0, ...options })]
 ]
 
-describe.each(places)("maxConnections, %s", (_, make) => {
+describe.each(places)("maxClients, %s", (_, make) => {
   it.live("cuts off who comes when there are so many, and takes the next when one has gone", () =>
     Effect.scoped(Effect.gen(function*() {
-      const server = yield* make({ maxConnections: 2 })
+      const server = yield* make({ maxClients: 2 })
       const connect = Connection.make(server.clientOptions)
       const use = Effect.scoped(Effect.flatMap(connect, (connection) => connection.listTubes))
       const first = yield* connect
@@ -32,20 +32,20 @@ describe.each(places)("maxConnections, %s", (_, make) => {
         assert.oneOf(reason, ["OpenError", "ConnectionClosed"])
         assert.deepStrictEqual(yield* second.listTubes, ["default"])
       }))
-      yield* eventually(Effect.map(server.connections, (connections) => assert.strictEqual(connections, 1)))
+      yield* eventually(Effect.map(server.connectionCount, (connections) => assert.strictEqual(connections, 1)))
       assert.deepStrictEqual(yield* use, ["default"])
       assert.deepStrictEqual(yield* first.listTubes, ["default"])
     })))
 })
 
-describe("maxConnections", () => {
+describe("maxClients", () => {
   it.live("leaves a client with a place less to share and to reserve with", () =>
     Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
       yield* beanstalkd.put("emails", "hello")
       yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve("emails"), (job) => job.delete))
-      assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connections }) => connections), 3)
-    }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ maxConnections: 3 })))))
+      assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connectionCount }) => connectionCount), 3)
+    }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ maxClients: 3 })))))
 })
 
 const BODY = "x".repeat(744)

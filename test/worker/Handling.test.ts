@@ -225,7 +225,7 @@ describe("options that make no sense", () => {
         yield* beanstalkd.put(TUBE, "hello")
         isInvalid(yield* Effect.flip(Worker.run(Texts, () => Effect.void, options as never)), argument)
         yield* areIn(beanstalkd, { ready: 1 })
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 
@@ -238,7 +238,7 @@ describe("options that make no sense", () => {
         isInvalid(error, "handler")
         assert.include(error.message, "a function")
         yield* areIn(beanstalkd, { ready: 1 })
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 

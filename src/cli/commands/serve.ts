@@ -30,14 +30,14 @@ export const serve = Command.make(
       Flag.withDescription("The longest body that is accepted, default 65535"),
       Flag.optional
     ),
-    maxConnections: BoundedInt(Flag.String("max-connections"), 1, Number.MAX_SAFE_INTEGER).pipe(
+    maxClients: BoundedInt(Flag.String("max-clients"), 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("COUNT"),
-      Flag.withDescription("Cut off who comes when there are so many already, default any number"),
+      Flag.withDescription("Cut off further clients while so many are connected, default any number"),
       Flag.optional
     ),
     maxMemory: BoundedInt(Flag.String("max-memory"), 0, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("BYTES"),
-      Flag.withDescription("Answer OUT_OF_MEMORY when jobs and tubes take about so much, default any number"),
+      Flag.withDescription("Answer OUT_OF_MEMORY when jobs and tubes take about so many bytes, default any number"),
       Flag.optional
     )
   },
@@ -56,7 +56,7 @@ export const serve = Command.make(
       port: Option.getOrUndefined(port),
       path: Option.getOrUndefined(flags.unix),
       maxJobSize: Option.getOrUndefined(flags.maxJobSize),
-      maxConnections: Option.getOrUndefined(flags.maxConnections),
+      maxClients: Option.getOrUndefined(flags.maxClients),
       maxMemory: Option.getOrUndefined(flags.maxMemory)
     })
     const fork = Effect.runForkWith(yield* Effect.context())
@@ -64,7 +64,7 @@ export const serve = Command.make(
     yield* listenTo("SIGUSR1", () => fork(drain))
     // Interrupted it is by any signal, but this one is how a server is meant to end.
     yield* listenTo("SIGTERM", () => process.exitCode = 0)
-    yield* result(`listening on ${server.address}`, { listening: server.address })
+    yield* result(`listening on ${server.server}`, { listening: server.server })
     return yield* Effect.never
   }, Effect.scoped)
 ).pipe(

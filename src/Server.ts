@@ -429,14 +429,40 @@ const startWithClient = Effect.fnUntraced(function*(operation: string, given: La
 })
 
 /**
- * A server in memory and a client of it, as a layer, with options for either.
+ * A server in memory and a client of it, as one layer.
+ *
+ * Each call gives another server. To share one, call it once and keep the layer in a constant: within one build, Effect
+ * makes a layer once however often it is provided, and it knows a layer by its identity. Without options nothing can
+ * fail.
+ *
+ * ```ts
+ * import { Client, Server } from "effect-beanstalkd"
+ * import { Effect, Fiber } from "effect"
+ * import { TestClock } from "effect/testing"
+ *
+ * const test = Effect.gen(function*() {
+ *   const beanstalkd = yield* Client.Beanstalkd
+ *   const server = yield* Server.Server
+ *   yield* beanstalkd.put("emails", "hello", { delay: "24 hours" })
+ *   const waiting = yield* Effect.forkChild(Effect.scoped(beanstalkd.reserve("emails")))
+ *   yield* server.awaitReservers("emails")
+ *   yield* TestClock.adjust("24 hours")
+ *   return yield* Fiber.join(waiting)
+ * }).pipe(Effect.provide(Server.layerMemory()))
+ *
+ * const strict = Server.layerMemory({ maxJobSize: 1000, client: { maxConnections: 2 } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
-export const layerMemoryWith = (
-  options: LayerMemoryOptions
-): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
-  Layer.effectContext(startWithClient("Server.layerMemory", options))
-
-/**
- * A server in memory and a client of it, as a layer.
- */
-export const layerMemory: Layer.Layer<Client.Beanstalkd | Server> = Layer.orDie(layerMemoryWith({}))
+export const layerMemory: {
+  (): Layer.Layer<Client.Beanstalkd | Server>
+  (
+    options: LayerMemoryOptions | undefined
+  ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError>
+} = (options?: LayerMemoryOptions): Layer.Layer<Client.Beanstalkd | Server> => {
+  const started = Layer.effectContext(startWithClient("Server.layerMemory", options))
+  // The overloads tell when it cannot fail.
+  return started as Layer.Layer<Client.Beanstalkd | Server>
+}

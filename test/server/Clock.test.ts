@@ -2,7 +2,7 @@
  * The embedded server under a TestClock: what takes a day takes no time, and happens at the same moment every time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, type Scope } from "effect"
 import { Client, Connection, type Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 
@@ -54,7 +54,7 @@ const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, Errors.Inva
 
 /** On a server that nobody else has. */
 const onItsOwn = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.Server | Scope.Scope>) =>
-  Effect.provide(Effect.scoped(effect), Layer.fresh(Server.layerMemory))
+  Effect.provide(Effect.scoped(effect), Server.layerMemory())
 
 describe("a delay of a day, a ttr, a pause and DEADLINE_SOON", () => {
   const inSteps = Effect.gen(function*() {

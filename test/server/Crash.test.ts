@@ -2,10 +2,10 @@
  * The embedded server killed and started again, and out of memory.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { Client, Connection, Server } from "effect-beanstalkd"
 
-const onItsOwn = Effect.provide(Layer.fresh(Server.layerMemory))
+const onItsOwn = Effect.provide(Server.layerMemory())
 
 describe("restart", () => {
   it.effect("cuts off all, keeps all jobs, makes reserved ones ready, and forgets pauses, counts and that it drains", () =>

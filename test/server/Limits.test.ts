@@ -2,7 +2,7 @@
  * What clients can take of the embedded server's process: connections, and memory.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
 import * as Program from "../connection/Program.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -45,7 +45,7 @@ describe("maxClients", () => {
       yield* beanstalkd.put("emails", "hello")
       yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve("emails"), (job) => job.delete))
       assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connectionCount }) => connectionCount), 3)
-    }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ maxClients: 3 })))))
+    }).pipe(Effect.provide(Server.layerMemory({ maxClients: 3 }))))
 })
 
 const BODY = "x".repeat(744)

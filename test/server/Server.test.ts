@@ -9,11 +9,11 @@ import { TestClock } from "effect/testing"
 /** On a server that nobody else has. */
 const onItsOwn = <A, E>(
   test: (beanstalkd: Client.Service, server: Server.Service) => Effect.Effect<A, E, Scope.Scope>,
-  options: Parameters<typeof Server.layerMemoryWith>[0] = {}
+  options: Server.LayerMemoryOptions = {}
 ) =>
   Effect.gen(function*() {
     return yield* test(yield* Client.Beanstalkd, yield* Server.Server)
-  }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Server.layerMemoryWith(options))))
+  }).pipe(Effect.scoped, Effect.provide(Server.layerMemory(options)))
 
 const reasonOf = (error: { readonly _tag: string }): string =>
   error instanceof Errors.BeanstalkdError ? error.reason._tag : error._tag
@@ -214,15 +214,18 @@ describe("layerMemory", () => {
       Layer.provide(Layer.effect(Right, Client.Beanstalkd), right)
     )))
 
-  it.effect("is one server within a build", () =>
+  it.effect("is one server within a build, wherever the same layer is provided", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Server.layerMemory), [1, 2])
+      const shared = Server.layerMemory()
+      assert.deepStrictEqual(yield* idsOf(shared, shared), [1, 2])
     }))
 
-  it.effect("is another one if it is fresh, and in another build", () =>
+  it.effect("is another server for each call, in another build, and when it is fresh", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Layer.fresh(Server.layerMemory)), [1, 1])
-      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Server.layerMemory), [1, 2])
+      const shared = Server.layerMemory()
+      assert.deepStrictEqual(yield* idsOf(Server.layerMemory(), Server.layerMemory()), [1, 1])
+      assert.deepStrictEqual(yield* idsOf(shared, Layer.fresh(shared)), [1, 1])
+      assert.deepStrictEqual(yield* idsOf(shared, shared), [1, 2])
     }))
 
   it.effect("ends with its Scope, and is refusing from then on", () =>
@@ -279,7 +282,7 @@ describe("the name of a server in memory", () => {
     Effect.gen(function*() {
       const names = [(yield* Server.Server).server, (yield* Client.Beanstalkd).server]
       assert.deepStrictEqual(names, ["billing", "billing"])
-    }).pipe(Effect.provide(Server.layerMemoryWith({ name: "billing" }))))
+    }).pipe(Effect.provide(Server.layerMemory({ name: "billing" }))))
 })
 
 describe("options that make no sense", () => {
@@ -324,7 +327,7 @@ describe("options that make no sense", () => {
   ]
   it.effect.each(clients)("are named, of the client in the layer: %o", ([client, argument]) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemoryWith({ client: any(client) }))))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemory({ client: any(client) }))))
       assert.strictEqual(reasonOf(error), "InvalidOptions")
       assert.include(error.message, `${argument} must be`)
     }))
@@ -338,7 +341,7 @@ describe("options that make no sense", () => {
     "Server.layer": (options) => failsToBuild(Server.layer(options)),
     "Server.layerConfig": (options) => failsToBuild(Server.layerConfig(options)),
     "Server.makeMemory": Server.makeMemory,
-    "Server.layerMemory": (options) => failsToBuild(Server.layerMemoryWith(options))
+    "Server.layerMemory": (options) => failsToBuild(Server.layerMemory(options))
   }
 
   it.effect.each(Object.entries(starts))("are said to be those of %s", ([operation, start]) =>

@@ -322,11 +322,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
         )
     ),
     "Server.make": caller(/^$/, (dice) => Server.make(listenOptions(dice))),
-    "Server.layerMemoryWith": caller(/^$/, (dice) => {
+    "Server.layerMemory": caller(/^$/, (dice) => {
       const client = (dice: Dice) => optionsOf(dice, poolOptions)
       // A client whose tubes find no memory tries again for ten seconds.
       const options = { ...engineOptions, maxMemory: among(1_000_000), client }
-      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, options))))
+      return Layer.build(Server.layerMemory(any(optionsOf(dice, options))))
     }),
     "Client.layerUrl": caller(
       MAKES,

@@ -80,7 +80,7 @@ const effects: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
   ),
   makeMemory: inMemory(putOn),
   layer: Effect.scoped(Layer.build(Server.layer({ port: 0 }))),
-  layerMemory: Effect.scoped(Layer.build(Layer.fresh(Server.layerMemory))),
+  layerMemory: Effect.scoped(Layer.build(Server.layerMemory())),
   ...members
 }
 

@@ -19,7 +19,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Connection from "./Connection.ts"
 import type * as Errors from "./Errors.ts"
-import { configured } from "./internal/connection/configured.ts"
+import { unwrapConfig } from "./internal/connection/unwrapConfig.ts"
 import * as Internals from "./internal/pool/internals.ts"
 import { makePool } from "./internal/pool/poolImpl.ts"
 
@@ -109,11 +109,11 @@ export interface Service extends Inspectable.Inspectable {
    * While the server cannot be reached, the borrower waits for it as long as a command would, the `commandTimeout`, and
    * then fails with the reason of the last dial.
    */
-  readonly get: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+  readonly get: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>
 
   /** Borrows a connection for one effect. */
   readonly use: <A, E, R>(
-    f: (connection: Connection.Connection) => Effect.Effect<A, E, R>
+    f: (connection: Connection.Service) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | Errors.BeanstalkdError, R>
 
   /** The state of the pool now. */
@@ -212,5 +212,5 @@ export const layerConfig = (
 ): Layer.Layer<Pool, Errors.BeanstalkdError | Config.ConfigError> =>
   Layer.effect(
     Pool,
-    Effect.flatMap(configured("Pool.layerConfig", options), (options) => makePool("Pool.layerConfig", options))
+    Effect.flatMap(unwrapConfig("Pool.layerConfig", options), (options) => makePool("Pool.layerConfig", options))
   )

@@ -13,7 +13,6 @@ import * as Stream from "effect/Stream"
 import { refused } from "./internal/protocol/invalidOptions.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
-import { internals, internalsKey } from "./internal/pool/internals.ts"
 import * as Codec from "./internal/tube/codec.ts"
 import * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
@@ -134,9 +133,8 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
 // that does not decode.
 const refusing = (client: Client.Service, wrong: Errors.InvalidArgument): Client.Service => ({
   ...client,
-  pool: Object.create(client.pool, {
-    [internalsKey]: { value: { ...internals(client.pool), open: () => Effect.fail(refused(client.server, wrong)) } }
-  })
+  intake: ({ onFailure }) =>
+    Effect.succeed({ taken: 0, asked: 0, fill: () => onFailure(refused(client.server, wrong)), stop: () => {} })
 })
 
 const fromCodec = <A, C, RD, RE>(
@@ -184,7 +182,7 @@ const fromCodec = <A, C, RD, RE>(
   const putInto = (client: Client.Service, options: Client.PutOptions) => (value: A) =>
     Effect.flatMap(encode(value), (body) => client.put(name, body, options))
 
-  const peek = <E>(look: (client: Client.Service) => Effect.Effect<Protocol.ReceivedJob, E>) =>
+  const peek = <E>(look: (client: Client.Service) => Effect.Effect<Protocol.RawJob, E>) =>
     withClient(look).pipe(
       Effect.flatMap((job) =>
         Effect.map(decode(job), (value): PeekedJob<A> => ({

@@ -18,9 +18,9 @@ import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Errors from "./Errors.ts"
-import * as Fetcher from "./internal/consumer/fetcher.ts"
 import type { Intake } from "./internal/consumer/intake.ts"
-import { Leases } from "./internal/consumer/leaseKeeper.ts"
+import * as LeaseKeeper from "./internal/consumer/leaseKeeper.ts"
+import type { ReservedJob } from "./internal/job/reservedJob.ts"
 import { JobRecorders } from "./internal/telemetry/jobRecorder.ts"
 import * as HandlerEffect from "./internal/worker/handlerEffect.ts"
 import { InFlight } from "./internal/worker/inFlight.ts"
@@ -29,7 +29,7 @@ import { Lifecycle } from "./internal/worker/lifecycle.ts"
 import * as Settings from "./internal/worker/settings.ts"
 import { Settler } from "./internal/worker/settler.ts"
 import { UserCode } from "./internal/worker/userCode.ts"
-import type { Job, ReservedJob } from "./Job.ts"
+import type { Job } from "./Job.ts"
 import type { Tube, TypedJob } from "./Tube.ts"
 
 /**
@@ -153,7 +153,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const recorderOf = (job: ReservedJob) => recorders.of(job.server)
   const userCode = new UserCode()
   const inFlight = new InFlight(settings.concurrency, clock)
-  const leases = new Leases(clock, yield* Fetcher.forkerIn(yield* Effect.scope))
+  const leases = yield* LeaseKeeper.make
   const effectOf = HandlerEffect.make(tube, handler)
   const lifecycle = new Lifecycle({
     settings,
@@ -166,8 +166,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     onRoom: () => intake.fill()
   })
   const failed = Deferred.makeUnsafe<never, Errors.BeanstalkdError>()
-  const intake: Intake = yield* Fetcher.make({
-    pool: client.pool,
+  const intake: Intake = yield* client.intake({
     tubes: [tube.name],
     maxConnections: settings.maxConnections,
     room: () => inFlight.free(intake.taken),

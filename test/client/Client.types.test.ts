@@ -10,7 +10,7 @@ import { type HttpBody, HttpRouter, HttpServerRequest, HttpServerResponse } from
 
 type Id = Protocol.JobId
 type Ref = Job.JobRef
-type Peeked = Protocol.ReceivedJob
+type Peeked = Protocol.RawJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 type PutFailure = Invalid | Errors.JobTooBig | Errors.JobBuried | Errors.Draining | Errors.OutOfMemory | Any
@@ -44,10 +44,8 @@ describe("the type of the client", () => {
       | "poolStats"
       | "run"
       | "intake"
-      | "pool"
     >()
     expectTypeOf<Client.Service["server"]>().toEqualTypeOf<string>()
-    expectTypeOf<Client.Service["pool"]>().toEqualTypeOf<Pool.Service>()
   })
 
   it("put takes a tube and a body, and fails in five ways and the one of all commands", () => {
@@ -142,7 +140,7 @@ describe("the type of the client", () => {
 
   it("connection is one of one's own, in a Scope", () => {
     expectTypeOf<Client.Service["connection"]>().toEqualTypeOf<
-      Effect.Effect<Connection.Connection, Any, Scope.Scope>
+      Effect.Effect<Connection.Service, Any, Scope.Scope>
     >()
   })
 
@@ -157,16 +155,30 @@ describe("the type of the client", () => {
 describe("the type of a job", () => {
   it("has these members and no others", () => {
     expectTypeOf<keyof Job.Job>().toEqualTypeOf<
-      "id" | "server" | "ref" | "body" | "text" | "delete" | "release" | "bury" | "touch" | "stats" | "tube" | "attempt"
+      | "server"
+      | "id"
+      | "ref"
+      | "body"
+      | "text"
+      | "delete"
+      | "release"
+      | "bury"
+      | "touch"
+      | "lost"
+      | "stats"
+      | "tube"
+      | "attempt"
+      | Job.TypeId
     >()
-    expectTypeOf<Pick<Job.Job, "id" | "body" | "text">>().toEqualTypeOf<
-      { readonly id: Id; readonly body: Uint8Array; readonly text: string }
+    expectTypeOf<Pick<Job.Job, "server" | "id" | "body" | "text">>().toEqualTypeOf<
+      { readonly server: string; readonly id: Id; readonly body: Uint8Array; readonly text: string }
     >()
   })
 
   it("fails to be settled in these ways", () => {
     expectTypeOf<Job.Job["delete"]>().toEqualTypeOf<Effect.Effect<void, Invalid | Errors.NotFound | Any>>()
     expectTypeOf<Job.Job["touch"]>().toEqualTypeOf<Effect.Effect<void, Invalid | Errors.NotFound | Any>>()
+    expectTypeOf<Job.Job["lost"]>().toEqualTypeOf<Effect.Effect<never, Errors.NotFound>>()
     expectTypeOf<Job.Job["release"]>().toEqualTypeOf<
       (options?: Job.ReleaseOptions) => Effect.Effect<void, Invalid | Errors.NotFound | Errors.JobBuried | Any>
     >()

@@ -115,10 +115,10 @@ describe("a stream", () => {
       yield* again.delete
     })))
 
-  it.effect("keeps it with keepAlive, until it is settled", () =>
+  it.effect("keeps it with keepLeases, until it is settled", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
-      const { next } = yield* puller({ keepAlive: true })
+      const { next } = yield* puller({ keepLeases: true })
       const job = yield* next
       yield* TestClock.adjust("1 hour")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "reserved", reserves: 1, timeouts: 0 })
@@ -153,6 +153,18 @@ describe("a stream", () => {
       const pulling = yield* Effect.forkScoped(next, { startImmediately: true })
       yield* Fiber.interrupt(pulling)
       yield* areIn(beanstalkd, { ready: 4 })
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
+    })))
+})
+
+describe("a stream that is told nothing", () => {
+  it.effect("prefetches 16 jobs", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.putAll(TUBE, Array.from({ length: 40 }, () => "x"))
+      const pull = yield* Stream.toPull(Consumer.stream(TUBE))
+      yield* pull
+      yield* pull
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { reserved: 18, ready: 22 })
     })))
 })

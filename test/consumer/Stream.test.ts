@@ -31,12 +31,12 @@ describe("a stream", () => {
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("24 hours")
       assert.strictEqual((yield* beanstalkd.stats).currentWaiting, 1)
       yield* beanstalkd.put(TUBE, "hello")
       assert.deepInclude(yield* Fiber.join(first), { value: "hello" })
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("goes on with a server that drains", () =>
@@ -51,7 +51,7 @@ describe("a stream", () => {
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const times: Array<number> = []
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
-      yield* Consumer.stream(TUBE, { maxConnections: 1, keepAlive: true }).pipe(
+      yield* Consumer.stream(TUBE, { maxConnections: 1, keepLeases: true }).pipe(
         Stream.mapEffect((job) => Effect.andThen(Effect.sleep("3 seconds"), job.delete), { concurrency: 4 }),
         Stream.tap(() => Effect.map(Clock.currentTimeMillis, (now) => times.push(now))),
         Stream.runDrain,
@@ -70,8 +70,8 @@ describe("a stream", () => {
     onItsOwn(
       Effect.fnUntraced(function*(_, server) {
         const failing = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(Consumer.stream(TUBE))))
-        yield* server.awaitWaiting(TUBE)
-        yield* server.inject({ refuse: true })
+        yield* server.awaitReservers(TUBE)
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         const error = yield* Fiber.join(failing)
         assert.strictEqual(error.reason._tag, "OpenError")
@@ -87,8 +87,8 @@ describe("a stream", () => {
     }).pipe(silently))
 
   const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
-    [TUBE, { keepAlive: "yes" }, "keepAlive"],
-    [TUBE, { keepAlive: null }, "keepAlive"],
+    [TUBE, { keepLeases: "yes" }, "keepLeases"],
+    [TUBE, { keepLeases: null }, "keepLeases"],
     ["no tube", {}, "tubes"],
     [[], {}, "tubes"],
     [["a", ""], {}, "tubes"],
@@ -110,13 +110,13 @@ describe("a stream", () => {
       assert(error.reason._tag === "InvalidOptions")
       assert.strictEqual(error.reason.argument, argument)
       assert.isFalse(error.isRetryable)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
-      const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepAlive: undefined }
+      const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepLeases: undefined }
       for (const options of [nothing, { maxInFlight: Infinity }]) {
         assert.strictEqual((yield* Consumer.stream(TUBE, options).pipe(drained, Stream.runHead))._tag, "Some")
       }

@@ -52,7 +52,7 @@ const pass = (seconds: number) =>
 const again = <A, E>(effect: Effect.Effect<A, E>) =>
   start(Effect.forever(Effect.andThen(Effect.exit(effect), Effect.sleep("1 millis"))))
 
-const ask = ({ listTubeUsed }: Connection.Connection) => listTubeUsed
+const ask = ({ listTubeUsed }: Connection.Service) => listTubeUsed
 
 const command = (pool: Pool.Service) => internals(pool).shared.run(Protocol.commands.listTubes)
 

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope } from "effect"
-import { Client, Pool, Protocol } from "effect-beanstalkd"
+import { Client, Pool, Protocol, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { internals } from "../../src/internal/pool/internals.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -67,7 +67,7 @@ const alone = Effect.gen(function*() {
   const hasFailed = (times: number) => eventually(Effect.sync(() => assert.strictEqual(failures, times)))
   yield* server.leave
   yield* hasFailed(1)
-  assert.deepInclude(yield* beanstalkd.pool.stats, { shared: false, lost: 1 })
+  assert.deepInclude(yield* beanstalkd.poolStats, { shared: false, lost: 1 })
   return { beanstalkd, server, hasFailed, close: Scope.close(scope, Exit.void) }
 })
 
@@ -93,7 +93,7 @@ describe("the shared connection that is lost", () => {
       }
       const back = yield* server.comeBack
       yield* TestClock.adjust("3 seconds")
-      yield* eventually(Effect.map(beanstalkd.pool.stats, ({ shared }) => assert.isTrue(shared)))
+      yield* eventually(Effect.map(beanstalkd.poolStats, ({ shared }) => assert.isTrue(shared)))
       assert.strictEqual(back.connections(), 1)
     }))
 
@@ -248,6 +248,18 @@ describe("the shared connection", () => {
       const server = yield* FakeServer.make([{ expect: "stats-job 7\r\n" }, { reply: overdue }])
       const beanstalkd = yield* Client.make({ port: server.port })
       assert.deepInclude(yield* beanstalkd.statsJob(id(7)), { state: "reserved", ttr: 1, timeLeft: -1 })
-      assert.deepInclude(yield* beanstalkd.pool.stats, { lost: 0, shared: true })
+      assert.deepInclude(yield* beanstalkd.poolStats, { lost: 0, shared: true })
+    }))
+})
+
+describe("a connection that has answered before it was lost", () => {
+  it.effect("is replaced at once, without a pause of the Schedule, time and again", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const client = yield* Client.make({ ...server.clientOptions, reconnect: Schedule.spaced("1 hour") })
+      for (let times = 1; times <= 5; times++) {
+        assert.strictEqual(Number((yield* client.put("jobs", "x")).id), times)
+        yield* server.dropConnections
+      }
     }))
 })

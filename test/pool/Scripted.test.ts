@@ -275,7 +275,7 @@ describe("a borrower", () => {
       assert.isAtMost(server.connections(), 10)
     }))
 
-  const leaves: Record<string, (connection: Connection.Connection) => Effect.Effect<unknown, unknown>> = {
+  const leaves: Record<string, (connection: Connection.Service) => Effect.Effect<unknown, unknown>> = {
     "a command that is not answered": (connection) => connection.stats,
     "a reserve that waits": (connection) => connection.reserveWithTimeout(),
     "a reserve that waits forever": (connection) => connection.reserve

@@ -6,13 +6,13 @@ import { Effect } from "effect"
 import { Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
-import { MemoryNetwork } from "../../src/internal/server/loopback.ts"
+import { Loopback } from "../../src/internal/server/loopback.ts"
 import type { Handlers } from "../../src/internal/connection/transport.ts"
 
 /** A network whose later turns come when the test says so. */
 const makeNetwork = () => {
   const later: Array<() => void> = []
-  const network = new MemoryNetwork((task) => later.push(task))
+  const network = new Loopback((task) => later.push(task))
   return {
     network,
     later,
@@ -156,7 +156,7 @@ describe("a connection in memory", () => {
       write("use foo\r\nquit\r\nuse bar\r\n")
       write("use bar\r\n")
       transport.destroy()
-      assert.strictEqual(yield* server.connections, 0)
+      assert.strictEqual(yield* server.connectionCount, 0)
       assert.deepStrictEqual(told, [
         "USING foo\r\n",
         new Errors.ConnectionClosed({ detail: "the server closed it" }).message
@@ -191,7 +191,7 @@ describe("a connection in memory", () => {
       const dropped = yield* dial(server)
       const gone = yield* dial(server)
       gone.transport.destroy()
-      assert.deepStrictEqual([yield* server.connections, yield* server.dropConnections], [1, 1])
+      assert.deepStrictEqual([yield* server.connectionCount, yield* server.dropConnections], [1, 1])
       assert.deepStrictEqual([dropped.told, gone.told], [
         [new Errors.ConnectionClosed({ detail: "the server dropped it" }).message],
         []

@@ -1,6 +1,6 @@
 /**
- * What becomes of a job when its handler ends, or does something with it itself; how many handlers run; and bodies that
- * no handler sees.
+ * What becomes of a job when its handler ends, or settles the job itself; how many handlers run; bodies that do not decode;
+ * and options that are refused.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema } from "effect"
@@ -86,6 +86,16 @@ describe("a handler", () => {
       assert.deepStrictEqual(began, ["a", "b", "c"])
     })))
 
+  it.effect("that asks its job for the tube has it without asking the server", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      const tubes: Array<string> = []
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* work((_, job) => Effect.map(job.tube, (tube) => tubes.push(tube)), { crashGuard: false })
+      yield* areIn(beanstalkd, {})
+      assert.deepStrictEqual(tubes, [TUBE])
+      assert.strictEqual((yield* beanstalkd.stats).cmdStatsJob, 0)
+    })))
+
   it.effect("that is interrupted has its job released at once, and it counts as an attempt", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
@@ -100,7 +110,7 @@ describe("a handler", () => {
       assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, releases: 2, delay: 0 })
     })).pipe(silently))
 
-  it.effect("that interrupts itself for ever is given up in the end, and others have their turn", () =>
+  it.effect("that interrupts itself forever is given up in the end, and others have their turn", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { priority: 0 })
       yield* beanstalkd.put(TUBE, "good")
@@ -225,7 +235,7 @@ describe("options that make no sense", () => {
         yield* beanstalkd.put(TUBE, "hello")
         isInvalid(yield* Effect.flip(Worker.run(Texts, () => Effect.void, options as never)), argument)
         yield* areIn(beanstalkd, { ready: 1 })
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 
@@ -269,7 +279,7 @@ describe("options that make no sense", () => {
         isInvalid(error, "handler")
         assert.match(error.message, /^Worker\.run: handler must be a function, got /)
         yield* areIn(beanstalkd, { ready: 1 })
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 
@@ -302,5 +312,48 @@ describe("options that make no sense", () => {
       assert.strictEqual(yield* Deferred.await(done), "hello")
       yield* Fiber.interrupt(worker)
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(worker)))
+    })))
+})
+
+describe("the job that a handler is given", () => {
+  it.effect("has all that a reserved job has, and its value", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "90 seconds" })
+      const seen = yield* Deferred.make<unknown>()
+      yield* work(Effect.fnUntraced(function*(value, job) {
+        const { pri, state, ttr } = yield* job.stats
+        const tube = yield* job.tube
+        const attempt = yield* job.attempt
+        const body = Buffer.from(job.body).toString()
+        yield* job.touch
+        yield* job.release({ priority: 3, delay: "1 hour" })
+        const { _tag: late } = yield* Effect.flip(job.bury())
+        yield* Deferred.succeed(seen, {
+          value,
+          valueOfJob: job.value,
+          text: job.text,
+          body,
+          pri,
+          state,
+          ttr,
+          tube,
+          attempt,
+          late
+        })
+      }, Effect.orDie))
+      assert.deepStrictEqual(yield* Deferred.await(seen), {
+        value: "hello",
+        valueOfJob: "hello",
+        text: "hello",
+        body: "hello",
+        pri: 7,
+        state: "reserved",
+        ttr: 90,
+        tube: TUBE,
+        attempt: 1,
+        late: "NotFound"
+      })
+      yield* areIn(beanstalkd, { delayed: 1 })
+      assert.strictEqual((yield* beanstalkd.stats).cmdTouch, 1)
     })))
 })

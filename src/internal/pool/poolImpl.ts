@@ -7,10 +7,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
-import * as Connection from "../../Connection.ts"
 import * as Errors from "../../Errors.ts"
 import type { Options, Service, Stats } from "../../Pool.ts"
 import * as Connect from "../connection/connect.ts"
+import { fromPipeline } from "../connection/fromPipeline.ts"
 import { CLOSED_BY_SCOPE } from "../connection/pipeline.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -56,7 +56,8 @@ class PoolImpl implements Service {
     this.#permits = new FairSemaphore(settings.maxConnections)
     this.server = settings.server
     this[internalsKey] = {
-      take: (tubes = settings.watched, acquireTimeout = settings.acquireTimeout) => this.#take(tubes, acquireTimeout),
+      take: (tubes = settings.connection.watch, acquireTimeout = settings.acquireTimeout) =>
+        this.#take(tubes, acquireTimeout),
       open: (tubes) => this.#openBeside(tubes),
       reconnect: settings.reconnect,
       shared
@@ -68,9 +69,9 @@ class PoolImpl implements Service {
   }
 
   readonly get: Service["get"] = Effect.gen({ self: this }, function*() {
-    const lent = revocable(yield* this.#take(this.#settings.watched, this.#settings.acquireTimeout))
+    const lent = revocable(yield* this.#take(this.#settings.connection.watch, this.#settings.acquireTimeout))
     yield* Effect.addFinalizer(() => Effect.sync(lent.revoke))
-    return Connection.fromPipeline(lent)
+    return fromPipeline(lent)
   })
 
   readonly use: Service["use"] = (f) => Effect.scoped(Effect.flatMap(this.get, f))
@@ -213,7 +214,10 @@ export const makePool = (
     const patienceMillis = Duration.toMillis(patience)
     const shared = yield* ReconnectingConnection.make({ server, open: opener.open, reconnect, patienceMillis })
     const backoff = new DialBackoff(reconnect, yield* Clock.Clock)
-    const exclusive = yield* ExclusivePool.make(opener, backoff, settings)
+    const exclusive = yield* ExclusivePool.make(opener, backoff, {
+      ...settings,
+      tube: settings.connection.use ?? "default"
+    })
     const keeper = yield* MinimumKeeper.make(settings.minConnections, exclusive, backoff)
     exclusive.onLoss = () => keeper.refill()
     const pool = new PoolImpl({ settings, opener, backoff, exclusive, keeper, shared })

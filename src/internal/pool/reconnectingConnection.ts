@@ -12,8 +12,9 @@ import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
-import * as Protocol from "../../Protocol.ts"
+import type * as Protocol from "../../Protocol.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { encode } from "../protocol/requestWriter.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "./dialBackoff.ts"
 import type { Open } from "./opener.ts"
 
@@ -122,7 +123,7 @@ export class ReconnectingConnection {
     return Effect.suspend(() => {
       const now = this.#clock.currentTimeMillisUnsafe()
       const until = givenUntil ?? now + this.#settings.patienceMillis
-      const request = Protocol.encode(command, args)
+      const request = encode(command, args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
       this.supervise()
       return Latch.await(this.#up).pipe(

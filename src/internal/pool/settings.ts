@@ -8,7 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Errors from "../../Errors.ts"
 import type * as Connection from "../../Connection.ts"
 import type { Options } from "../../Pool.ts"
-import * as Open from "../connection/connect.ts"
+import * as ConnectionOptions from "../connection/options.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import type { Reconnect } from "./dialBackoff.ts"
@@ -23,7 +23,7 @@ const DEFAULT_RECONNECT: Reconnect = Schedule.min([Schedule.exponential("50 mill
 
 /** The names of all options. */
 const OPTIONS: ReadonlyArray<keyof Options> = [
-  ...Open.OPTIONS,
+  ...ConnectionOptions.OPTIONS,
   ...Validate.optionNames<Omit<Options, keyof Connection.Options>>({
     maxConnections: true,
     minConnections: true,
@@ -37,10 +37,7 @@ const OPTIONS: ReadonlyArray<keyof Options> = [
 export interface Settings {
   readonly server: string
   /** What each connection is opened with. */
-  readonly connection: Connection.Options
-  /** The tube that connections use, and those that they watch. */
-  readonly tube: string
-  readonly watched: ReadonlyArray<string>
+  readonly connection: ConnectionOptions.ConnectionSettings
   readonly maxConnections: number
   readonly minConnections: number
   readonly idleTimeout: Duration.Duration
@@ -51,39 +48,37 @@ export interface Settings {
 }
 
 /** The options as they are now: what an object says when it is asked again does not matter. */
-export const snapshot = (operation: string, options: Options): Effect.Effect<Options, Errors.BeanstalkdError> => {
-  const all = Validate.snapshot(operation, options, OPTIONS)
-  if (all instanceof Errors.InvalidArgument) return Effect.fail(refused(Open.serverOf({}), all))
-  return Effect.succeed(all.watch === undefined ? all : { ...all, watch: Validate.toArray(all.watch) } as Options)
-}
+export const snapshot = (operation: string, options: Options): Effect.Effect<Options, Errors.BeanstalkdError> =>
+  Effect.fromResult(ConnectionOptions.read(operation, options, OPTIONS))
 
 const checked = <A>(value: A | Errors.InvalidArgument): Effect.Effect<A, Errors.InvalidArgument> =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
-/** Checks the options of a pool, of which there is a snapshot. Those of connections are checked when one is opened. */
-export const resolve = (operation: string, options: Options): Effect.Effect<Settings, Errors.BeanstalkdError> => {
-  const server = Open.serverOf(options)
+/** Checks the options of a pool and of its connections, of which there is a snapshot. */
+export const resolve = Effect.fnUntraced(function*(
+  operation: string,
+  options: Options
+): Effect.fn.Return<Settings, Errors.BeanstalkdError> {
+  const connection = yield* Effect.fromResult(ConnectionOptions.resolve(operation, options))
+  const { commandTimeoutMillis, server } = connection
   const positive = (argument: string, value: Duration.Input) =>
     checked(Validate.positiveDuration(operation, argument, value))
   const count = (argument: string, value: number, least: number) =>
     checked(Validate.wholeNumber(operation, argument, value, least))
   const { acquireTimeout, reconnect = DEFAULT_RECONNECT } = options
-  return Effect.gen(function*() {
+  return yield* Effect.gen(function*() {
     yield* checked(Validate.schedule(operation, "reconnect", reconnect))
     const maxConnections = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
     const minConnections = yield* count("minConnections", options.minConnections ?? 0, 0)
-    const settings: Settings = {
+    return {
       server,
-      connection: options,
-      tube: options.use ?? "default",
-      watched: Open.watchedTubes(options),
+      connection,
       maxConnections,
       minConnections: Math.min(minConnections, maxConnections),
       idleTimeout: yield* positive("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT),
       acquireTimeout: acquireTimeout === undefined ? undefined : yield* positive("acquireTimeout", acquireTimeout),
       reconnect,
-      patience: yield* positive("commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
+      patience: Duration.millis(commandTimeoutMillis)
     }
-    return settings
   }).pipe(Effect.mapError((invalid) => refused(server, invalid)))
-}
+})

@@ -6,26 +6,24 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Errors from "../../Errors.ts"
 import type { Handler, Options } from "../../Worker.ts"
+import { DEFAULT_MAX_CONNECTIONS } from "../consumer/options.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import type { PolicySettings } from "./policy.ts"
 
-type Given<A, E, R> = Required<Options<A, E, R>>
-
-/** What a worker goes by. */
+/** The options of a worker with nothing left out. Hooks that were not given are undefined. */
 export interface Settings<in A, in E, out R>
   extends PolicySettings, Pick<Options<A, E, R>, "onFailure" | "onGiveUp" | "onLost">
 {
   readonly concurrency: number
   readonly maxConnections: number
   readonly retrySchedule: Schedule.Schedule<unknown, E>
-  readonly retryIf: NonNullable<Given<A, E, R>["retryIf"]>
+  readonly retryIf: NonNullable<Options<A, E, R>["retryIf"]>
   readonly crashGuard: boolean
   readonly deadLetter: string | undefined
   readonly shutdownTimeout: Duration.Duration
 }
 
-const DEFAULT_MAX_CONNECTIONS = 8
 const DEFAULT_MAX_ATTEMPTS = 10
 const DEFAULT_SHUTDOWN_TIMEOUT = Duration.seconds(30)
 const DEFAULT_RETRY_SCHEDULE = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("5 minutes")])
@@ -44,7 +42,7 @@ const OPTIONS = Validate.optionNames<Options<never, never, never>>({
   onLost: true
 })
 
-// A tube that cannot be read stands for its own name, and is refused as one.
+// An object that cannot be read is taken for the name itself, so that it is refused as one.
 const nameOf = (tube: string | { readonly name: string }): unknown => {
   try {
     return typeof tube === "object" ? tube.name : tube

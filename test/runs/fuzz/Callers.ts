@@ -14,6 +14,7 @@ import { internals } from "../../../src/internal/pool/internals.ts"
 import type { Dice } from "../../conformance/Dice.ts"
 import { anything, boom, optionsOf } from "./Anything.ts"
 import type { Recorder } from "./Recorder.ts"
+import { poolOf } from "../../../src/internal/client/internals.ts"
 
 export interface Caller {
   /** What it does with arguments of its own choice. */
@@ -49,7 +50,7 @@ type Effects = (dice: Dice) => Effect.Effect<unknown, unknown, Scope.Scope>
 const caller = (sends: RegExp, call: Effects): Caller => ({ call, sends })
 
 /** A commands of a connection of one's own. */
-const onConnection = (connection: Connection.Connection): Record<string, Caller> => ({
+const onConnection = (connection: Connection.Service): Record<string, Caller> => ({
   "connection.put": caller(
     one("put"),
     (dice) => connection.put(pick(dice, body), any(optionsOf(dice, { priority, delay, ttr, tube })))
@@ -102,8 +103,8 @@ const onClient = (client: Client.Service): Record<string, Caller> => ({
   "client.pauseTube": caller(one("pause-tube"), (dice) => client.pauseTube(pick(dice, tube), pick(dice, delay))),
   "client.statsTube": caller(one("stats-tube"), (dice) => client.statsTube(pick(dice, tube))),
   "client.statsJob": caller(one("stats-job"), (dice) => client.statsJob(pick(dice, id))),
-  "client.pool.take": caller(/^((watch|ignore) ?)*$/, (dice) => internals(client.pool).take(tubes(dice))),
-  "client.pool.open": caller(/^((watch|ignore) ?)*$/, (dice) => internals(client.pool).open(tubes(dice))),
+  "poolOf(client).take": caller(/^((watch|ignore) ?)*$/, (dice) => internals(poolOf(client)).take(tubes(dice))),
+  "poolOf(client).open": caller(/^((watch|ignore) ?)*$/, (dice) => internals(poolOf(client)).open(tubes(dice))),
   "job.release": {
     call: (dice) =>
       Effect.flatMap(client.reserve("emails"), (job) => job.release(any(optionsOf(dice, { priority, delay })))),
@@ -174,7 +175,7 @@ const flag = among(true, false)
 const WORKS = /^((watch|ignore|reserve-with-timeout|stats-job|touch|delete|release|bury|use|put) ?)+$/
 
 const onConsumer = (client: Client.Service): Record<string, Caller> => {
-  const consumerOptions = { prefetch: few, maxInFlight: few, maxConnections: few, keepAlive: flag }
+  const consumerOptions = { prefetch: few, maxInFlight: few, maxConnections: few, keepLeases: flag }
   const first = <A extends { readonly delete: Effect.Effect<void, unknown> }, E>(
     jobs: Stream.Stream<A, E, Client.Beanstalkd>
   ) =>
@@ -257,7 +258,7 @@ const addressOptions = {
   keepAlive: flag
 }
 
-const engineOptions = { maxJobSize: among(0, 1000), maxConnections: among(2, 3), maxMemory: among(10_000) }
+const engineOptions = { maxJobSize: among(0, 1000), maxClients: among(2, 3), maxMemory: among(10_000) }
 
 const isName = (value: unknown) => typeof value === "string" && value !== ""
 const isPort = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535
@@ -323,11 +324,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
         )
     ),
     "Server.make": caller(/^$/, (dice) => Server.make(listenOptions(dice))),
-    "Server.layerMemoryWith": caller(/^$/, (dice) => {
+    "Server.layerMemory": caller(/^$/, (dice) => {
       const client = (dice: Dice) => optionsOf(dice, poolOptions)
       // A client whose tubes find no memory tries again for ten seconds.
       const options = { ...engineOptions, maxMemory: among(1_000_000), client }
-      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, options))))
+      return Layer.build(Server.layerMemory(any(optionsOf(dice, options))))
     }),
     "Client.layerUrl": caller(
       MAKES,
@@ -340,11 +341,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
       )
       return Layer.build(Client.layerConfig(configs(optionsOf(dice, configured))))
     }),
-    "server.inject": caller(
+    "server.injectFaults": caller(
       /^$/,
       (dice) =>
         Effect.flatMap(Server.makeMemory(), (server) =>
-          server.inject(any(optionsOf(dice, {
+          server.injectFaults(any(optionsOf(dice, {
             refuse: flag,
             mute: flag,
             delay,
@@ -353,12 +354,13 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
             shortage: among("jobs", "queues")
           }))))
     ),
-    "server.awaitWaiting": caller(
+    "server.awaitReservers": caller(
       /^$/,
       (dice) =>
         Effect.flatMap(
           Server.makeMemory(),
-          (server) => Effect.raceFirst(server.awaitWaiting(pick(dice, tube), pick(dice, among(0, 1))), Effect.yieldNow)
+          (server) =>
+            Effect.raceFirst(server.awaitReservers(pick(dice, tube), pick(dice, among(0, 1))), Effect.yieldNow)
         )
     )
   }

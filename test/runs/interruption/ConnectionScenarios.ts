@@ -2,8 +2,9 @@
  * Everything that a connection of one's own, and a reserved job, offer.
  */
 import * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
 import { Connection, Protocol } from "effect-beanstalkd"
-import type { Job } from "effect-beanstalkd/Job"
+import type { Job, TypeId } from "effect-beanstalkd/Job"
 import assert from "node:assert/strict"
 import type { Scenario } from "./Scenario.ts"
 import { PRIORITY, type World } from "./World.ts"
@@ -18,7 +19,7 @@ const connect = Effect.fnUntraced(function*({ options, ready }: World) {
 })
 
 // In sync with the server: the next commands get their own answers. Or gone.
-const isInSync = Effect.fnUntraced(function*(connection: Connection.Connection, mayBeClosed: boolean) {
+const isInSync = Effect.fnUntraced(function*(connection: Connection.Service, mayBeClosed: boolean) {
   if (yield* connection.closed) return assert.ok(mayBeClosed, "the connection is closed")
   const [used, watched] = yield* Effect.all([connection.listTubeUsed, connection.listTubesWatched])
   assert.ok(["jobs", "other"].includes(used))
@@ -31,10 +32,10 @@ interface Expected extends Omit<Scenario, "prepare" | "afterwards"> {
 }
 
 const on = (
-  run: (connection: Connection.Connection, world: World) => Effect.Effect<unknown, unknown>,
+  run: (connection: Connection.Service, world: World) => Effect.Effect<unknown, unknown>,
   { ends = false, ...expected }: Expected = {}
 ): Scenario => {
-  let current: Connection.Connection | undefined
+  let current: Connection.Service | undefined
   return {
     prepare: (world) =>
       Effect.map(connect(world), (connection) => {
@@ -47,8 +48,10 @@ const on = (
   }
 }
 
+type Command = Exclude<keyof Connection.Service, "server" | Connection.TypeId | keyof Inspectable.Inspectable>
+
 /** Each command of a connection. */
-export const connection: Record<Exclude<keyof Connection.Connection, "server"> | `reserve${string}`, Scenario> = {
+export const connection: Record<Command | `reserve${string}`, Scenario> = {
   closed: on((connection) => connection.closed),
   put: on((connection) => connection.put("a job", options), { adds: 1 }),
   use: on((connection) => connection.use("other")),
@@ -101,17 +104,17 @@ const withJob = (
   ...expected
 })
 
+type Member = Exclude<keyof Job, "server" | "id" | "ref" | "body" | "text" | TypeId>
+
 /** Each member of a reserved job. */
-export const job: Record<
-  Exclude<keyof Job, "id" | "server" | "ref" | "body" | "text"> | `${string} with ${string}`,
-  Scenario
-> = {
+export const job: Record<Member | `${string} with ${string}`, Scenario> = {
   delete: withJob((job) => job.delete, { removes: 1 }),
   release: withJob((job) => job.release()),
   "release with a priority and a delay": withJob((job) => job.release({ ...options, delay: "1 hour" })),
   bury: withJob((job) => job.bury()),
   "bury with a priority": withJob((job) => job.bury(options)),
   touch: withJob((job) => job.touch),
+  lost: withJob((job) => job.lost),
   stats: withJob((job) => job.stats),
   tube: withJob((job) => job.tube),
   attempt: withJob((job) => job.attempt)

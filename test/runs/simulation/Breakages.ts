@@ -26,7 +26,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a put is acknowledged although the server drains",
-    module: "internal/server/engine",
+    module: "internal/server/serverConnection",
     from: `this.reply("DRAINING")`,
     to: "this.reply(`INSERTED ${put.id}`)"
   },
@@ -50,40 +50,40 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a release resets the priority",
-    module: "Job",
-    from: `const priority = own.priority ?? this.#known?.pri`,
-    to: `const priority = own.priority ?? 2 ** 31`
+    module: "internal/job/lease",
+    from: `const priority = checked.priority ?? this.#known?.pri`,
+    to: `const priority = checked.priority ?? 2 ** 31`
   },
   {
     name: "reserves that are on their way are not counted",
     module: "internal/consumer/fetcher",
-    from: `return this.#asked + this.#unsettled`,
-    to: `return this.#unsettled`
+    from: `return this.#counts.asked + this.#counts.unsettled`,
+    to: `return this.#counts.unsettled`
   },
   {
     name: "a settled job makes room twice",
-    module: "internal/consumer/fetcher",
-    from: `    if (line.held.get(job.id) !== job) return false
-    line.held.delete(job.id)`,
-    to: `    line.held.delete(job.id)`
+    module: "internal/consumer/fetchConnection",
+    from: `    if (this.held.get(job.id) !== job) return false
+    this.held.delete(job.id)`,
+    to: `    this.held.delete(job.id)`
   },
   {
     name: "leases survive their connection",
-    module: "internal/consumer/fetcher",
-    from: `for (const job of line.held.values()) job.lose()`,
+    module: "internal/consumer/fetchConnection",
+    from: `for (const job of this.held.values()) job.lose()`,
     to: ``
   },
   {
     name: "an older handle outlives the next lease of its job",
-    module: "internal/consumer/fetcher",
-    from: `if (Exit.isSuccess(answer)) line.held.get(answer.value.id)?.lose()`,
+    module: "internal/consumer/fetchConnection",
+    from: `if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose()`,
     to: ``
   },
   {
     name: "use comes behind what needs it",
     module: "internal/connection/pipeline",
     from: `      this.#useTubeOf(pending, batch)
-      if (!hasRoom()) break
+      if (!this.#hasRoom()) break
       this.#queued.remove(pending)
       this.#send(pending, batch)`,
     to: `      this.#queued.remove(pending)
@@ -101,7 +101,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "nobody notices silence",
-    module: "internal/connection/pipeline",
+    module: "internal/connection/silenceTimer",
     from: `if (deadline === Infinity ||`,
     to: `if (deadline > 0 ||`
   },
@@ -115,15 +115,15 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "the server forgets to put a job in its place by priority",
-    module: "internal/server/store",
+    module: "internal/server/entities",
     from: `a.pri < b.pri || (a.pri === b.pri && a.id < b.id)`,
     to: `a.id < b.id`
   },
   {
     name: "delays are over too soon",
     module: "internal/server/store",
-    from: `job.deadline = this.now + delay * SECOND`,
-    to: `job.deadline = this.now + delay * SECOND * 0.9`
+    from: `job.deadline = this.now + job.delay * SECOND`,
+    to: `job.deadline = this.now + job.delay * SECOND * 0.9`
   },
   {
     name: "a touch does not give more time",
@@ -136,7 +136,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     name: "jobs of a connection that is gone are lost",
     module: "internal/server/store",
     from: `      this.#takeOut(job)
-      this.#enqueue(job, 0)
+      this.#enqueue(job, "ready")
     }
     for (const tube of reserver.watched)`,
     to: `      this.#takeOut(job)
@@ -200,8 +200,8 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a connection of the pool keeps the tubes of its last borrower",
-    module: "internal/connection/pipeline",
-    from: `for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)`,
+    module: "internal/connection/housekeeping",
+    from: `for (const tube of watched) if (!tubes.has(tube)) ask(commands.ignore, tube)`,
     to: ``
   }
 ]

@@ -21,6 +21,7 @@ import { producer } from "./Producer.ts"
 import { Run } from "./Run.ts"
 import { Witness } from "./Witness.ts"
 import { Process, World } from "./World.ts"
+import { poolOf } from "../../../src/internal/client/internals.ts"
 
 /** How a run went. */
 export interface Result {
@@ -162,7 +163,10 @@ export const simulate = (seed: number): Result => {
       const all = Array.from(
         { length: plan.poolConnections },
         () =>
-          Effect.flatMap(internals(client.pool).take(["nobody"]), (pipeline) => pipeline.run(commands.listTubesWatched))
+          Effect.flatMap(
+            internals(poolOf(client)).take(["nobody"]),
+            (pipeline) => pipeline.run(commands.listTubesWatched)
+          )
       )
       const fiber = process.fork(Effect.scoped(Effect.asVoid(Effect.all(all))))
       yield* until(() => fiber.pollUnsafe() !== undefined)
@@ -170,7 +174,7 @@ export const simulate = (seed: number): Result => {
       if (Exit.isFailure(exit)) {
         world.violate(`${process.name} cannot have its connections: ${Cause.pretty(exit.cause)}`)
       }
-      const stats = process.fork(client.pool.stats)
+      const stats = process.fork(client.poolStats)
       yield* until(() => stats.pollUnsafe() !== undefined)
       const found = stats.pollUnsafe()!
       if (Exit.isSuccess(found)) {
@@ -191,7 +195,7 @@ export const simulate = (seed: number): Result => {
         `handlers have never ended: ${[...ledger.runs].map(({ job, process }) => `${process.name} ${job.id}`).join()}`
     )
     check(network.links.size === 0, () => `connections are still open: ${[...network.links].map(String).join()}`)
-    check(host.engine.connections === 0, () => `the server still has ${host.engine.connections} connections`)
+    check(host.engine.connectionCount === 0, () => `the server still has ${host.engine.connectionCount} connections`)
     for (const put of ledger.puts.values()) {
       const { heard, job, key } = put
       check(heard !== "acknowledged" || job !== undefined, () => `put ${key} was acknowledged, and never came`)

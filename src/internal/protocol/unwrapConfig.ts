@@ -1,11 +1,9 @@
 /**
- * Options that come from the configuration: `Config.Wrap` of them, read once.
+ * Options as Configs, in the shapes that `Config.Wrap` allows.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Errors from "../../Errors.ts"
-import { refused } from "../protocol/invalidOptions.ts"
-import { serverOf } from "./connect.ts"
+import { InvalidArgument } from "../../Errors.ts"
 
 const isPlain = (value: unknown): value is object => {
   if (typeof value !== "object" || value === null) return false
@@ -13,27 +11,24 @@ const isPlain = (value: unknown): value is object => {
   return prototype === Object.prototype || prototype === null
 }
 
-// Config.Wrap also allows nested records of Configs, such as `tls`.
+// `Config.Wrap` also allows nested records of Configs, such as `tls`.
 const isWrapped = (value: unknown): boolean =>
   Config.isConfig(value) || (isPlain(value) && Object.values(value).every(isWrapped))
 
-/**
- * Reads the options of the function `operation`. What is neither a Config nor an object of Configs is refused here:
- * Effect would take it for the value itself, or for no configuration at all.
- */
-export const configured = <Options extends object>(
+/** The options that these Configs give. What is no Config is refused: `Config.unwrap` would take it for an empty record. */
+export const unwrapConfig = <O extends object>(
   operation: string,
-  options: Config.Wrap<Options>
-): Effect.Effect<Options, Errors.BeanstalkdError | Config.ConfigError> => {
+  options: Config.Wrap<O>
+): Effect.Effect<O, InvalidArgument | Config.ConfigError> => {
   const refuse = (argument: string, value: unknown, rule: string) =>
-    Effect.fail(refused(serverOf({}), new Errors.InvalidArgument({ operation, argument, value, rule })))
+    Effect.fail(new InvalidArgument({ operation, argument, value, rule }))
   try {
-    if (Config.isConfig(options)) return Config.unwrap<Options>(options)
+    if (Config.isConfig(options)) return Config.unwrap(options)
     if (isPlain(options)) {
       const all = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
       const wrong = Object.entries(all).find(([, value]) => !isWrapped(value))
       return wrong === undefined
-        ? Config.unwrap<Options>(all as never)
+        ? Config.unwrap<O>(all as unknown as Config.Wrap<O>)
         : refuse(wrong[0], wrong[1], "a Config")
     }
   } catch {

@@ -4,7 +4,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { Client, Errors, type Job, Server } from "effect-beanstalkd"
+import { Client, Errors, Job, Server } from "effect-beanstalkd"
+import { inspect } from "node:util"
+import { decoded, reservedOf } from "../../src/internal/job/decodedJob.ts"
 import { TestClock } from "effect/testing"
 import { describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -172,6 +174,81 @@ describeServers("a job", (target) => {
         assert.deepInclude(yield* job.stats, { state: "buried" })
         // One for each `stats`: the priority that `bury` keeps is known by then.
         assert.strictEqual((yield* counts)("stats-job"), 2)
+      }))
+  })
+
+  describe("says that its lease is lost", () => {
+    it.live("when its connection is", () =>
+      Effect.gen(function*() {
+        const { job, server } = yield* openWithJob()
+        const lost = yield* Effect.forkChild(Effect.flip(job.lost), { startImmediately: true })
+        assert.isUndefined(lost.pollUnsafe())
+        yield* server.dropConnections
+        const error = yield* Fiber.join(lost)
+        assert.deepInclude(error, { _tag: "NotFound", server: job.server, id: job.id })
+        assert.include(error.message, "its lease was lost")
+        // To those as well who ask later.
+        assert.strictEqual((yield* Effect.flip(job.lost))._tag, "NotFound")
+      }))
+
+    it.live("when a touch comes too late", () =>
+      Effect.gen(function*() {
+        const { job } = yield* openWithJob({ ttr: "1 second" })
+        const lost = yield* Effect.forkChild(Effect.flip(job.lost), { startImmediately: true })
+        yield* expires(job)
+        assert.strictEqual((yield* Fiber.join(lost))._tag, "NotFound")
+      }))
+
+    it.live.each(settles)("but not when it has been settled with %s", (way) =>
+      Effect.gen(function*() {
+        const { job, server } = yield* openWithJob()
+        const lost = yield* Effect.forkChild(Effect.exit(job.lost), { startImmediately: true })
+        yield* ways[way](job)
+        const late = yield* Effect.forkChild(Effect.exit(job.lost), { startImmediately: true })
+        yield* server.dropConnections
+        assert.deepStrictEqual([lost.pollUnsafe(), late.pollUnsafe()], [undefined, undefined])
+      }))
+  })
+
+  describe("can be looked at", () => {
+    it.live("and says what it is, where, and how far it has come", () =>
+      Effect.gen(function*() {
+        const { id, job, server } = yield* openWithJob()
+        const typed = decoded(job, { hello: 1 })
+        assert.isTrue([job, typed].every(Job.isJob))
+        assert.isFalse([undefined, { id }, "job"].some(Job.isJob))
+        const name = `Job(${server.address}/${id})`
+        assert.deepStrictEqual([job, typed].map((job) => `${job as unknown as string}`), [name, name])
+        assert.deepStrictEqual(JSON.parse(JSON.stringify([job, typed])), [
+          { _id: "Job", server: server.address, id, state: "held" },
+          { _id: "Job", server: server.address, id, value: { hello: 1 } }
+        ])
+        yield* job.delete
+        assert.include(inspect(job), "settled")
+      }))
+  })
+
+  describe("with a value", () => {
+    it.live("is the same job", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, id, job } = yield* openWithJob()
+        const typed = decoded(job, 42)
+        assert.strictEqual(typed.value, 42)
+        assert.deepStrictEqual(
+          [typed.server, typed.id, typed.ref, typed.body, typed.text],
+          [job.server, job.id, job.ref, job.body, job.text]
+        )
+        assert.deepStrictEqual([yield* typed.tube, yield* typed.attempt, (yield* typed.stats).id], [TUBE, 1, id])
+        yield* typed.touch
+        yield* typed.bury({ priority: 3 })
+        yield* isOver(job)
+        yield* isOver(typed)
+        yield* beanstalkd.kickJob(id)
+        const again = decoded(yield* beanstalkd.reserve(TUBE), 42)
+        yield* again.release({ delay: "1 hour" })
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 3 })
+        assert.strictEqual(reservedOf(typed), job)
+        assert.isUndefined(reservedOf({ ...typed }))
       }))
   })
 

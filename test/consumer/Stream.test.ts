@@ -28,6 +28,20 @@ describe("a stream", () => {
       assert.deepStrictEqual(texts, ["1", "2", "3"])
     })))
 
+  it.effect("of one tube gives jobs that know it, and that of several jobs that ask for it once", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      for (const [tubes, asked] of [[TUBE, 0], [[TUBE, TUBE], 0], [[TUBE, "other"], 1]] as const) {
+        const { cmdStatsJob } = yield* beanstalkd.stats
+        yield* beanstalkd.put(TUBE, "hello")
+        const tube = yield* Consumer.stream(tubes).pipe(
+          Stream.mapEffect((job) => Effect.tap(Effect.andThen(job.tube, job.tube), job.delete)),
+          Stream.runHead
+        )
+        assert.deepInclude(tube, { value: TUBE })
+        assert.strictEqual((yield* beanstalkd.stats).cmdStatsJob - cmdStatsJob, asked)
+      }
+    })))
+
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
@@ -109,6 +123,7 @@ describe("a stream", () => {
       const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
       assert(error.reason._tag === "InvalidOptions")
       assert.strictEqual(error.reason.argument, argument)
+      assert.include(error.message, `Consumer.stream: ${argument} must be `)
       assert.isFalse(error.isRetryable)
       assert.strictEqual(yield* server.connections, 1)
     })))

@@ -6,7 +6,7 @@
  * it waits and its job is held. See `Pool` for what happens when the server goes away.
  */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,7 @@ import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import { ReservedJob } from "./internal/job/reservedJob.ts"
 import type { Job } from "./Job.ts"
-import * as Open from "./internal/connection/connect.ts"
+import { DEFAULT_COMMAND_TIMEOUT, fromUrl } from "./internal/connection/options.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import { reserveSliced } from "./internal/connection/reserveSliced.ts"
 import * as Pool from "./Pool.ts"
@@ -34,8 +34,10 @@ import type { Intake, IntakeSettings } from "./internal/consumer/intake.ts"
 import { type Body, putAll } from "./internal/job/putAll.ts"
 import * as Fetcher from "./internal/consumer/fetcher.ts"
 import type { JobRef } from "./internal/protocol/jobRef.ts"
-import * as Transport from "./internal/connection/transport.ts"
+import { unwrapConfig } from "./internal/connection/unwrapConfig.ts"
+import { encode } from "./internal/protocol/requestWriter.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
+import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
 
 /**
  * What a client can be told: see `Pool.Options`. All have defaults.
@@ -104,16 +106,16 @@ export interface Service {
   readonly delete: (job: JobIdentifier) => Effect.Effect<void, Failure<"delete">>
 
   /** Looks at a job, whatever its state. (protocol: `peek`) */
-  readonly peek: (job: JobIdentifier) => Effect.Effect<Protocol.ReceivedJob, Failure<"peek">>
+  readonly peek: (job: JobIdentifier) => Effect.Effect<Protocol.RawJob, Failure<"peek">>
 
   /** Looks at the next ready job of a tube. (protocol: `peek-ready`) */
-  readonly peekReady: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekReady">>
+  readonly peekReady: (tube: string) => Effect.Effect<Protocol.RawJob, Failure<"peekReady">>
 
   /** Looks at the job of a tube whose delay ends first. (protocol: `peek-delayed`) */
-  readonly peekDelayed: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekDelayed">>
+  readonly peekDelayed: (tube: string) => Effect.Effect<Protocol.RawJob, Failure<"peekDelayed">>
 
   /** Looks at the job of a tube that was buried first. (protocol: `peek-buried`) */
-  readonly peekBuried: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekBuried">>
+  readonly peekBuried: (tube: string) => Effect.Effect<Protocol.RawJob, Failure<"peekBuried">>
 
   /**
    * Makes at most `bound` (default 1) buried jobs of a tube ready, or if there are none, delayed ones, and gives their
@@ -128,19 +130,19 @@ export interface Service {
   readonly pauseTube: (tube: string, delay: Duration.Input) => Effect.Effect<void, Failure<"pauseTube">>
 
   /** The statistics of the server. (protocol: `stats`) */
-  readonly stats: Connection.Answer<"stats">
+  readonly stats: Effect.Effect<ServerStats, Failure<"stats">>
 
   /** The statistics of a tube. (protocol: `stats-tube`) */
-  readonly statsTube: (tube: string) => Connection.Answer<"statsTube">
+  readonly statsTube: (tube: string) => Effect.Effect<TubeStats, Failure<"statsTube">>
 
   /** The statistics of a job. (protocol: `stats-job`) */
-  readonly statsJob: (job: JobIdentifier) => Connection.Answer<"statsJob">
+  readonly statsJob: (job: JobIdentifier) => Effect.Effect<JobStats, Failure<"statsJob">>
 
   /** The names of all tubes. (protocol: `list-tubes`) */
-  readonly listTubes: Connection.Answer<"listTubes">
+  readonly listTubes: Effect.Effect<ReadonlyArray<string>, Failure<"listTubes">>
 
   /** A connection of one's own, which never goes into the pool. */
-  readonly connection: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+  readonly connection: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>
 
   /** How its connections are doing. */
   readonly poolStats: Effect.Effect<Pool.Stats>
@@ -210,7 +212,7 @@ const putAllOptions = (tube: string, options: PutOptions | undefined): PutOption
   if (name instanceof Errors.InvalidArgument) return name
   const own = Validate.snapshot("put", options, ["priority", "delay", "ttr"])
   if (own instanceof Errors.InvalidArgument) return own
-  const request = Protocol.encode(commands.put, ["", own, tube])
+  const request = encode(commands.put, ["", own, tube])
   return request instanceof Errors.InvalidArgument ? request : own
 }
 
@@ -227,7 +229,7 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
   // The lease has a Scope of its own below the caller's: it ends with that, or sooner, when the job is settled.
   const onOwnConnection = <E>(
     take: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>,
-    reserve: (pipeline: Pipeline) => Effect.Effect<Protocol.ReceivedJob, E>
+    reserve: (pipeline: Pipeline) => Effect.Effect<Protocol.RawJob, E>
   ) =>
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
       const own = yield* Scope.fork(yield* Effect.scope)
@@ -305,14 +307,14 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<Service, Errors.BeanstalkdError, Scope.Scope> {
-  const own = yield* Pool.read(options)
-  const pool = yield* Pool.make(own)
+  const own = yield* Pool.read("Client.make", options)
+  const pool = yield* Pool.makeAs("Client.make", own)
   yield* pool.shared.connect
   const { server, shared: { run } } = pool
   const patience = Validate.positiveDuration(
-    "connect",
+    "Client.make",
     "commandTimeout",
-    own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT
+    own.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT
   )
   if (patience instanceof Errors.InvalidArgument) return yield* refused(pool.server, patience)
   const byId = <A, E>(
@@ -370,39 +372,6 @@ export const make = Effect.fnUntraced(function*(
 export const layer = (options?: Options): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> =>
   Layer.effect(Beanstalkd, make(options))
 
-const isPlain = (value: unknown): value is object => {
-  if (typeof value !== "object" || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-// What is no Config may be an object of them, as `tls` is.
-const isWrapped = (value: unknown): boolean =>
-  Config.isConfig(value) || (isPlain(value) && Object.values(value).every(isWrapped))
-
-const configOf = (
-  options: Config.Wrap<Options>
-): Effect.Effect<Options, Errors.BeanstalkdError | Config.ConfigError> => {
-  const refuse = (argument: string, value: unknown, rule: string) =>
-    Effect.fail(
-      refused(
-        Open.serverOf({}),
-        new Errors.InvalidArgument({ operation: "connect", argument, value, rule })
-      )
-    )
-  try {
-    if (Config.isConfig(options)) return Config.unwrap(options)
-    if (isPlain(options)) {
-      const all = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-      const wrong = Object.entries(all).find(([, value]) => !isWrapped(value))
-      return wrong === undefined ? Config.unwrap<Options>(all) : refuse(wrong[0], wrong[1], "a Config")
-    }
-  } catch {
-    // An object that cannot be read.
-  }
-  return refuse("options", options, "a Config, or an object of Configs")
-}
-
 /**
  * The client as a layer whose options come from the configuration.
  *
@@ -419,7 +388,7 @@ const configOf = (
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<Beanstalkd, Errors.BeanstalkdError | Config.ConfigError> =>
-  Layer.effect(Beanstalkd, Effect.flatMap(configOf(options), make))
+  Layer.effect(Beanstalkd, Effect.flatMap(unwrapConfig("Client.layerConfig", options), make))
 
 /**
  * The client as a layer for the server at a URL, `beanstalk://host:port`, `beanstalk+tls://host:port` or `unix:///path`.
@@ -431,9 +400,9 @@ export const layerUrl = (
   Layer.effect(
     Beanstalkd,
     Effect.gen(function*() {
-      const own = yield* Pool.read(options)
+      const own = yield* Pool.read("Client.layerUrl", options)
       // One that is not set must not mean that of nobody.
-      const known = Transport.fromUrl(url)
+      const known = fromUrl("Client.layerUrl", url)
       if (Result.isFailure(known)) return yield* refused(describeCause(url), known.failure)
       return yield* make({ ...own, url })
     })

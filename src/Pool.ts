@@ -19,9 +19,11 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { refused } from "./internal/protocol/invalidOptions.ts"
 import * as Validate from "./internal/protocol/validate.ts"
-import * as Connection from "./Connection.ts"
+import type * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
-import * as Open from "./internal/connection/connect.ts"
+import { open as openPipeline } from "./internal/connection/connect.ts"
+import { fromPipeline } from "./internal/connection/fromPipeline.ts"
+import * as ConnectionOptions from "./internal/connection/options.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "./internal/connection/pipeline.ts"
 import * as Shared from "./internal/pool/reconnectingConnection.ts"
 import { Turns } from "./internal/pool/fairSemaphore.ts"
@@ -46,7 +48,7 @@ export interface Options extends Connection.Options {
 
 /** Their names. */
 const OPTIONS: ReadonlyArray<keyof Options> = [
-  ...Open.OPTIONS,
+  ...ConnectionOptions.OPTIONS,
   ...Validate.optionNames<Omit<Options, keyof Connection.Options>>({
     maxConnections: true,
     minConnections: true,
@@ -56,8 +58,9 @@ const OPTIONS: ReadonlyArray<keyof Options> = [
   })
 ]
 
-/** The options as they are now. */
-export const read = (options: Options): Effect.Effect<Options, Errors.BeanstalkdError> => Open.read(options, OPTIONS)
+/** The options as they are now. `operation` is the function that was called with them. */
+export const read = (operation: string, options: Options): Effect.Effect<Options, Errors.BeanstalkdError> =>
+  Effect.fromResult(ConnectionOptions.read(operation, options, OPTIONS))
 
 /**
  * How a pool is doing. `idle` and `used` are its exclusive connections, `waiting` the borrowers that have none yet;
@@ -83,11 +86,11 @@ export interface Pool {
    * Borrows a connection that nobody else uses, until the Scope is closed. Borrowers are served first come, first served.
    * It uses and watches the tubes of the pool's options, whatever its last borrower did.
    */
-  readonly get: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+  readonly get: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>
 
   /** Borrows a connection for one effect. */
   readonly use: <A, E, R>(
-    f: (connection: Connection.Connection) => Effect.Effect<A, E, R>
+    f: (connection: Connection.Service) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | Errors.BeanstalkdError, R>
 
   /** Like `get`, for those who need the pipeline itself, which then watches exactly these tubes. */
@@ -132,23 +135,20 @@ const GIVEN_BACK = new Errors.ConnectionClosed({ detail: "it was given back to t
 const checked = <A>(value: A | Errors.InvalidArgument) =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
-const settingsOf = Effect.fnUntraced(function*(options: Options) {
-  yield* checked(Validate.schedule("connect", "reconnect", options.reconnect ?? defaultReconnect))
+const settingsOf = Effect.fnUntraced(function*(operation: string, options: Options) {
+  yield* checked(Validate.schedule(operation, "reconnect", options.reconnect ?? defaultReconnect))
   const count = (argument: string, value: unknown, least: number) =>
-    checked(Validate.wholeNumber("connect", argument, value, least))
+    checked(Validate.wholeNumber(operation, argument, value, least))
   const max = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
   return {
     max,
     min: Math.min(max, yield* count("minConnections", options.minConnections ?? 0, 0)),
     timeToLive: yield* checked(
-      Validate.positiveDuration("connect", "idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)
+      Validate.positiveDuration(operation, "idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT)
     ),
     acquireTimeout: options.acquireTimeout === undefined
       ? undefined
-      : yield* checked(Validate.positiveDuration("connect", "acquireTimeout", options.acquireTimeout)),
-    patience: yield* checked(
-      Validate.positiveDuration("connect", "commandTimeout", options.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
-    )
+      : yield* checked(Validate.positiveDuration(operation, "acquireTimeout", options.acquireTimeout))
   }
 })
 
@@ -166,18 +166,28 @@ const settingsOf = Effect.fnUntraced(function*(options: Options) {
  * ```
  */
 export const make = (options: Options = {}): Effect.Effect<Pool, Errors.BeanstalkdError, Scope.Scope> =>
-  Effect.uninterruptible(Effect.flatMap(read(options), makePool))
+  makeAs("Pool.make", options)
+
+/** `make`, in the name of the function that was called with these options. */
+export const makeAs = (
+  operation: string,
+  options: Options
+): Effect.Effect<Pool, Errors.BeanstalkdError, Scope.Scope> =>
+  Effect.uninterruptible(Effect.flatMap(read(operation, options), (all) => makePool(operation, all)))
 
 // Not to be interrupted: it waits for nothing, and what it has begun would never be ended.
 const makePool = Effect.fnUntraced(function*(
+  operation: string,
   options: Options
 ): Effect.fn.Return<Pool, Errors.BeanstalkdError, Scope.Scope> {
-  const server = Open.serverOf(options)
-  const settings = yield* Effect.mapError(settingsOf(options), (cause) => refused(server, cause))
+  const connection = yield* Effect.fromResult(ConnectionOptions.resolve(operation, options))
+  const { server } = connection
+  const patience = Duration.millis(connection.commandTimeoutMillis)
+  const settings = yield* Effect.mapError(settingsOf(operation, options), (cause) => refused(server, cause))
   const reconnect = options.reconnect ?? defaultReconnect
   const fork = Effect.runForkWith(yield* Effect.context())
   const scope = yield* Effect.scope
-  const ownTubes = Open.watchedTubes(options)
+  const ownTubes = connection.watch
   let opened = 0
   let lost = 0
   let isClosing = false
@@ -186,7 +196,9 @@ const makePool = Effect.fnUntraced(function*(
   const failure = (reason: Errors.BeanstalkdErrorReason) =>
     new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })
 
-  const openUnlessClosing = Effect.suspend(() => isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : Open.open(options))
+  const openUnlessClosing = Effect.suspend(() =>
+    isClosing ? Effect.fail(failure(CLOSED_BY_SCOPE)) : openPipeline(connection)
+  )
 
   const openOne = Effect.map(openUnlessClosing, (pipeline) => {
     opened++
@@ -203,7 +215,7 @@ const makePool = Effect.fnUntraced(function*(
     server,
     open: openOne,
     reconnect,
-    patienceMillis: Duration.toMillis(settings.patience)
+    patienceMillis: connection.commandTimeoutMillis
   })
 
   // The pool replaces what dies, at once. Where somebody takes connections and closes them before they have answered
@@ -234,7 +246,7 @@ const makePool = Effect.fnUntraced(function*(
         Effect.sync(() => {
           if (wasTurnedAway) onTrial.add(pipeline)
           pipeline.onDeath(() => {
-            if (pipeline.wasTurnedAway) wasTurnedAway = true
+            if (pipeline.closedBeforeFirstReply) wasTurnedAway = true
             // At once: a borrower may be waiting for this very connection.
             fork(Effect.andThen(undivided(EffectPool.invalidate(pool, pipeline)), Effect.sync(fillUp)))
           })
@@ -275,7 +287,7 @@ const makePool = Effect.fnUntraced(function*(
     Effect.sync(() => {
       if (onTrial.delete(pipeline) && pipeline.hasAnswered) isServed()
       if (pipeline.isQuiet && pipeline.session.held.size === 0) {
-        pipeline.session.chosenTube = options.use ?? "default"
+        pipeline.session.chosenTube = connection.use ?? "default"
       } else {
         pipeline.die(new Errors.ConnectionClosed({ detail: "it was given back with a command or a job left on it" }))
       }
@@ -302,7 +314,7 @@ const makePool = Effect.fnUntraced(function*(
     return Effect.suspend(() => last === undefined ? Effect.fail(first) : lend).pipe(
       Effect.tapError((error) => Effect.sync(() => last = error)),
       Effect.retry({ while: (error) => error.isRetryable && !isClosing, schedule: reconnect }),
-      Effect.timeoutOrElse({ duration: settings.patience, orElse: () => Effect.fail(last ?? first) }),
+      Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(last ?? first) }),
       Effect.tapError((error) => Effect.sync(() => turns.sendAway(error)))
     )
   }
@@ -357,7 +369,7 @@ const makePool = Effect.fnUntraced(function*(
     const pipeline = yield* take()
     let isBack = false
     yield* Effect.addFinalizer(() => Effect.sync(() => isBack = true))
-    return Connection.fromPipeline({
+    return fromPipeline({
       server,
       get death() {
         return isBack ? GIVEN_BACK : pipeline.death

@@ -304,7 +304,7 @@ export const layerMemoryWith = (
     if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ address: "memory", cause: all })
     const { client: given = {}, ...engine } = all
     const server = yield* makeMemory(engine)
-    const own = yield* Pool.read(given)
+    const own = yield* Pool.read("Server.layerMemoryWith", given)
     const most = Validate.wholeNumber(
       "connect",
       "maxConnections",

@@ -182,7 +182,7 @@ const fromCodec = <A, C, RD, RE>(
   const putInto = (client: Client.Service, options: Client.PutOptions) => (value: A) =>
     Effect.flatMap(encode(value), (body) => client.put(name, body, options))
 
-  const peek = <E>(look: (client: Client.Service) => Effect.Effect<Protocol.ReceivedJob, E>) =>
+  const peek = <E>(look: (client: Client.Service) => Effect.Effect<Protocol.RawJob, E>) =>
     withClient(look).pipe(
       Effect.flatMap((job) =>
         Effect.map(decode(job), (value): PeekedJob<A> => ({

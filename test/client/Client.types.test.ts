@@ -10,7 +10,7 @@ import { type HttpBody, HttpRouter, HttpServerRequest, HttpServerResponse } from
 
 type Id = Protocol.JobId
 type Ref = Job.JobRef
-type Peeked = Protocol.ReceivedJob
+type Peeked = Protocol.RawJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 type PutFailure = Invalid | Errors.JobTooBig | Errors.JobBuried | Errors.Draining | Errors.OutOfMemory | Any
@@ -142,7 +142,7 @@ describe("the type of the client", () => {
 
   it("connection is one of one's own, in a Scope", () => {
     expectTypeOf<Client.Service["connection"]>().toEqualTypeOf<
-      Effect.Effect<Connection.Connection, Any, Scope.Scope>
+      Effect.Effect<Connection.Service, Any, Scope.Scope>
     >()
   })
 

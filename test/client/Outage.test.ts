@@ -41,7 +41,7 @@ RealServer.describeReal("a pool", () => {
       const server = yield* RealServer.make()
       const pool = yield* Pool.make({ port: server.port, maxConnections: 1 })
       const stale = yield* pool.use((connection) => Effect.succeed(connection))
-      yield* pool.use(Effect.fnUntraced(function*(connection: Connection.Connection) {
+      yield* pool.use(Effect.fnUntraced(function*(connection: Connection.Service) {
         assert.isTrue(yield* stale.closed)
         const error = yield* Effect.flip(stale.use("evil"))
         assert.deepInclude(error, { _tag: "BeanstalkdError", sent: false })

@@ -145,7 +145,7 @@ const onClient =
     Effect.flatMap(Client.make(server.clientOptions), proof)
 
 const onConnection =
-  (proof: (connection: Connection.Connection) => Effect.Effect<void, unknown, Scope.Scope>): Proof => (server) =>
+  (proof: (connection: Connection.Service) => Effect.Effect<void, unknown, Scope.Scope>): Proof => (server) =>
     Effect.flatMap(connect(server), proof)
 
 /** How many connections the server has, without the one that asks. */

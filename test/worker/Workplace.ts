@@ -1,6 +1,6 @@
 /**
- * What the tests of consumers and workers share: a server of one's own, where the jobs of a tube are, what was logged,
- * which spans there were, what was counted.
+ * What the tests of consumers and workers share: a server per test, where the jobs of a tube are, what was logged, and
+ * what was counted.
  */
 import { assert } from "@effect/vitest"
 import type * as Cause from "effect/Cause"
@@ -22,8 +22,8 @@ export const TUBE = "work"
 export const Texts = Tube.make(TUBE, { codec: "text" })
 
 /**
- * On a server in memory that nobody else has, with a client that has opened no more than its shared connection, and a
- * registry of metrics that nobody else has.
+ * Runs a test on a server in memory and a registry of metrics of its own, with a client that has opened no more than its
+ * shared connection.
  */
 export const onItsOwn = <A, E>(
   test: (
@@ -58,13 +58,13 @@ export const statesOf = (beanstalkd: Client.Service, tube = TUBE) =>
     Effect.catchTag("NotFound", () => Effect.succeed(NOWHERE))
   )
 
-/** That they are there, and nowhere else. */
+/** Asserts that the jobs of a tube are in these states, and in no other. */
 export const areIn = (beanstalkd: Client.Service, expected: Partial<typeof NOWHERE>, tube = TUBE) =>
   Effect.map(statesOf(beanstalkd, tube), (states) => assert.deepStrictEqual(states, { ...NOWHERE, ...expected }))
 
 /**
- * A worker, at once; its end is the end of the test unless it is interrupted before. Handlers that still run then are not
- * waited for, unless told, since nobody sets the clock forward any more.
+ * Starts a worker at once. It ends with the test, unless the test interrupts it before. By default it has no grace period,
+ * since the clock stands still by then.
  */
 export const work = <E, R>(
   handler: Worker.Handler<string, E, R>,
@@ -79,7 +79,7 @@ export interface Logged {
   readonly cause: Cause.Cause<unknown>
 }
 
-/** Keeps what is logged, and shows nothing of it. */
+/** Keeps what is logged instead of showing it. */
 export const keepLog = () => {
   const log: Array<Logged> = []
   const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
@@ -90,13 +90,13 @@ export const keepLog = () => {
   return { log, logged: Effect.provideService(Logger.CurrentLoggers, new Set([logger])) }
 }
 
-/** Nobody reads what is logged. */
+/** Drops what is logged. */
 export const silently: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
   Logger.CurrentLoggers,
   new Set()
 )
 
-/** What became of the jobs of a tube, as the metrics have it; outcomes that did not occur are left out. */
+/** What became of the jobs of a tube, by the metrics. Outcomes that did not occur are left out. */
 export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE) {
   const counts: Partial<Record<Metrics.JobOutcome, number>> = {}
   for (const outcome of ["reserved", "succeeded", "failed", "retried", "buried", "deadLettered", "lost"] as const) {
@@ -106,6 +106,6 @@ export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE)
   return counts
 })
 
-/** The handlers that run, as the metrics have it. */
+/** How many handlers run, by the metrics. */
 export const inFlight = (server: string, tube = TUBE) =>
   Effect.map(Metric.value(Metric.withAttributes(Metrics.jobsInFlight, { server, tube })), ({ value }) => value)

@@ -14,7 +14,8 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
-import * as Protocol from "../../Protocol.ts"
+import type * as Protocol from "../../Protocol.ts"
+import { encode } from "../protocol/requestWriter.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "./dialBackoff.ts"
 
 /**
@@ -136,7 +137,7 @@ export const make = Effect.fnUntraced(function*(
     args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> =>
     Effect.suspend(() => {
-      const request = Protocol.encode(command, args)
+      const request = encode(command, args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
       supervise()
       return Latch.await(isUp).pipe(

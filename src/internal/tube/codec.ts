@@ -6,7 +6,7 @@ import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
 import * as Validate from "../protocol/validate.ts"
 import * as Errors from "../../Errors.ts"
-import type { ReceivedJob } from "../../Protocol.ts"
+import type { RawJob } from "../../Protocol.ts"
 import type { Body } from "../job/putAll.ts"
 
 /**
@@ -22,13 +22,13 @@ const NAMES: ReadonlyArray<Name> = ["json", "text", "bytes", "binary"]
 /** What a body looks like from inside: what fails, fails with whatever says best what was wrong. */
 export interface Codec<A, RD, RE> {
   readonly encode: (value: A) => Effect.Effect<Body, unknown, RE>
-  readonly decode: (job: Pick<ReceivedJob, "body">) => Effect.Effect<A, unknown, RD>
+  readonly decode: (job: Pick<RawJob, "body">) => Effect.Effect<A, unknown, RD>
 }
 
 // Bytes that are no UTF-8 must not turn into replacement characters, and a byte order mark is part of what was put.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-const textOf = (job: Pick<ReceivedJob, "body">): Effect.Effect<string, unknown> => {
+const textOf = (job: Pick<RawJob, "body">): Effect.Effect<string, unknown> => {
   try {
     return Effect.succeed(utf8.decode(job.body))
   } catch {
@@ -36,11 +36,11 @@ const textOf = (job: Pick<ReceivedJob, "body">): Effect.Effect<string, unknown> 
   }
 }
 
-const bytesOf = (job: Pick<ReceivedJob, "body">): Effect.Effect<Uint8Array> => Effect.succeed(job.body)
+const bytesOf = (job: Pick<RawJob, "body">): Effect.Effect<Uint8Array> => Effect.succeed(job.body)
 
 const through = <A, Raw extends Body, RD, RE>(
   schema: Schema.Codec<A, Raw, RD, RE>,
-  raw: (job: Pick<ReceivedJob, "body">) => Effect.Effect<Raw, unknown>
+  raw: (job: Pick<RawJob, "body">) => Effect.Effect<Raw, unknown>
 ): Codec<A, RD, RE> => {
   const decode = Schema.decodeUnknownEffect(schema)
   const encode = Schema.encodeUnknownEffect(schema)

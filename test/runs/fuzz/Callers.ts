@@ -48,7 +48,7 @@ type Effects = (dice: Dice) => Effect.Effect<unknown, unknown, Scope.Scope>
 const caller = (sends: RegExp, call: Effects): Caller => ({ call, sends })
 
 /** A commands of a connection of one's own. */
-const onConnection = (connection: Connection.Connection): Record<string, Caller> => ({
+const onConnection = (connection: Connection.Service): Record<string, Caller> => ({
   "connection.put": caller(
     one("put"),
     (dice) => connection.put(pick(dice, body), any(optionsOf(dice, { priority, delay, ttr, tube })))

@@ -63,7 +63,7 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
   )
 }
 
-const lists = ({ listTubes }: Connection.Connection) => listTubes
+const lists = ({ listTubes }: Connection.Service) => listTubes
 
 /** Each member of the pool, and making one. */
 export const pool: Record<Effects<Pool.Pool> | `shared.${keyof Pool.Pool["shared"]}` | `${string}.make`, Scenario> = {

@@ -83,7 +83,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     name: "use comes behind what needs it",
     module: "internal/connection/pipeline",
     from: `      this.#useTubeOf(pending, batch)
-      if (!hasRoom()) break
+      if (!this.#hasRoom()) break
       this.#queued.remove(pending)
       this.#send(pending, batch)`,
     to: `      this.#queued.remove(pending)
@@ -101,7 +101,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "nobody notices silence",
-    module: "internal/connection/pipeline",
+    module: "internal/connection/silenceTimer",
     from: `if (deadline === Infinity ||`,
     to: `if (deadline > 0 ||`
   },
@@ -224,8 +224,8 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a connection of the pool keeps the tubes of its last borrower",
-    module: "internal/connection/pipeline",
-    from: `for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)`,
+    module: "internal/connection/housekeeping",
+    from: `for (const tube of watched) if (!tubes.has(tube)) ask(commands.ignore, tube)`,
     to: ``
   }
 ]

@@ -1,6 +1,5 @@
 /**
- * Jobs in hand, and a server: how a job ends, what a handle may do after that, and where the job is when nobody
- * ended it.
+ * Jobs in hand: how a lease ends, what a handle may do after that, and where the job is if nobody settled it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
@@ -18,7 +17,7 @@ const openOn = Effect.fnUntraced(function*(target: Target, options?: Client.Opti
   const server = yield* target.make()
   const beanstalkd = yield* Client.make({ ...server.clientOptions, ...options })
   const counts = Effect.map(server.stats, (stats) => (command: string) => Number(stats[`cmd-${command}`]))
-  /** Waits until the pool has so many connections, all of them idle, and none was lost on the way. */
+  /** Waits until the pool has this many connections, all of them idle, with none lost on the way. */
   const isIdle = (connections: number) =>
     eventually(
       Effect.map(beanstalkd.pool.stats, (stats) =>
@@ -46,7 +45,7 @@ type Settle = keyof typeof ways
 
 const settles: ReadonlyArray<Settle> = ["delete", "release", "bury"]
 
-/** The handle says `NotFound`, whatever it is asked to do. */
+/** The handle says `NotFound` to every command. */
 const isOver = Effect.fnUntraced(function*(job: Job.Job) {
   for (const command of settles) {
     assert.deepInclude(yield* Effect.flip(ways[command](job)), { _tag: "NotFound", command, id: job.id })
@@ -54,7 +53,7 @@ const isOver = Effect.fnUntraced(function*(job: Job.Job) {
   assert.deepInclude(yield* Effect.flip(job.touch), { _tag: "NotFound", command: "touch", id: job.id })
 })
 
-/** Lets its ttr of 1 second pass; once more when the real server has missed the moment, as it can (and was touched). */
+/** Lets the ttr of 1 second pass, again if the touch was in time after all: the real server can miss the moment. */
 const expires = (job: Job.Job) =>
   Effect.flip(job.touch).pipe(
     Effect.map((error) => assert.strictEqual(error._tag, "NotFound")),
@@ -99,7 +98,7 @@ describeServers("a job", (target) => {
           const job = yield* beanstalkd.reserve(TUBE, { timeout: 0 })
           assert.strictEqual(job.text, `${i}`)
           yield* ways[settles[i % settles.length]!](job)
-          // It would come again.
+          // Else the next reserve would get it again.
           if (i % settles.length === 1) yield* beanstalkd.delete(job.id)
         }
         yield* isIdle(1)
@@ -162,7 +161,7 @@ describeServers("a job", (target) => {
         yield* job.release({ priority: 1 })
         const again = yield* beanstalkd.reserve(["other", TUBE])
         assert.deepStrictEqual([yield* again.attempt, yield* again.tube], [2, TUBE])
-        // What the first handle knew, it still knows.
+        // The first handle still knows the attempt of its own lease.
         assert.deepStrictEqual([yield* job.attempt, (yield* counts)("stats-job")], [1, 2])
       }))
 
@@ -172,7 +171,7 @@ describeServers("a job", (target) => {
         assert.deepInclude(yield* job.stats, { id, tube: TUBE, state: "reserved", pri: PRIORITY, reserves: 1 })
         yield* job.bury()
         assert.deepInclude(yield* job.stats, { state: "buried" })
-        // One for each `stats`: the priority that `bury` keeps is known by then.
+        // One for each `stats`. `bury` needed none: the first had told the priority that it keeps.
         assert.strictEqual((yield* counts)("stats-job"), 2)
       }))
   })
@@ -187,7 +186,7 @@ describeServers("a job", (target) => {
         const error = yield* Fiber.join(lost)
         assert.deepInclude(error, { _tag: "NotFound", server: job.server, id: job.id })
         assert.include(error.message, "its lease was lost")
-        // To those as well who ask later.
+        // A later caller hears it at once.
         assert.strictEqual((yield* Effect.flip(job.lost))._tag, "NotFound")
       }))
 
@@ -266,7 +265,7 @@ describeServers("a job", (target) => {
           const { beanstalkd, isIdle } = yield* open()
           const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
           yield* Effect.exit(Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), ending)))
-          // It is there when the Scope is closed, and not a while later.
+          // The job is released by the time the Scope is closed, not some time later.
           assert.deepInclude(yield* beanstalkd.statsJob(id), {
             state: "ready",
             pri: PRIORITY,

@@ -7,7 +7,7 @@ import { Errors } from "effect-beanstalkd"
 import type { JobId } from "effect-beanstalkd/Protocol"
 import type { Pipeline } from "../../src/internal/connection/pipeline.ts"
 import { Lease } from "../../src/internal/job/lease.ts"
-import { commands, ReceivedJob } from "../../src/Protocol.ts"
+import { commands, RawJob } from "../../src/Protocol.ts"
 
 const ID = 7 as JobId
 const SERVER = "played"
@@ -29,7 +29,7 @@ const play = () => {
   }
   const heard: Array<string> = []
   const note = (what: string) => (job: string) => void heard.push(`${what} ${job}`)
-  const lease = new Lease<string>(new ReceivedJob(ID, new Uint8Array(), SERVER), {
+  const lease = new Lease<string>(new RawJob(ID, new Uint8Array(), SERVER), {
     pipeline: pipeline as unknown as Pipeline,
     listener: { onSettling: note("settling"), onRefused: note("refused"), onOver: note("over") }
   }, "job")

@@ -142,10 +142,10 @@ describe("a stream", () => {
     () =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
         let longest = 0
-        // Of its own time: another process may have the processor meanwhile.
+        // CPU time of this thread: another process may have the CPU meanwhile.
         const now = () => process.threadCpuUsage().user / 1000
         let last = now()
-        // The puts before it count for nothing.
+        // Forgets what the puts have cost.
         const startOver = () => {
           longest = 0
           last = now()
@@ -175,7 +175,7 @@ describe("a stream", () => {
   )
 })
 
-/** A stream and two workers at jobs of different length, of which some fail, and a connection is dropped now and then. */
+/** A stream and two workers with jobs of different lengths, of which some fail. */
 const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
   const log: Array<string> = []
   const began = yield* Clock.currentTimeMillis
@@ -201,7 +201,7 @@ const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
   return log
 })
 
-/** A consumer or worker under load, which begins and is interrupted at random. */
+/** A consumer or a worker under load, begun and interrupted at random. */
 const oneOf = (client: Client.Service) =>
   Effect.gen(function*() {
     const number = (most: number) => Random.nextIntBetween(0, most)
@@ -230,7 +230,7 @@ const statsOf = (server: AnyServer) =>
   Effect.map(server.stats, (stats) => [
     Number(stats["current-jobs-reserved"]),
     Number(stats["current-jobs-ready"]),
-    // The client's own, and that of the question.
+    // Without the client's shared connection, and the one that asks.
     Number(stats["current-connections"]) - 2
   ])
 

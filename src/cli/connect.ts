@@ -45,7 +45,7 @@ export const serverOptions = Effect.gen(function*() {
  */
 export const connect = Effect.gen(function*() {
   const client = yield* Client.make(yield* serverOptions)
-  yield* client.pool.shared.run(commands.listTubeUsed)
+  yield* client.run(commands.listTubeUsed)
   return client
 })
 

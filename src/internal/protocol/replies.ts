@@ -3,6 +3,7 @@
  * command's row. A reply that no row explains is a violation of the protocol.
  */
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
@@ -33,21 +34,30 @@ const replyCase = <const F extends FieldSchemas, A, E>(
   }
 }
 
-/** A success, whose value is the only field. Most replies are such: a tuple around the field costs half as much again. */
-export const succeedsWith = <A>(
-  schema: Schema.Codec<A, string> | Schema.Codec<A, Uint8Array>
-): ReplyCase<A, never> => {
+/**
+ * A success, whose value is made of the only field. Most replies are such: a tuple around the field costs half as much
+ * again.
+ */
+export const succeedsAs = <A, B>(
+  schema: Schema.Codec<A, string> | Schema.Codec<A, Uint8Array>,
+  toValue: (field: A, server: string) => B
+): ReplyCase<B, never> => {
   const fields: Schema.Codec<readonly [A], unknown> = Schema.Tuple([schema])
   const decodeOnly = SchemaParser.decodeUnknownResult(schema)
   const decodeAll = SchemaParser.decodeUnknownResult(fields)
   return {
     fields,
-    decode: ({ fields }) =>
+    decode: ({ fields }, _, server) =>
       fields.length === 1
-        ? Result.map(decodeOnly(fields[0]), Exit.succeed)
-        : Result.map(decodeAll(fields), ([value]) => Exit.succeed(value))
+        ? Result.map(decodeOnly(fields[0]), (field) => Exit.succeed(toValue(field, server)))
+        : Result.map(decodeAll(fields), ([field]) => Exit.succeed(toValue(field, server)))
   }
 }
+
+/** A success, whose value is the only field. */
+export const succeedsWith = <A>(
+  schema: Schema.Codec<A, string> | Schema.Codec<A, Uint8Array>
+): ReplyCase<A, never> => succeedsAs(schema, identity)
 
 /** A failure. */
 export const fails = <const F extends FieldSchemas, E>(

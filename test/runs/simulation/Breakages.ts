@@ -212,14 +212,14 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a Scope that is closed leaves the pool open",
-    module: "Pool",
-    from: `return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })`,
-    to: `return Effect.void`
+    module: "internal/pool/exclusivePool",
+    from: `Effect.asVoid(Effect.forkDetach(Scope.close(this.#scope, Exit.void), { startImmediately: true }))`,
+    to: `Effect.void`
   },
   {
-    name: "who waits no longer for a turn gets it",
+    name: "a permit is granted to a borrower that waits no longer",
     module: "internal/pool/fairSemaphore",
-    from: `else this.#waiting.delete(turn)`,
+    from: `else this.#waiting.delete(permit)`,
     to: ``
   },
   {

@@ -217,7 +217,7 @@ describeServers("a job", (target) => {
         assert.isTrue([job, typed].every(Job.isJob))
         assert.isFalse([undefined, { id }, "job"].some(Job.isJob))
         const name = `Job(${server.address}/${id})`
-        assert.deepStrictEqual([job, typed].map((job) => `${job as unknown as string}`), [name, name])
+        assert.deepStrictEqual([job, typed].map(String), [name, name])
         assert.deepStrictEqual(JSON.parse(JSON.stringify([job, typed])), [
           { _id: "Job", server: server.address, id, state: "held" },
           { _id: "Job", server: server.address, id, value: { hello: 1 } }

@@ -437,7 +437,7 @@ describe("a job that is on the way to being deleted", () => {
       const client = yield* Client.make(server.clientOptions)
       yield* client.put("jobs", "hello")
       const job = yield* client.reserve("jobs")
-      yield* server.inject({ delay: "1 second" })
+      yield* server.injectFaults({ delay: "1 second" })
       const deleting = yield* Effect.forkScoped(Effect.exit(job.delete), { startImmediately: true })
       assert.strictEqual((yield* Effect.flip(job.touch))._tag, "NotFound")
       yield* TestClock.adjust("1 second")

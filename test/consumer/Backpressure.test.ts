@@ -153,7 +153,7 @@ describe("a stream", () => {
       const pulling = yield* Effect.forkScoped(next, { startImmediately: true })
       yield* Fiber.interrupt(pulling)
       yield* areIn(beanstalkd, { ready: 4 })
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 })
 

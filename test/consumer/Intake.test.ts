@@ -160,7 +160,7 @@ describe("a worker that is stopped", () => {
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put(TUBE, "a")
       const worker = yield* work(() => Effect.never, { concurrency: 4, shutdownTimeout: "1 hour" })
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
       const id = yield* beanstalkd.put(TUBE, "b")
       yield* TestClock.adjust("1 second")

@@ -88,12 +88,12 @@ describe("an embedded server that", () => {
           concurrency: 7
         })
         yield* TestClock.adjust("3 seconds")
-        yield* server.inject(fault)
+        yield* server.injectFaults(fault)
         yield* TestClock.adjust("15 seconds")
-        if (fault.delay === undefined) yield* server.inject({})
+        if (fault.delay === undefined) yield* server.injectFaults({})
         yield* TestClock.adjust("5 minutes")
         assert.deepStrictEqual(ids.filter((id) => !handled.has(id)), [])
-        yield* server.inject({})
+        yield* server.injectFaults({})
         yield* TestClock.adjust("10 seconds")
         yield* areIn(beanstalkd, {})
       })).pipe(silently)
@@ -115,7 +115,7 @@ describe("an embedded server that", () => {
       yield* areIn(beanstalkd, {})
       const { lost = 0, reserved = 0, succeeded = 0 } = yield* outcomes(beanstalkd.server)
       assert.strictEqual(reserved, lost + succeeded)
-      assert.strictEqual(yield* server.connections, 2)
+      assert.strictEqual(yield* server.connectionCount, 2)
     })).pipe(silently))
 
   it.effect("is away for an hour is dialled as the Schedule of the client says, at most every 5 seconds", () =>
@@ -126,11 +126,11 @@ describe("an embedded server that", () => {
         Stream.runHead,
         Effect.forkScoped
       )
-      yield* server.awaitWaiting(TUBE)
-      yield* server.inject({ refuse: true })
+      yield* server.awaitReservers(TUBE)
+      yield* server.injectFaults({ refuse: true })
       yield* server.dropConnections
       yield* TestClock.adjust("1 hour")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       yield* TestClock.adjust("10 seconds")
       yield* beanstalkd.put(TUBE, "hello")
       const at = Option.getOrThrow(yield* Fiber.join(first))

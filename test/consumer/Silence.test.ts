@@ -54,13 +54,13 @@ describe("a stream on a network that swallows everything", () => {
       )
       // Each job comes while the one before it is in hand, so that another connection waits for it.
       for (const text of ["a", "b", "c", "d"]) {
-        yield* server.awaitWaiting("emails")
+        yield* server.awaitReservers("emails")
         yield* sound.put("emails", text)
         yield* TestClock.adjust("100 millis")
       }
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Queue.takeAll(jobs), ["a", "b", "c", "d"])
-      assert.isAtLeast(yield* server.connections, 4)
+      assert.isAtLeast(yield* server.connectionCount, 4)
       yield* swallow
       const next = yield* Effect.forkScoped(Queue.take(jobs))
       // The server gives the job to a connection that does not hear of it.
@@ -89,24 +89,24 @@ describe("a worker of which one connection has become silent", () => {
         Effect.forkScoped
       )
       for (const text of texts) {
-        yield* server.awaitWaiting("emails")
+        yield* server.awaitReservers("emails")
         yield* sound.put("emails", text, { ttr: "1 hour" })
         yield* TestClock.adjust("100 millis")
       }
       // The shared one of each client, three with a job each, one that waits.
-      assert.strictEqual(yield* server.connections, 6)
+      assert.strictEqual(yield* server.connectionCount, 6)
       yield* mayEnd.c.open
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(yield* server.connections, 6)
+      assert.strictEqual(yield* server.connectionCount, 6)
       // The answer to the delete does not come. Connection 0 is the shared one.
       yield* silence(1)
       yield* mayEnd.a.open
       yield* TestClock.adjust("9 seconds")
-      assert.strictEqual(yield* server.connections, 6)
+      assert.strictEqual(yield* server.connectionCount, 6)
       yield* TestClock.adjust("1 second")
       const { currentWaiting, totalConnections } = yield* sound.stats
       assert.deepStrictEqual(
-        { currentWaiting, totalConnections, connections: yield* server.connections, interrupted },
+        { currentWaiting, totalConnections, connections: yield* server.connectionCount, interrupted },
         { currentWaiting: 1, totalConnections: 6, connections: 4, interrupted: [] }
       )
       yield* mayEnd.b.open

@@ -45,12 +45,12 @@ describe("a stream", () => {
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("24 hours")
       assert.strictEqual((yield* beanstalkd.stats).currentWaiting, 1)
       yield* beanstalkd.put(TUBE, "hello")
       assert.deepInclude(yield* Fiber.join(first), { value: "hello" })
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("goes on with a server that drains", () =>
@@ -84,8 +84,8 @@ describe("a stream", () => {
     onItsOwn(
       Effect.fnUntraced(function*(_, server) {
         const failing = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(Consumer.stream(TUBE))))
-        yield* server.awaitWaiting(TUBE)
-        yield* server.inject({ refuse: true })
+        yield* server.awaitReservers(TUBE)
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         const error = yield* Fiber.join(failing)
         assert.strictEqual(error.reason._tag, "OpenError")
@@ -125,7 +125,7 @@ describe("a stream", () => {
       assert.strictEqual(error.reason.argument, argument)
       assert.include(error.message, `Consumer.stream: ${argument} must be `)
       assert.isFalse(error.isRetryable)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>

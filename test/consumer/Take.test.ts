@@ -205,7 +205,7 @@ describe("take", () => {
   it.effect("waits as long as it is told, and forever otherwise", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       const short = yield* Effect.forkScoped(Effect.flip(Consumer.take(TUBE, { timeout: "90 seconds" })))
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("90 seconds")
       assert.deepInclude(yield* Fiber.join(short), { _tag: "TimedOut", timeoutSeconds: 90 })
       const long = yield* Effect.forkScoped(Consumer.take(TUBE))
@@ -219,7 +219,7 @@ describe("take", () => {
       const ref = yield* beanstalkd.put(TUBE, "hello")
       const job = yield* Consumer.take(TUBE)
       assert.isTrue(Job.isJob(job))
-      assert.strictEqual(job.server, server.address)
+      assert.strictEqual(job.server, server.server)
       assert.deepStrictEqual(job.ref, ref)
     })))
 
@@ -261,7 +261,7 @@ describe("take", () => {
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 hour" })
       const scope = yield* Scope.make()
       yield* logged(Scope.provide(Consumer.take(TUBE), scope))
-      yield* server.inject({ mute: true })
+      yield* server.injectFaults({ mute: true })
       const ending = yield* Effect.forkScoped(logged(Scope.close(scope, Exit.void)), { startImmediately: true })
       yield* TestClock.adjust("9 seconds")
       assert.isUndefined(ending.pollUnsafe())
@@ -321,7 +321,7 @@ describe("take", () => {
       const error = yield* Effect.flip(Consumer.take(tubes as never, options as never))
       assert(error.reason._tag === "InvalidOptions")
       assert.include(error.message, `Consumer.take: ${message}`)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("takes undefined for every option", () =>

@@ -2,7 +2,7 @@
  * The embedded server under a TestClock: what takes a day takes no time, and happens at the same moment every time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, type Scope } from "effect"
 import { Client, Connection, type Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 
@@ -54,12 +54,12 @@ const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, Errors.Inva
 
 /** On a server that nobody else has. */
 const onItsOwn = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.Server | Scope.Scope>) =>
-  Effect.provide(Effect.scoped(effect), Layer.fresh(Server.layerMemory))
+  Effect.provide(Effect.scoped(effect), Server.layerMemory())
 
 describe("a delay of a day, a ttr, a pause and DEADLINE_SOON", () => {
   const inSteps = Effect.gen(function*() {
     const server = yield* Server.Server
-    yield* server.awaitWaiting("emails")
+    yield* server.awaitReservers("emails")
     for (const step of ["24 hours", "59 seconds", "1 second", "1 hour"] as const) yield* TestClock.adjust(step)
   })
 
@@ -105,7 +105,7 @@ describe("under a TestClock", () => {
       const beanstalkd = yield* Client.Beanstalkd
       const server = yield* Server.Server
       const reserving = yield* Effect.forkScoped(beanstalkd.reserve("emails"))
-      yield* server.awaitWaiting("emails")
+      yield* server.awaitReservers("emails")
       const connections = (yield* beanstalkd.stats).totalConnections
       for (let day = 0; day < 3; day++) yield* TestClock.adjust("24 hours")
       assert.isUndefined(reserving.pollUnsafe())

@@ -2,10 +2,10 @@
  * The embedded server killed and started again, and out of memory.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { Client, Connection, Server } from "effect-beanstalkd"
 
-const onItsOwn = Effect.provide(Layer.fresh(Server.layerMemory))
+const onItsOwn = Effect.provide(Server.layerMemory())
 
 describe("restart", () => {
   it.effect("cuts off all, keeps all jobs, makes reserved ones ready, and forgets pauses, counts and that it drains", () =>
@@ -40,7 +40,7 @@ describe("restart", () => {
       yield* beanstalkd.reserve("emails")
       const waiting = yield* Connection.make({ ...server.clientOptions, watch: "emails" })
       yield* Effect.forkChild(waiting.reserve, { startImmediately: true })
-      yield* server.awaitWaiting("emails")
+      yield* server.awaitReservers("emails")
       yield* server.restart
       assert.isTrue(yield* waiting.closed)
       assert.strictEqual(yield* (yield* beanstalkd.reserve("emails")).attempt, 2)
@@ -53,10 +53,10 @@ describe("a shortage of memory", () => {
       const beanstalkd = yield* Client.Beanstalkd
       const server = yield* Server.Server
       yield* beanstalkd.put("emails", "before")
-      yield* server.inject({ shortage: "jobs" })
+      yield* server.injectFaults({ shortage: "jobs" })
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "delete 1\r\n")))._tag, "OutOfMemory")
       yield* (yield* beanstalkd.reserve("emails")).release()
-      yield* server.inject({})
+      yield* server.injectFaults({})
       assert.isTrue((yield* beanstalkd.put("emails", "after")).id > 1)
     }).pipe(Effect.scoped, onItsOwn))
 
@@ -66,10 +66,10 @@ describe("a shortage of memory", () => {
       const server = yield* Server.Server
       const { id } = yield* beanstalkd.put("emails", "before")
       const job = yield* beanstalkd.reserve("emails")
-      yield* server.inject({ shortage: "queues" })
+      yield* server.injectFaults({ shortage: "queues" })
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "hello")))._tag, "JobBuried")
       assert.strictEqual((yield* Effect.flip(job.release({ priority: 7 })))._tag, "JobBuried")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const { pri, state } = yield* beanstalkd.statsJob(id)
       assert.deepStrictEqual([pri, state], [7, "buried"])
       assert.strictEqual(yield* beanstalkd.kick("emails", 10), 2)

@@ -268,7 +268,7 @@ const addressOptions = {
   keepAlive: flag
 }
 
-const engineOptions = { maxJobSize: among(0, 1000), maxConnections: among(2, 3), maxMemory: among(10_000) }
+const engineOptions = { maxJobSize: among(0, 1000), maxClients: among(2, 3), maxMemory: among(10_000) }
 
 const isName = (value: unknown) => typeof value === "string" && value !== ""
 const isPort = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535
@@ -334,11 +334,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
         )
     ),
     "Server.make": caller(/^$/, (dice) => Server.make(listenOptions(dice))),
-    "Server.layerMemoryWith": caller(/^$/, (dice) => {
+    "Server.layerMemory": caller(/^$/, (dice) => {
       const client = (dice: Dice) => optionsOf(dice, poolOptions)
       // A client whose tubes find no memory tries again for ten seconds.
       const options = { ...engineOptions, maxMemory: among(1_000_000), client }
-      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, options))))
+      return Layer.build(Server.layerMemory(any(optionsOf(dice, options))))
     }),
     "Client.layerUrl": caller(
       MAKES,
@@ -351,11 +351,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
       )
       return Layer.build(Client.layerConfig(configs(optionsOf(dice, configured))))
     }),
-    "server.inject": caller(
+    "server.injectFaults": caller(
       /^$/,
       (dice) =>
         Effect.flatMap(Server.makeMemory(), (server) =>
-          server.inject(any(optionsOf(dice, {
+          server.injectFaults(any(optionsOf(dice, {
             refuse: flag,
             mute: flag,
             delay,
@@ -364,12 +364,13 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
             shortage: among("jobs", "queues")
           }))))
     ),
-    "server.awaitWaiting": caller(
+    "server.awaitReservers": caller(
       /^$/,
       (dice) =>
         Effect.flatMap(
           Server.makeMemory(),
-          (server) => Effect.raceFirst(server.awaitWaiting(pick(dice, tube), pick(dice, among(0, 1))), Effect.yieldNow)
+          (server) =>
+            Effect.raceFirst(server.awaitReservers(pick(dice, tube), pick(dice, among(0, 1))), Effect.yieldNow)
         )
     )
   }

@@ -1,6 +1,6 @@
 /**
- * Consumers and workers whose server goes away and comes back, or is out of order: they go on, lose nothing, and let
- * nobody's processor burn meanwhile.
+ * Consumers and workers whose server goes away and comes back, or is out of order: they go on, lose no job, and do not keep
+ * the CPU busy meanwhile.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Option, Random, Stream } from "effect"
@@ -24,7 +24,7 @@ RealServer.describeReal("a server on its binlog that is killed and started again
       const hold = Effect.flatMap(Random.nextIntBetween(5, 50), Effect.sleep)
       const stream = yield* Consumer.stream(TUBE).pipe(
         Stream.mapEffect((job) =>
-          // Before it is deleted: the answer to that may be lost although the job is gone.
+          // Counted before the delete, whose answer may be lost although the job is gone.
           Effect.andThen(hold, Effect.sync(() => handled.add(job.id))).pipe(
             Effect.andThen(job.delete),
             Effect.catch(() => Effect.sync(() => lost.stream++))

@@ -1,5 +1,5 @@
 /**
- * A network that begins to swallow everything, on all connections at once, and of which nobody is told.
+ * A network that begins to swallow everything, on all connections at once, without closing one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Queue, Stream } from "effect"
@@ -7,7 +7,7 @@ import { Client, Consumer, Server, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import type { Dialer } from "../../src/internal/connection/transport.ts"
 
-/** A dialer whose connections can all be made to swallow what is sent; those that are dialled afterwards do not. */
+/** A dialer whose connections can all be made to swallow what is sent. Those that are dialed afterwards do not. */
 const swallowing = (dialer: Dialer) => {
   const open: Array<{ isSwallowing: boolean }> = []
   const swallower: Dialer = {
@@ -52,7 +52,7 @@ describe("a stream on a network that swallows everything", () => {
         Stream.runDrain,
         Effect.forkScoped
       )
-      // Each comes while the one before is in hand, so that another connection waits for it.
+      // Each job comes while the one before it is in hand, so that another connection waits for it.
       for (const text of ["a", "b", "c", "d"]) {
         yield* server.awaitReservers("emails")
         yield* sound.put("emails", text)
@@ -63,7 +63,7 @@ describe("a stream on a network that swallows everything", () => {
       assert.isAtLeast(yield* server.connectionCount, 4)
       yield* swallow
       const next = yield* Effect.forkScoped(Queue.take(jobs))
-      // The server gives it to one that does not hear of it.
+      // The server gives the job to a connection that does not hear of it.
       yield* sound.put("emails", "e", { ttr: "3 seconds" })
       // A reserve of 30 seconds, 10 seconds of silence, and another dial.
       for (let i = 0; i < 60; i++) yield* TestClock.adjust("1 second")

@@ -28,6 +28,20 @@ describe("a stream", () => {
       assert.deepStrictEqual(texts, ["1", "2", "3"])
     })))
 
+  it.effect("of one tube gives jobs that know it, and that of several jobs that ask for it once", () =>
+    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      for (const [tubes, asked] of [[TUBE, 0], [[TUBE, TUBE], 0], [[TUBE, "other"], 1]] as const) {
+        const { cmdStatsJob } = yield* beanstalkd.stats
+        yield* beanstalkd.put(TUBE, "hello")
+        const tube = yield* Consumer.stream(tubes).pipe(
+          Stream.mapEffect((job) => Effect.tap(Effect.andThen(job.tube, job.tube), job.delete)),
+          Stream.runHead
+        )
+        assert.deepInclude(tube, { value: TUBE })
+        assert.strictEqual((yield* beanstalkd.stats).cmdStatsJob - cmdStatsJob, asked)
+      }
+    })))
+
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
@@ -109,6 +123,7 @@ describe("a stream", () => {
       const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
       assert(error.reason._tag === "InvalidOptions")
       assert.strictEqual(error.reason.argument, argument)
+      assert.include(error.message, `Consumer.stream: ${argument} must be `)
       assert.isFalse(error.isRetryable)
       assert.strictEqual(yield* server.connectionCount, 1)
     })))
@@ -127,10 +142,10 @@ describe("a stream", () => {
     () =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
         let longest = 0
-        // Of its own time: another process may have the processor meanwhile.
+        // CPU time of this thread: another process may have the CPU meanwhile.
         const now = () => process.threadCpuUsage().user / 1000
         let last = now()
-        // The puts before it count for nothing.
+        // Forgets what the puts have cost.
         const startOver = () => {
           longest = 0
           last = now()
@@ -160,7 +175,7 @@ describe("a stream", () => {
   )
 })
 
-/** A stream and two workers at jobs of different length, of which some fail, and a connection is dropped now and then. */
+/** A stream and two workers with jobs of different lengths, of which some fail. */
 const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
   const log: Array<string> = []
   const began = yield* Clock.currentTimeMillis
@@ -186,7 +201,7 @@ const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
   return log
 })
 
-/** A consumer or worker under load, which begins and is interrupted at random. */
+/** A consumer or a worker under load, begun and interrupted at random. */
 const oneOf = (client: Client.Service) =>
   Effect.gen(function*() {
     const number = (most: number) => Random.nextIntBetween(0, most)
@@ -215,7 +230,7 @@ const statsOf = (server: AnyServer) =>
   Effect.map(server.stats, (stats) => [
     Number(stats["current-jobs-reserved"]),
     Number(stats["current-jobs-ready"]),
-    // The client's own, and that of the question.
+    // Without the client's shared connection, and the one that asks.
     Number(stats["current-connections"]) - 2
   ])
 

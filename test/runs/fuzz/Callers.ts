@@ -170,6 +170,7 @@ const onTube = (client: Client.Service): Record<string, Caller> => ({
 
 const textOr = (dice: Dice): { readonly codec: "text" } => dice.chance(0.9) ? { codec: "text" } : { codec: any("jsn") }
 
+const onFailure = among("release", "bury")
 const few = among<unknown>(1, 2, Infinity)
 const flag = among(true, false)
 const WORKS = /^((watch|ignore|reserve-with-timeout|stats-job|touch|delete|release|bury|use|put) ?)+$/
@@ -190,6 +191,15 @@ const onConsumer = (client: Client.Service): Record<string, Caller> => {
       WORKS,
       (dice) => first(Consumer.stream(tubes(dice), any(optionsOf(dice, consumerOptions))))
     ),
+    "Consumer.take": {
+      call: (dice) =>
+        Effect.provideService(
+          Consumer.take(tubes(dice), any(optionsOf(dice, { timeout: delay, onFailure, delay, priority }))),
+          Client.Beanstalkd,
+          client
+        ),
+      sends: RESERVES
+    },
     "tube.stream": caller(
       WORKS,
       (dice) => first(Tube.make(pick(dice, tube), textOr(dice)).stream(any(optionsOf(dice, consumerOptions))))

@@ -1,5 +1,6 @@
 /**
- * Values of any kind as words for an error message. Neither function throws, not even for a Proxy that refuses to be read.
+ * Values of any kind as words for an error message. Neither function throws, not even for a Proxy that refuses to be
+ * read.
  */
 import * as Formatter from "effect/Formatter"
 

@@ -33,7 +33,7 @@ const replyCase = <const F extends FieldSchemas, A, E>(
   }
 }
 
-/** A success, whose value is the only field. Most replies are such: a tuple around the field costs half as much again. */
+/** A success whose value is the only field, as in most replies. A tuple around it would cost half as much again. */
 export const succeedsWith = <A>(
   schema: Schema.Codec<A, string> | Schema.Codec<A, Uint8Array>
 ): ReplyCase<A, never> => {
@@ -117,7 +117,8 @@ export const describeReply = (reply: RawReply): string =>
   [reply.word, ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`)].join(" ")
     .slice(0, 200)
 
-// A reply to a question about one job that brings another job belongs to another command: the two sides are out of step.
+// A reply to a question about one job that brings another job belongs to another command: the two sides are out of
+// step.
 const isOfAnother = (exit: Exit.Exit<unknown, unknown>, id: number | undefined): boolean => {
   if (id === undefined || Exit.isFailure(exit)) return false
   const told = (exit.value as { readonly id?: number } | undefined)?.id

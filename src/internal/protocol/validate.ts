@@ -79,8 +79,8 @@ export const optionNames = <O extends object>(names: Readonly<Record<keyof O, tr
   Object.keys(names) as Array<keyof O>
 
 /**
- * The options of these names that are not undefined, each read once: what an object says when it is asked again does not
- * matter.
+ * The options of these names that are not undefined, each read once: what an object says when it is asked again does
+ * not matter.
  */
 export const snapshot = <O extends object>(
   operation: string,

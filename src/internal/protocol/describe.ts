@@ -16,7 +16,7 @@ export const describe = (value: unknown): string => {
   }
 }
 
-/** The message of an error, a string as it is, anything else as `describe` has it. */
+/** The message of an error, a string as it is, any other value as `describe` has it. */
 export const describeCause = (cause: unknown): string => {
   if (typeof cause === "string") return cause
   try {

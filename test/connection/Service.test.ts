@@ -1,6 +1,6 @@
 /**
- * A connection as a service: how it is told from other values, how it prints, where its options come from, and whose name
- * an error about them carries.
+ * A connection as a service: how it is told from other values, how it prints, where its options come from, and whose
+ * name an error about them carries.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer } from "effect"

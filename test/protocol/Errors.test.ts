@@ -1,5 +1,5 @@
 /**
- * The errors of commands: their tags, what they say, which of them may be tried again, and that they survive a wire.
+ * The errors of commands: their tags and words, which of them may be retried, and that they survive a wire.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -26,7 +26,7 @@ const closed = new Errors.BeanstalkdError({
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Tables: every error with the exact words that it says
+// Tables: every error with its exact words
 // ---------------------------------------------------------------------------------------------------------------------
 
 const NOT_FOUND: ReadonlyArray<readonly [error: Errors.NotFound, message: string]> = [

@@ -6,6 +6,7 @@ import { Config, ConfigProvider, Effect, Layer } from "effect"
 import { Client, Pool, Server } from "effect-beanstalkd"
 import { inspect } from "node:util"
 import { isFailure } from "../connection/Peer.ts"
+import { poolOf } from "../../src/internal/client/internals.ts"
 
 const pool = Pool.make({ host: "10.0.0.2" })
 
@@ -17,7 +18,7 @@ describe("a pool", () => {
     Effect.gen(function*() {
       const server = yield* Server.makeMemory()
       assert.isTrue(Pool.isPool(yield* Pool.make(server.clientOptions)))
-      assert.isTrue(Pool.isPool((yield* Client.make(server.clientOptions)).pool))
+      assert.isTrue(Pool.isPool(poolOf(yield* Client.make(server.clientOptions))))
       const hostile = new Proxy({}, {
         has: () => {
           throw new Error("no")

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as StatsText from "../../src/internal/protocol/statsText.ts"
 import * as Stats from "../../src/Stats.ts"
 import { TubeName } from "../../src/internal/protocol/scalars.ts"
 
@@ -434,27 +435,33 @@ describe("a list of tubes", () => {
 })
 
 describe("a dictionary", () => {
+  const dictionary = (text: string): ReadonlyMap<string, string> => {
+    const entries = new Map<string, string>()
+    StatsText.forEachEntry(text, (key, value) => entries.set(key, value))
+    return entries
+  }
+
   it("has every line that has a key, in order, and nothing is made of it but text", () => {
     const text = "---\nname: \"123\"\npause: 0\nos: #1 SMP: x\nno colon here\n: no key\nempty:\nlast: true"
-    assert.deepStrictEqual([...Stats.parseDictionary(text)], [
+    assert.deepStrictEqual([...dictionary(text)], [
       ["name", "123"],
       ["pause", "0"],
       ["os", "#1 SMP: x"],
       ["empty", ""],
       ["last", "true"]
     ])
-    assert.strictEqual(Stats.parseDictionary("---\n").size, 0)
-    assert.strictEqual(Stats.parseDictionary("").size, 0)
+    assert.strictEqual(dictionary("---\n").size, 0)
+    assert.strictEqual(dictionary("").size, 0)
   })
 
   it("has the later of two lines with one key", () => {
-    assert.deepStrictEqual([...Stats.parseDictionary("---\na: 1\na: 2\n")], [["a", "2"]])
+    assert.deepStrictEqual([...dictionary("---\na: 1\na: 2\n")], [["a", "2"]])
   })
 })
 
 describe("a list of names", () => {
   it("may be quoted and padded, and has nothing but the lines that begin one", () => {
     const text = "---\n- default\n- \"123\"\n-  padded \r\n-none\nnone\n- \"\n"
-    assert.deepStrictEqual(Stats.parseList(text), ["default", "123", "padded", "\""])
+    assert.deepStrictEqual(StatsText.parseList(text), ["default", "123", "padded", "\""])
   })
 })

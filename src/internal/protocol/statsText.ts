@@ -61,8 +61,11 @@ const unquote = (value: string): string =>
 
 const toWireName = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-// A loop over positions, without a string per line: a worker may ask for the statistics of every job.
-const forEachEntry = (text: string, take: (key: string, value: string) => void): void => {
+/**
+ * Calls `take` with the key and the value of each line that has both, in order. It is a loop over positions, without a
+ * string per line: a worker may ask for the statistics of every job.
+ */
+export const forEachEntry = (text: string, take: (key: string, value: string) => void): void => {
   let colon = text.indexOf(":")
   for (let at = 0; colon !== -1 && at < text.length;) {
     const lineFeed = text.indexOf("\n", at)

@@ -1,6 +1,6 @@
 /**
- * What a server understands of the bytes that have come: a parser of commands that shares nothing with the library, and
- * a server that knows no more than which tube is in use.
+ * A parser of commands that shares nothing with the library, and a server that understands them as far as the tube in
+ * use.
  */
 import * as FakeServer from "../support/FakeServer.ts"
 import { withBody } from "./Commands.ts"

@@ -1,6 +1,6 @@
 /**
- * The conversation between a connection under test and the server at its other end: what the one hears and the other
- * says, and whether the connection has survived it.
+ * The conversation between a connection under test and the server at its other end: helpers to hear, to say, and to
+ * find out whether the connection is alive.
  */
 import { assert } from "@effect/vitest"
 import { Connection, Errors } from "effect-beanstalkd"
@@ -14,7 +14,7 @@ import { withBody } from "./Commands.ts"
 export const connect = (server: Serving, options?: Connection.Options) =>
   Connection.make({ port: server.port, ...options })
 
-/** Issues a command at once: it is queued when this returns, and leaves at the end of the turn. */
+/** Issues a command at once: it is queued when this returns, and leaves at the end of the tick. */
 export const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
 /** The server's end of the connection, once it has been accepted. */
@@ -25,7 +25,7 @@ export const socketOf = (server: Serving, conn = 0): Effect.Effect<Net.Socket> =
     return socket
   }))
 
-/** Waits until all that has come on the connection is exactly `bytes`. */
+/** Waits until exactly `bytes` have come on the connection. */
 export const hears = (server: Serving, bytes: string, conn = 0) =>
   eventually(Effect.sync(() => assert.strictEqual(server.received(conn), bytes)))
 
@@ -56,29 +56,29 @@ export const isFailure = (error: unknown, { command, reason, sent }: Expected, a
   return error
 }
 
-/** What an effect fails with: a `BeanstalkdError` of this kind. */
+/** The error of an effect, which must be a `BeanstalkdError` of this kind. */
 export const fails = <A, E, R>(effect: Effect.Effect<A, E, R>, expected: Expected) =>
   Effect.map(Effect.flip(effect), (error) => isFailure(error, expected))
 
-/** Ends within the very call: nothing is sent, nothing is waited for. */
+/** The exit of an effect that must end within the call, without waiting for anything. */
 export const atOnce = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const exit = (yield* start(effect)).pollUnsafe()
   assert.isDefined(exit, "it did not end at once")
   return yield* exit
 })
 
-/** Why a connection that has ended refuses a command: in words, and where it was another command's fault, the cause. */
+/** The reason with which a dead connection refuses a command, and its cause if another command brought it down. */
 export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connection.Service) {
   const { reason } = yield* fails(atOnce(connection.listTubeUsed), { reason: "ConnectionClosed", sent: false })
   assert.instanceOf(reason, Errors.ConnectionClosed)
   return reason
 })
 
-/** Waits until the connection has found out that it is dead. */
+/** Waits until the connection knows that it is dead. */
 export const dies = (connection: Connection.Service) =>
   eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed, "it did not die")))
 
-/** It says so, refuses further commands at once, and the server knows. */
+/** The connection says that it is closed, refuses further commands at once, and the server knows. */
 export const isDead = Effect.fnUntraced(function*(connection: Connection.Service, server: Serving, conn = 0) {
   assert.isTrue(yield* connection.closed, "it does not say that it is closed")
   const before = server.received(conn)
@@ -87,7 +87,7 @@ export const isDead = Effect.fnUntraced(function*(connection: Connection.Service
   assert.strictEqual(server.received(conn), before)
 })
 
-/** One more command gets its own answer. */
+/** One more command gets its own reply. */
 export const isAlive = Effect.fnUntraced(function*(connection: Connection.Service, server: Serving, conn = 0) {
   assert.isFalse(yield* connection.closed, "it says that it is closed")
   const before = server.received(conn)

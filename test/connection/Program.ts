@@ -1,6 +1,6 @@
 /**
- * Runs a program in a process of its own, where memory can be measured and where a process that
- * does not end by itself is seen.
+ * Runs a program in a process of its own, where memory can be measured, and where it shows whether the process ends by
+ * itself.
  */
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
@@ -9,7 +9,7 @@ import * as RealTime from "../support/RealTime.ts"
 
 export interface Outcome {
   readonly code: number | null
-  /** What it printed, parsed as JSON. */
+  /** Its output, parsed as JSON. */
   readonly report: unknown
   readonly stderr: string
 }

@@ -116,16 +116,21 @@ describeServers("a job that is taken", (target) => {
     )
   }
 
-  it.live("needs one connection for any number of jobs that are settled in one Scope", () =>
+  it.live("needs one connection for any number of jobs that are settled in one Scope, and leaves nothing in it", () =>
     Effect.gen(function*() {
       const { beanstalkd } = yield* openOn(target, { maxConnections: 1 })
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 30 }, (_, i) => `${i}`))
+      const scope = yield* Scope.make()
       for (let i = 0; i < 30; i++) {
-        const job = yield* Consumer.takeFrom(beanstalkd, TUBE, { timeout: 0 })
+        const job = yield* Scope.provide(Consumer.takeFrom(beanstalkd, TUBE, { timeout: 0 }), scope)
         assert.strictEqual(job.text, `${i}`)
         yield* job.delete
       }
       assert.strictEqual((yield* beanstalkd.poolStats).opened, 2)
+      yield* eventually(Effect.sync(() => {
+        assert(scope.state._tag === "Open" || scope.state._tag === "Empty")
+        assert.strictEqual(scope.state._tag === "Open" ? scope.state.finalizers?.size ?? 0 : 0, 0)
+      }))
     }))
 
   it.live("is not taken by who was interrupted before it came", () =>

@@ -194,6 +194,29 @@ describe("a server that answers in time", () => {
       yield* timesOut(peek, 1000)
     }))
 
+  it.effect.each([[64 * 1024, 19_000], [64 * 1024 - 1, 10_000]] as const)(
+    "has its time anew with 64 KiB, and not before: with %d bytes it ends after %d milliseconds",
+    ([bytes, millis]) =>
+      Effect.gen(function*() {
+        let say: Handlers["onData"] = () => {}
+        const dialer: Dialer = {
+          server: "slow",
+          open: (handlers) =>
+            Effect.sync(() => {
+              say = (bytes) => handlers.onData(bytes)
+              return { write: () => true, destroy: () => {} }
+            })
+        }
+        const connection = yield* Connection.make({ dialer })
+        const peek = yield* start(connection.peek(id(1)))
+        const head = Buffer.from("FOUND 1 400000\r\n")
+        say(head)
+        yield* TestClock.adjust("9 seconds")
+        say(Buffer.alloc(bytes - head.length))
+        yield* timesOut(peek, millis - 9000)
+      })
+  )
+
   it.live("is cut off when it trickles a body past the deadline", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.silent()

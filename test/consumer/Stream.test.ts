@@ -253,3 +253,44 @@ describeServers(`${INTERRUPTIONS} random interruptions of consumers and workers 
     60_000
   )
 })
+
+describe("a stream whose server has gone for good", () => {
+  it.effect("says so to who waits for a job", () =>
+    onItsOwn(
+      Effect.fnUntraced(function*(_, server) {
+        const pull = yield* Stream.toPull(Consumer.stream(TUBE))
+        const next = yield* Effect.forkScoped(Effect.flip(pull), { startImmediately: true })
+        yield* server.awaitWaiting(TUBE)
+        yield* server.inject({ refuse: true })
+        yield* server.dropConnections
+        yield* TestClock.adjust("1 minute")
+        const exit = next.pollUnsafe()
+        assert.isDefined(exit, "it waits for what will never come")
+        const error = yield* exit
+        assert.instanceOf(error, Errors.BeanstalkdError)
+        // It was closed before it had answered anything, which counts as a dial that failed.
+        assert.strictEqual(error.reason._tag, "ConnectionClosed")
+      }),
+      { client: { reconnect: Schedule.recurs(0) } }
+    ))
+
+  it.effect("says so to who pulls next, when nobody pulled at the time", () =>
+    onItsOwn(
+      Effect.fnUntraced(function*(beanstalkd, server) {
+        yield* beanstalkd.put(TUBE, "hello")
+        const pull = yield* Stream.toPull(Consumer.stream(TUBE))
+        yield* pull
+        yield* server.inject({ refuse: true })
+        yield* server.dropConnections
+        yield* TestClock.adjust("1 minute")
+        const next = yield* Effect.forkScoped(Effect.flip(pull))
+        yield* TestClock.adjust(0)
+        const exit = next.pollUnsafe()
+        assert.isDefined(exit, "it waits for what will never come")
+        const error = yield* exit
+        assert.instanceOf(error, Errors.BeanstalkdError)
+        assert.strictEqual(error.reason._tag, "OpenError")
+      }),
+      { client: { reconnect: Schedule.recurs(0) } }
+    ))
+})

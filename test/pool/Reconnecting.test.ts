@@ -263,3 +263,22 @@ describe("a connection that has answered before it was lost", () => {
       }
     }))
 })
+
+describe("a client that is closed while its server is away", () => {
+  it.effect("says so to who waits, and not why it was away", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const scope = yield* Scope.make()
+      const client = yield* Client.make(server.clientOptions).pipe(Scope.provide(scope))
+      yield* server.inject({ refuse: true })
+      yield* server.dropConnections
+      const waiting = yield* start(client.put("jobs", "x"))
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Scope.close(scope, Exit.void)
+      for (const error of [yield* errorOf(waiting), yield* Effect.flip(client.put("jobs", "x"))]) {
+        const { reason } = isFailure(error, { reason: "ConnectionClosed", sent: false, command: "put" })
+        assert.deepInclude(reason, { detail: "its Scope was closed" })
+      }
+    }))
+})

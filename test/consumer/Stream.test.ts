@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
-import { Client, Consumer, Tube, Worker } from "effect-beanstalkd"
+import { Client, Consumer, Errors, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { type AnyServer, describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -260,8 +260,8 @@ describe("a stream whose server has gone for good", () => {
       Effect.fnUntraced(function*(_, server) {
         const pull = yield* Stream.toPull(Consumer.stream(TUBE))
         const next = yield* Effect.forkScoped(Effect.flip(pull), { startImmediately: true })
-        yield* server.awaitWaiting(TUBE)
-        yield* server.inject({ refuse: true })
+        yield* server.awaitReservers(TUBE)
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         yield* TestClock.adjust("1 minute")
         const exit = next.pollUnsafe()
@@ -280,7 +280,7 @@ describe("a stream whose server has gone for good", () => {
         yield* beanstalkd.put(TUBE, "hello")
         const pull = yield* Stream.toPull(Consumer.stream(TUBE))
         yield* pull
-        yield* server.inject({ refuse: true })
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         yield* TestClock.adjust("1 minute")
         const next = yield* Effect.forkScoped(Effect.flip(pull))

@@ -270,7 +270,7 @@ describe("a client that is closed while its server is away", () => {
       const server = yield* Server.makeMemory()
       const scope = yield* Scope.make()
       const client = yield* Client.make(server.clientOptions).pipe(Scope.provide(scope))
-      yield* server.inject({ refuse: true })
+      yield* server.injectFaults({ refuse: true })
       yield* server.dropConnections
       const waiting = yield* start(client.put("jobs", "x"))
       yield* TestClock.adjust("5 seconds")

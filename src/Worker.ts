@@ -30,6 +30,7 @@ import { Leases } from "./internal/consumer/leaseKeeper.ts"
 import * as Metrics from "./Metrics.ts"
 import { commands, type Failure } from "./Protocol.ts"
 import * as Retry from "./internal/worker/retryDelay.ts"
+import { clientOf } from "./internal/tube/prototype.ts"
 import type { JobStats } from "./Stats.ts"
 import type { Tube, TypedJob } from "./Tube.ts"
 import { MAX_UINT32 } from "./internal/protocol/scalars.ts"
@@ -180,7 +181,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   handler: Handler<A, E, R>,
   options: Options<A, E, R>
 ) {
-  const client = yield* tube.client
+  const client = yield* clientOf("Worker.run", tube)
   const settings = yield* settingsOf(client, handler, options)
   const { concurrency, crashGuard, deadLetter, maxAttempts } = settings
   const place = { server: client.server, tube: tube.name }

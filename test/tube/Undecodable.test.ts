@@ -1,5 +1,5 @@
 /**
- * Bodies in a tube that are none of its values.
+ * Bodies that do not decode, and what peeks and streams do with them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema, Stream } from "effect"

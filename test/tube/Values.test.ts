@@ -1,5 +1,5 @@
 /**
- * Values in a tube: what is on the wire, what comes back, and what is refused; the options of a tube and of a put.
+ * The values of a tube: their bodies on the wire, the way back, and the refused ones; the options of a tube and of a put.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, Stream } from "effect"
@@ -24,7 +24,7 @@ const email: typeof Email.Type = {
   tags: Option.some(["a", ""])
 }
 
-/** What comes back by the peek and by the stream, and the body. */
+/** Puts a value, checks that a peek and the stream agree on it, and gives it with its body. */
 const roundTrip = <A>(tube: Tube.Tube<A>, value: A) =>
   Effect.gen(function*() {
     const id = yield* tube.put(value)

@@ -2,7 +2,9 @@
  * Streams, tubes and workers.
  */
 import * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
+import type * as Pipeable from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -55,8 +57,10 @@ export const consumer: Record<string, Scenario> = {
   )
 }
 
+type NoCommand = "name" | Tube.TypeId | keyof Inspectable.Inspectable | keyof Pipeable.Pipeable
+
 /** Each member of a tube. */
-export const tube: Record<Exclude<keyof typeof Numbers, "name">, Scenario> = {
+export const tube: Record<Exclude<keyof typeof Numbers, NoCommand>, Scenario> = {
   client: withNumbers(() => Numbers.client),
   put: withNumbers(() => Numbers.put(5), { adds: 1 }),
   putAll: withNumbers(() => Numbers.putAll([5, 6]), { adds: 2 }),

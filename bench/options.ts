@@ -1,6 +1,8 @@
 /**
  * The options that all benches take.
  */
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
 import { type Placement, PLACEMENTS } from "./cpus.ts"
 
@@ -12,7 +14,13 @@ export interface Options {
   readonly clients: ReadonlyArray<string>
   readonly cpus: Placement | undefined
   readonly out: string | undefined
+  /** Another checkout of this library, built and with the bench's packages, to be measured in turns with this one. */
+  readonly before: string | undefined
 }
+
+/** This library, and the one in the checkout that `--before` names. */
+export const OURS = "effect-beanstalkd"
+export const BEFORE = "before"
 
 /** The command line is wrong: the message says how. */
 export class UsageError extends Error {}
@@ -39,7 +47,8 @@ const parse = (args: Array<string>) => {
         fibers: { type: "string" },
         clients: { type: "string" },
         cpus: { type: "string" },
-        out: { type: "string" }
+        out: { type: "string" },
+        before: { type: "string" }
       }
     }).values
   } catch (error) {
@@ -50,13 +59,22 @@ const parse = (args: Array<string>) => {
 /** Reads the arguments of a bench that knows these clients. */
 export const parseOptions = (args: Array<string>, clients: ReadonlyArray<string>): Options => {
   const values = parse(args)
+  const known = values.before === undefined ? clients : [OURS, BEFORE, ...clients.filter((client) => client !== OURS)]
   return {
     json: values.json,
     rounds: positive("rounds", values.rounds),
     ops: values.ops === undefined ? undefined : positive("ops", values.ops),
     fibers: values.fibers?.split(",").map((text) => positive("fibers", text)),
-    clients: values.clients?.split(",").map((text) => oneOf("clients", clients, text)) ?? clients,
+    clients: values.clients?.split(",").map((text) => oneOf("clients", known, text)) ??
+      (values.before === undefined ? clients : [OURS, BEFORE]),
     cpus: values.cpus === undefined ? undefined : oneOf("cpus", PLACEMENTS, values.cpus),
-    out: values.out
+    out: values.out,
+    before: values.before
   }
 }
+
+/** Where the module of a client is, in the folder of its bench. */
+export const moduleOf = ({ before }: Options, bench: string, client: string): URL =>
+  client === BEFORE
+    ? pathToFileURL(join(resolve(before!), "bench", bench, `${OURS}.ts`))
+    : new URL(`${bench}/${client}.ts`, import.meta.url)

@@ -4,7 +4,7 @@
  */
 import { ask } from "./beanstalkd.ts"
 import { placementFor } from "./cpus.ts"
-import { type Options, parseOptions } from "./options.ts"
+import { BEFORE, moduleOf, type Options, parseOptions } from "./options.ts"
 import limit from "./put/limit.ts"
 import { targetsTable } from "./put/targets.ts"
 import { appendSection, environment, LEGEND, rowsTable } from "./report.ts"
@@ -16,7 +16,7 @@ const PEERS = ["fivebeans", "jackd", "node-beanstalk"]
 const CLIENTS = [LIMIT, "effect-beanstalkd", ...PEERS]
 
 export const usage =
-  `put [--json] [--out FILE] [--rounds 5] [--ops N] [--fibers 1,64,512] [--cpus same|own|any] [--clients ${
+  `put [--json] [--out FILE] [--rounds 5] [--ops N] [--fibers 1,64,512] [--cpus same|own|any] [--before CHECKOUT] [--clients ${
     CLIENTS.join(",")
   }]`
 
@@ -69,17 +69,18 @@ export const run = async (args: Array<string>, beanstalkd: string): Promise<numb
     rounds: options.rounds,
     cases,
     clients: options.clients,
-    module: (client) => new URL(`put/${client}.ts`, import.meta.url),
+    module: (client) => moduleOf(options, "put", client),
     ops: options.ops === undefined ? opsOf : () => options.ops!,
     prepare,
     check
   })
-  const rows = toRows(samples, cases, options.clients)
+  const baseline = options.before === undefined ? LIMIT : BEFORE
+  const rows = toRows(samples, cases, options.clients, baseline)
   const report = [
     `Medians of ${options.rounds} rounds. ${environment(beanstalkd, options.clients)}.`,
     `Bodies of ${BODY_BYTES.length} bytes; an op of reserve-delete is a reserve and a delete. ${LEGEND}`,
-    rowsTable(rows),
-    targetsTable(samples, PEERS)
+    rowsTable(rows, baseline),
+    ...(options.before === undefined ? [targetsTable(samples, PEERS)] : [])
   ].join("\n\n")
   if (options.json) rows.forEach((row) => console.log(JSON.stringify(row)))
   else console.log(report)

@@ -3,7 +3,7 @@
  */
 import { appendFileSync, readFileSync } from "node:fs"
 import { cpus, type } from "node:os"
-import type { Row } from "./statistics.ts"
+import { LIMIT, type Row } from "./statistics.ts"
 
 /** An aligned markdown table. The columns from `firstNumber` on are flushed right. */
 export const table = (
@@ -23,12 +23,25 @@ export const table = (
 /** What the columns of `rowsTable` mean. */
 export const LEGEND = [
   "CPUs: the client and beanstalkd share the `same` one, have their `own`, or `any` that the scheduler gives them.",
-  "Slowest and fastest: rounds. CPU: the client's process, all threads. Of limit: the median of the rounds' ratios."
+  "Slowest and fastest: rounds. CPU µs/op: the client's process, all threads. The last two columns: the medians of the",
+  "rounds' ratios, of ops/s and of CPU per op."
 ].join(" ")
 
-export const rowsTable = (rows: ReadonlyArray<Row>): string =>
+export const rowsTable = (rows: ReadonlyArray<Row>, baseline: string = LIMIT): string =>
   table(
-    ["bench", "client", "CPUs", "fibers", "connections", "ops/s", "slowest", "fastest", "CPU µs/op", "of limit"],
+    [
+      "bench",
+      "client",
+      "CPUs",
+      "fibers",
+      "connections",
+      "ops/s",
+      "slowest",
+      "fastest",
+      "CPU µs/op",
+      `of ${baseline}`,
+      "CPU"
+    ],
     rows.map((row) => [
       row.bench,
       row.client,
@@ -39,7 +52,8 @@ export const rowsTable = (rows: ReadonlyArray<Row>): string =>
       String(row.slowest),
       String(row.fastest),
       row.cpuMicrosPerOp.toFixed(2),
-      row.ratioToLimit?.toFixed(2) ?? "-"
+      row.ratioToLimit?.toFixed(2) ?? "-",
+      row.cpuRatio?.toFixed(2) ?? "-"
     ]),
     3
   )
@@ -51,7 +65,7 @@ const versionOf = (path: string): string => {
 
 const versionsOf = (clients: ReadonlyArray<string>): ReadonlyArray<string> =>
   clients.flatMap((client) =>
-    client === "limit"
+    client === LIMIT || client === "before"
       ? []
       : client === "effect-beanstalkd"
       ? [versionOf("../package.json"), versionOf("../node_modules/effect/package.json")]

@@ -4,7 +4,7 @@
  */
 import { embedded, real, type Start } from "./beanstalkd.ts"
 import { placementFor } from "./cpus.ts"
-import { type Options, parseOptions } from "./options.ts"
+import { type Options, OURS, parseOptions } from "./options.ts"
 import { check, prepare } from "./put.ts"
 import { appendSection, environment, table } from "./report.ts"
 import { type Case, measureRounds } from "./rounds.ts"
@@ -13,7 +13,6 @@ import { median, round, type Row, toRows } from "./statistics.ts"
 import { BODY_BYTES } from "./support.ts"
 
 const BEANSTALKD = "beanstalkd"
-const OURS = "effect-beanstalkd"
 const STARTS: Readonly<Record<string, Start>> = { [BEANSTALKD]: real, [OURS]: embedded }
 
 const JOBS = 100_000

@@ -13,6 +13,8 @@ export interface Row extends Case {
   readonly cpuMicrosPerOp: number
   /** The median of the ratios within a round to what it is measured by; `null` if that was not measured. */
   readonly ratioToLimit: number | null
+  /** The same of the CPU per operation. */
+  readonly cpuRatio: number | null
   readonly slowest: number
   readonly fastest: number
   readonly ops: number
@@ -63,7 +65,9 @@ export const toRows = (
       const [first] = mine
       if (first === undefined) return []
       const rates = mine.map(opsPerSecond)
-      const toLimit = ratio(opsPerSecond, mine, samplesOf(samples, which, baseline))
+      const theirs = samplesOf(samples, which, baseline)
+      const toLimit = ratio(opsPerSecond, mine, theirs)
+      const cpu = ratio(cpuMicrosPerOp, mine, theirs)
       return [{
         bench: which.bench,
         client,
@@ -72,6 +76,7 @@ export const toRows = (
         opsPerSecond: round(median(rates), 0),
         cpuMicrosPerOp: round(median(mine.map(cpuMicrosPerOp)), 2),
         ratioToLimit: toLimit === null ? null : round(toLimit, 3),
+        cpuRatio: cpu === null ? null : round(cpu, 3),
         slowest: round(Math.min(...rates), 0),
         fastest: round(Math.max(...rates), 0),
         ops: first.ops,

@@ -3,12 +3,12 @@
  * peers' own loops; and what a worker costs when there is little to do, and after much has been done.
  */
 import { placementFor } from "./cpus.ts"
-import { type Options, parseOptions } from "./options.ts"
+import { BEFORE, moduleOf, type Options, OURS, parseOptions } from "./options.ts"
 import { check } from "./put.ts"
 import { appendSection, environment, LEGEND, rowsTable, table } from "./report.ts"
 import { type Case, measureRounds } from "./rounds.ts"
 import { LIMIT, type Row, toRows } from "./statistics.ts"
-import { type Figure, measureFigures, OURS } from "./worker/figures.ts"
+import { type Figure, measureFigures } from "./worker/figures.ts"
 import { BODY, putJobs } from "./worker/jobs.ts"
 import { targetsTable } from "./worker/targets.ts"
 
@@ -26,7 +26,7 @@ const PREFETCHES = [1, 16, 64]
 const STREAM_FIBERS = 64
 
 export const usage =
-  `worker [--json] [--out FILE] [--rounds 5] [--ops N] [--fibers 1,16,64,256] [--cpus same|own|any] [--clients ${
+  `worker [--json] [--out FILE] [--rounds 5] [--ops N] [--fibers 1,16,64,256] [--cpus same|own|any] [--before CHECKOUT] [--clients ${
     CLIENTS.join(",")
   }]`
 
@@ -75,13 +75,14 @@ export const run = async (args: Array<string>, beanstalkd: string): Promise<numb
     cases,
     clients: options.clients,
     runs,
-    module: (client) => new URL(`worker/${client}.ts`, import.meta.url),
+    module: (client) => moduleOf(options, "worker", client),
     ops: options.ops === undefined ? opsOf : () => options.ops!,
     prepare: (_, port, ops) => putJobs(port, ops),
     check
   })
-  const rows = toRows(samples, cases, options.clients)
-  const figures = options.clients.includes(OURS)
+  const baseline = options.before === undefined ? LIMIT : BEFORE
+  const rows = toRows(samples, cases, options.clients, baseline)
+  const figures = options.clients.includes(OURS) && options.before === undefined
     ? await measureFigures(placementFor(options.cpus ?? OWN_CPU), options.rounds)
     : []
   const report = [
@@ -93,9 +94,8 @@ export const run = async (args: Array<string>, beanstalkd: string): Promise<numb
       "`Stream.mapEffect(..., { concurrency: 64, unordered: true })` that deletes.",
       `${LEGEND} Connections: our workers open more if they need them.`
     ].join(" "),
-    rowsTable(rows),
-    figuresTable(figures),
-    targetsTable(rows, figures)
+    rowsTable(rows, baseline),
+    ...(options.before === undefined ? [figuresTable(figures), targetsTable(rows, figures)] : [])
   ].join("\n\n")
   if (options.json) {
     for (const row of rows) console.log(JSON.stringify(toJson(row)))

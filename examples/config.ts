@@ -13,7 +13,7 @@ const live = Client.layerConfig({
 
 const program = Effect.gen(function*() {
   const beanstalkd = yield* Client.Beanstalkd
-  const id = yield* beanstalkd.put("configured", "hello")
+  const { id } = yield* beanstalkd.put("configured", "hello")
   const { state, tube } = yield* beanstalkd.statsJob(id)
   yield* Console.log(`job ${id} is ${state} in ${tube}`)
 })

@@ -1,5 +1,5 @@
 /**
- * An HTTP handler that puts a job and answers with its id. What it takes and what the tube holds is one Schema. To have
+ * An HTTP handler that puts a job and answers with its reference. What it takes and what the tube holds is one Schema. To have
  * something to see, the program calls itself.
  */
 import { NodeHttpServer } from "@effect/platform-node"
@@ -17,8 +17,8 @@ const route = HttpRouter.add(
   "/emails",
   Effect.gen(function*() {
     const email = yield* HttpServerRequest.schemaBodyJson(Email)
-    const id = yield* Emails.put(email)
-    return yield* HttpServerResponse.json({ id }, { status: 202 })
+    const job = yield* Emails.put(email)
+    return yield* HttpServerResponse.json({ job: String(job) }, { status: 202 })
   }).pipe(
     Effect.catchTags({
       SchemaError: (error) => HttpServerResponse.json({ error: error.message }, { status: 400 }),

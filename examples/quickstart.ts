@@ -15,10 +15,10 @@ const Tasks = Tube.make("quickstart", {
 const produce = Effect.gen(function*() {
   const tasks = [["sweep the floor", 20, 100], ["water the plants", 5, 10], ["feed the cat", 1, 50]] as const
   for (const [what, minutes, priority] of tasks) {
-    const id = yield* Tasks.put({ what, minutes }, { priority })
+    const { id } = yield* Tasks.put({ what, minutes }, { priority })
     yield* Console.log(`put      job ${id}: ${what} (priority ${priority})`)
   }
-  const id = yield* Tasks.put({ what: "bake a cake", minutes: 60 }, { delay: "1 second" })
+  const { id } = yield* Tasks.put({ what: "bake a cake", minutes: 60 }, { delay: "1 second" })
   yield* Console.log(`put      job ${id}: bake a cake (in a second)`)
 })
 

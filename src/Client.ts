@@ -26,7 +26,12 @@ import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
+import { idOf, type JobIdentifier } from "./internal/client/byId.ts"
+import { putRef } from "./internal/client/putRef.ts"
+import type { Intake, IntakeSettings } from "./internal/consumer/intake.ts"
 import { type Body, putAll } from "./internal/job/putAll.ts"
+import * as Fetcher from "./internal/consumer/fetcher.ts"
+import type { JobRef } from "./internal/protocol/jobRef.ts"
 import * as Transport from "./internal/connection/transport.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 
@@ -39,6 +44,8 @@ export type Options = Pool.Options
  * Options of `put` and `putAll`: `priority`, `delay` and `ttr`, as in `Protocol.PutOptions`.
  */
 export type PutOptions = Omit<Protocol.PutOptions, "tube">
+
+export type { Body, Intake, IntakeSettings, JobIdentifier }
 
 /**
  * One tube or several.
@@ -57,19 +64,19 @@ export interface Service {
   /** The address, as errors show it. */
   readonly server: string
 
-  /** Puts a job into a tube and gives its id. (protocol: `put`) */
-  readonly put: (tube: string, body: Body, options?: PutOptions) => Effect.Effect<JobId, Failure<"put">>
+  /** Puts a job into a tube and gives its reference: server and id. (protocol: `put`) */
+  readonly put: (tube: string, body: Body, options?: PutOptions) => Effect.Effect<JobRef, Failure<"put">>
 
   /**
-   * Puts many jobs, pipelined, and gives their ids in order. Of a long iterable or a stream only a window is in memory. The
-   * first failure ends it: `PutAllError` has the ids of those that were put, and the cause. An error of the stream itself
-   * is passed on.
+   * Puts many jobs, pipelined, and gives their references in order. Of a long iterable or a stream only a window is in
+   * memory. The first failure ends it: `PutAllError` has the references of those that were put, and the cause. An error of
+   * the stream itself is passed on. (protocol: `put`)
    */
   readonly putAll: <E = never, R = never>(
     tube: string,
     bodies: Iterable<Body> | Stream.Stream<Body, E, R>,
     options?: PutOptions
-  ) => Effect.Effect<ReadonlyArray<JobId>, E | Errors.PutAllError, R>
+  ) => Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, R>
 
   /**
    * Reserves a job of a tube, or of several, on a connection of its own, which goes back to the pool when the job is
@@ -89,13 +96,13 @@ export interface Service {
   }
 
   /** Reserves this very job, whether ready, delayed or buried. Since beanstalkd 1.12. (protocol: `reserve-job`) */
-  readonly reserveJob: (id: JobId) => Effect.Effect<Job, Failure<"reserveJob">, Scope.Scope>
+  readonly reserveJob: (job: JobIdentifier) => Effect.Effect<Job, Failure<"reserveJob">, Scope.Scope>
 
   /** Deletes a job that nobody has reserved. (protocol: `delete`) */
-  readonly delete: (id: JobId) => Effect.Effect<void, Failure<"delete">>
+  readonly delete: (job: JobIdentifier) => Effect.Effect<void, Failure<"delete">>
 
   /** Looks at a job, whatever its state. (protocol: `peek`) */
-  readonly peek: (id: JobId) => Effect.Effect<Protocol.ReceivedJob, Failure<"peek">>
+  readonly peek: (job: JobIdentifier) => Effect.Effect<Protocol.ReceivedJob, Failure<"peek">>
 
   /** Looks at the next ready job of a tube. (protocol: `peek-ready`) */
   readonly peekReady: (tube: string) => Effect.Effect<Protocol.ReceivedJob, Failure<"peekReady">>
@@ -113,7 +120,7 @@ export interface Service {
   readonly kick: (tube: string, bound?: number) => Effect.Effect<number, Failure<"kick">>
 
   /** Makes this very job ready, if it is buried or delayed. (protocol: `kick-job`) */
-  readonly kickJob: (id: JobId) => Effect.Effect<void, Failure<"kickJob">>
+  readonly kickJob: (job: JobIdentifier) => Effect.Effect<void, Failure<"kickJob">>
 
   /** Lets nobody reserve from a tube for a while; 0 ends the pause. (protocol: `pause-tube`) */
   readonly pauseTube: (tube: string, delay: Duration.Input) => Effect.Effect<void, Failure<"pauseTube">>
@@ -125,13 +132,44 @@ export interface Service {
   readonly statsTube: (tube: string) => Connection.Answer<"statsTube">
 
   /** The statistics of a job. (protocol: `stats-job`) */
-  readonly statsJob: (id: JobId) => Connection.Answer<"statsJob">
+  readonly statsJob: (job: JobIdentifier) => Connection.Answer<"statsJob">
 
   /** The names of all tubes. (protocol: `list-tubes`) */
   readonly listTubes: Connection.Answer<"listTubes">
 
   /** A connection of one's own, which never goes into the pool. */
   readonly connection: Effect.Effect<Connection.Connection, Errors.BeanstalkdError, Scope.Scope>
+
+  /** How its connections are doing. */
+  readonly poolStats: Effect.Effect<Pool.Stats>
+
+  /**
+   * Runs a command of the table `Protocol.commands` on the shared connection, as soon as there is one, and gives its raw
+   * value. Commands on a tube take it as their last argument here:
+   *
+   * ```ts
+   * import { Client, Protocol } from "effect-beanstalkd"
+   * import { Effect } from "effect"
+   *
+   * const oldest = Effect.flatMap(
+   *   Client.Beanstalkd,
+   *   (beanstalkd) => beanstalkd.run(Protocol.commands.peekBuried, "emails")
+   * )
+   * ```
+   *
+   * A reserve blocks the commands of all fibers behind it, and what it reserves can be settled by nobody else: use
+   * `reserve` or `connection`.
+   */
+  readonly run: <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    command: Protocol.Command<Args, Invalid, A, E>,
+    ...args: Args
+  ) => Effect.Effect<A, Invalid | E | Errors.BeanstalkdError>
+
+  /**
+   * Reserves for a stream or a worker, which take their jobs through this member alone: a service that implements it, such
+   * as one of several servers, works with all of them. Applications use `Consumer` or `Worker`.
+   */
+  readonly intake: (settings: IntakeSettings) => Effect.Effect<Intake, never, Scope.Scope>
 
   /** The connections behind it all. */
   readonly pool: Pool.Pool
@@ -230,9 +268,11 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
     Effect.catchTag("DeadlineSoon", (error) => Effect.fail(neverDue(error)))
   )
 
-  const reserveJob = Effect.fnUntraced(function*(id: JobId) {
-    const checked = Validate.jobId("reserve-job", id)
-    if (checked instanceof Errors.InvalidArgument) return yield* checked
+  const reserveJob = Effect.fnUntraced(function*(job: JobIdentifier) {
+    const named = idOf("reserve-job", pool.server, job)
+    if (named instanceof Errors.InvalidArgument) return yield* named
+    const id = Validate.jobId("reserve-job", named)
+    if (id instanceof Errors.InvalidArgument) return yield* id
     return yield* onOwnConnection(pool.take(), (pipeline) => pipeline.run(commands.reserveJob, id))
   })
 
@@ -261,16 +301,23 @@ export const make = Effect.fnUntraced(function*(
   const own = yield* Pool.read(options)
   const pool = yield* Pool.make(own)
   yield* pool.shared.connect
-  const { run } = pool.shared
+  const { server, shared: { run } } = pool
   const patience = Validate.positiveDuration(
     "connect",
     "commandTimeout",
     own.commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT
   )
   if (patience instanceof Errors.InvalidArgument) return yield* refused(pool.server, patience)
-  const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(commands.put, body, options, tube))
+  const byId = <A, E>(
+    command: Protocol.Command<[id: JobId], Errors.InvalidArgument, A, E>,
+    job: JobIdentifier
+  ): Effect.Effect<A, E | Errors.InvalidArgument | Errors.BeanstalkdError> => {
+    const id = idOf(command.name, server, job)
+    return id instanceof Errors.InvalidArgument ? Effect.fail(id) : run(command, id)
+  }
+  const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(putRef, body, options, tube))
   return identity<Service>({
-    server: pool.server,
+    server,
     put,
     putAll: (tube, bodies, options) =>
       Effect.suspend(() => {
@@ -280,19 +327,22 @@ export const make = Effect.fnUntraced(function*(
           : putAll((body) => put(tube, body, own), bodies)
       }),
     ...makeReserve(pool, Duration.toMillis(patience)),
-    delete: (id) => run(commands.delete, id),
-    peek: (id) => run(commands.peek, id),
+    delete: (job) => byId(commands.delete, job),
+    peek: (job) => byId(commands.peek, job),
     peekReady: (tube) => inTube("peek-ready", tube, () => run(commands.peekReady, tube)),
     peekDelayed: (tube) => inTube("peek-delayed", tube, () => run(commands.peekDelayed, tube)),
     peekBuried: (tube) => inTube("peek-buried", tube, () => run(commands.peekBuried, tube)),
     kick: (tube, bound) => inTube("kick", tube, () => run(commands.kick, bound, tube)),
-    kickJob: (id) => run(commands.kickJob, id),
+    kickJob: (job) => byId(commands.kickJob, job),
     pauseTube: (tube, delay) => run(commands.pauseTube, tube, delay),
     stats: run(commands.stats),
     statsTube: (tube) => run(commands.statsTube, tube),
-    statsJob: (id) => run(commands.statsJob, id),
+    statsJob: (job) => byId(commands.statsJob, job),
     listTubes: run(commands.listTubes),
     connection: Connection.make(own),
+    poolStats: pool.stats,
+    run: (command, ...args) => run(command, ...args),
+    intake: (settings) => Fetcher.make({ ...settings, pool }),
     pool
   })
 })

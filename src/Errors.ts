@@ -24,6 +24,7 @@
  */
 import * as Schema from "effect/Schema"
 import { describe, describeCause } from "./internal/protocol/describe.ts"
+import { JobRef } from "./internal/protocol/jobRef.ts"
 import { JobId } from "./internal/protocol/scalars.ts"
 
 const identifier = (tag: string) => `effect-beanstalkd/Errors/${tag}`
@@ -480,11 +481,11 @@ export class BeanstalkdError extends Schema.TaggedError<BeanstalkdError>(identif
 export const isBeanstalkdError: (value: unknown) => value is BeanstalkdError = Schema.is(BeanstalkdError)
 
 /**
- * A `putAll` that did not put all: `inserted` has the ids of those that the server acknowledged, `cause` is what
+ * A `putAll` that did not put all: `inserted` has the references of those that a server acknowledged, `cause` is what
  * stopped it.
  */
 export class PutAllError extends Schema.TaggedError<PutAllError>(identifier("PutAllError"))("PutAllError", {
-  inserted: Schema.Array(JobId),
+  inserted: Schema.Array(JobRef),
   cause: Schema.Union([InvalidArgument, JobTooBig, JobBuried, OutOfMemory, Draining, BeanstalkdError])
 }) {
   override get message(): string {

@@ -14,6 +14,7 @@ import * as Errors from "./Errors.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
 import * as Protocol from "./Protocol.ts"
 import type { Shared } from "./internal/pool/reconnectingConnection.ts"
+import type { JobRef } from "./internal/protocol/jobRef.ts"
 import type { JobStats } from "./Stats.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 
@@ -45,6 +46,10 @@ export type BuryOptions = Protocol.BuryOptions
  */
 export interface Job {
   readonly id: JobId
+  /** The server that it lies on: ids are per server. */
+  readonly server: string
+  /** The server and the id, for what must name the job elsewhere. */
+  readonly ref: JobRef
   /** The body, every byte as it was put. */
   readonly body: Uint8Array
   /** The body read as UTF-8. */
@@ -69,6 +74,8 @@ export interface Job {
  * A job that was only looked at: `id`, `body` and `text`.
  */
 export type PeekedJob = Protocol.ReceivedJob
+
+export { JobRef, JobRefFromString } from "./internal/protocol/jobRef.ts"
 
 /**
  * Whoever reserved a job, and is told what becomes of it.
@@ -111,6 +118,14 @@ export class ReservedJob implements Job {
 
   get id(): JobId {
     return this.#received.id
+  }
+
+  get server(): string {
+    return this.#received.server
+  }
+
+  get ref(): JobRef {
+    return this.#received.ref
   }
 
   get body(): Uint8Array {

@@ -15,6 +15,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
+import { type JobRef, jobRef } from "./internal/protocol/jobRef.ts"
 import type { Nonsense, RawReply } from "./internal/protocol/replyParser.ts"
 import { JobStatsFromText, ServerStatsFromText, TubeListFromText, TubeStatsFromText } from "./Stats.ts"
 import { CountFromString, JobId, JobIdFromString, Priority, TubeName } from "./internal/protocol/scalars.ts"
@@ -71,9 +72,16 @@ export interface Command<in Args extends ReadonlyArray<unknown>, out Invalid, ou
 export class ReceivedJob {
   readonly id: JobId
   readonly body: Uint8Array
-  constructor(id: JobId, body: Uint8Array) {
+  /** The server that it lies on: ids are per server. */
+  readonly server: string
+  constructor(id: JobId, body: Uint8Array, server: string) {
     this.id = id
     this.body = body
+    this.server = server
+  }
+  /** The server and the id. */
+  get ref(): JobRef {
+    return jobRef(this.server, this.id)
   }
   get text(): string {
     return utf8.decode(this.body)
@@ -147,7 +155,10 @@ const notFound = (name: string) =>
 
 const done = succeeds([], (): void => {})
 
-const job = succeeds([JobIdFromString, Schema.Uint8Array], ([id, body]) => new ReceivedJob(id, body))
+const job = outcome(
+  [JobIdFromString, Schema.Uint8Array],
+  ([id, body], _, server) => Exit.succeed(new ReceivedJob(id, body, server))
+)
 
 const deadlineSoon = fails([], (_, server) => new Errors.DeadlineSoon({ server }))
 

@@ -15,6 +15,7 @@ import type * as Stream from "effect/Stream"
 import * as Client from "./Client.ts"
 import type * as Consumer from "./Consumer.ts"
 import * as Errors from "./Errors.ts"
+import type { JobRef } from "./internal/protocol/jobRef.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as Codec from "./internal/tube/codec.ts"
@@ -61,6 +62,10 @@ export interface TypedJob<out A> extends Job {
 export interface PeekedJob<out A> {
   /** The id that the server gave the job. */
   readonly id: JobId
+  /** The address of the server that has the job. */
+  readonly server: string
+  /** The job among those of all servers. */
+  readonly ref: JobRef
   /** The body, every byte as it was put. */
   readonly body: Uint8Array
   /** The body read as UTF-8. */
@@ -137,19 +142,19 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
   readonly client: Effect.Effect<Client.Service, never, C>
 
   /**
-   * Puts a value and gives the id of its job. A value that the Schema does not allow is an `InvalidArgument`, and nothing
+   * Puts a value and gives the reference of its job. A value that the Schema does not allow is an `InvalidArgument`, and nothing
    * is sent. (protocol: `put`)
    */
-  readonly put: (value: A, options?: Client.PutOptions) => Effect.Effect<JobId, Failure<"put">, C | RE>
+  readonly put: (value: A, options?: Client.PutOptions) => Effect.Effect<JobRef, Failure<"put">, C | RE>
 
   /**
-   * Puts many values, pipelined, and gives the ids in order. The first failure ends it with a `PutAllError`, which has the
-   * ids of the jobs that were put; see `putAll` of the client.
+   * Puts many values, pipelined, and gives the references in order. The first failure ends it with a `PutAllError`, which
+   * has the references of the jobs that were put; see `putAll` of the client.
    */
   readonly putAll: <E = never, R = never>(
     values: Iterable<A> | Stream.Stream<A, E, R>,
     options?: Client.PutOptions
-  ) => Effect.Effect<ReadonlyArray<JobId>, E | Errors.PutAllError, C | RE | R>
+  ) => Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, C | RE | R>
 
   /**
    * Reserves jobs as a stream; see `Consumer.stream`. A job whose body does not decode is buried, logged and counted, and

@@ -386,7 +386,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
       yield* log("Error", `cannot be put into ${deadLetter}`, moved.cause)
       return yield* bury(job, cause)
     }
-    yield* log("Error", `failed for good, moved to ${deadLetter} as job ${moved.value}`, cause)
+    yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
     yield* job.delete
     yield* gone(job, cause)
   })

@@ -1,11 +1,10 @@
 /**
  * What the library is meant to reach at putting jobs, beside what was measured.
  */
+import { OURS } from "../options.ts"
 import { table } from "../report.ts"
 import type { Measured } from "../rounds.ts"
 import { cpuMicrosPerOp, LIMIT, median, opsPerSecond, ratio, samplesOf } from "../statistics.ts"
-
-const OURS = "effect-beanstalkd"
 
 interface Target {
   readonly fibers: number

@@ -7,8 +7,7 @@ import type { Placement } from "../cpus.ts"
 import { inChild } from "../rounds.ts"
 import { LIMIT, median, round } from "../statistics.ts"
 import type { Question } from "./probe.ts"
-
-export const OURS = "effect-beanstalkd"
+import { OURS } from "../options.ts"
 
 export interface Figure {
   readonly work: string

@@ -3,7 +3,8 @@
  */
 import { table } from "../report.ts"
 import type { Row } from "../statistics.ts"
-import { type Figure, HEAP, latencyOf, OURS, reservesOf } from "./figures.ts"
+import { OURS } from "../options.ts"
+import { type Figure, HEAP, latencyOf, reservesOf } from "./figures.ts"
 
 interface Target {
   readonly what: string

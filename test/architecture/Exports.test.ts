@@ -27,7 +27,7 @@ describe("the package", () => {
     assert.deepStrictEqual(Object.keys(Package), PUBLIC.toSorted())
   })
 
-  it("exports the names in exports.txt (after a change: vitest run test/architecture -u)", async () => {
+  it("exports the names in exports.txt (after a change: vitest run test/architecture --update)", async () => {
     const list = PUBLIC.toSorted().map((module) =>
       `${module}\n${namesIn(module).map((name) => `  ${name}\n`).join("")}`
     )

@@ -26,7 +26,7 @@ const fill = Effect.fnUntraced(function*(port: number, tube: string, count: numb
   const client = yield* Client.make({ port, maxConnections: count })
   for (let i = 0; i < count; i++) {
     const priority = randomInt(2 ** 32)
-    const id = yield* client.put(tube, randomBytes(randomInt(longest)), {
+    const { id } = yield* client.put(tube, randomBytes(randomInt(longest)), {
       priority,
       ttr: `${randomInt(1000, 9000)} seconds`,
       delay: i % 4 === 1 ? `${randomInt(1000, 9000)} seconds` : 0

@@ -30,13 +30,13 @@ describeServers("the client", (target) => {
   it.live("puts into a tube, and peeks into it", () =>
     Effect.gen(function*() {
       const { beanstalkd } = yield* open()
-      const id = yield* beanstalkd.put(TUBE, "hello", { priority: 10, delay: "4200 millis", ttr: "2 minutes" })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: 10, delay: "4200 millis", ttr: "2 minutes" })
       const stats = yield* beanstalkd.statsJob(id)
       assert.deepInclude(stats, { id, tube: TUBE, state: "delayed", pri: 10, delay: 5, ttr: 120 })
       assert.strictEqual((yield* beanstalkd.peekDelayed(TUBE)).text, "hello")
       yield* beanstalkd.kickJob(id)
       const body = Uint8Array.of(0, 255, 13, 10)
-      const bytes = yield* beanstalkd.put(TUBE, body, { priority: 9 })
+      const { id: bytes } = yield* beanstalkd.put(TUBE, body, { priority: 9 })
       assert.deepStrictEqual((yield* beanstalkd.peekReady(TUBE)).body, body)
       assert.deepStrictEqual((yield* beanstalkd.peek(bytes)).body, body)
       yield* (yield* beanstalkd.reserve(TUBE)).bury()
@@ -49,7 +49,7 @@ describeServers("the client", (target) => {
     Effect.gen(function*() {
       const { beanstalkd } = yield* open()
       const bodies = Array.from({ length: 2_000 }, (_, i) => `${i}`)
-      const ids = yield* beanstalkd.putAll(TUBE, bodies, { priority: 3 })
+      const ids = (yield* beanstalkd.putAll(TUBE, bodies, { priority: 3 })).map(({ id }) => id)
       const jobs = yield* Effect.forEach(ids, (id) => beanstalkd.peek(id), { concurrency: "unbounded" })
       assert.deepStrictEqual(jobs.map(({ text }) => text), bodies)
       assert.strictEqual((yield* beanstalkd.statsJob(ids[1_999]!)).pri, 3)
@@ -70,8 +70,8 @@ describeServers("the client", (target) => {
   it.live("reserves this very job, whatever its state, and settles it like any other", () =>
     Effect.gen(function*() {
       const { beanstalkd } = yield* open()
-      const ready = yield* beanstalkd.put(TUBE, "ready")
-      const delayed = yield* beanstalkd.put(TUBE, "delayed", { delay: "1 hour", priority: 7 })
+      const { id: ready } = yield* beanstalkd.put(TUBE, "ready")
+      const { id: delayed } = yield* beanstalkd.put(TUBE, "delayed", { delay: "1 hour", priority: 7 })
       const job = yield* beanstalkd.reserveJob(delayed)
       assert.deepStrictEqual([job.id, job.text, yield* job.tube], [delayed, "delayed", TUBE])
       yield* job.bury()

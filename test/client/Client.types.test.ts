@@ -9,6 +9,7 @@ import { Client, type Connection, type Errors, type Job, Pool, type Protocol, ty
 import { type HttpBody, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
 type Id = Protocol.JobId
+type Ref = Job.JobRef
 type Peeked = Protocol.ReceivedJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
@@ -40,6 +41,9 @@ describe("the type of the client", () => {
       | "statsJob"
       | "listTubes"
       | "connection"
+      | "poolStats"
+      | "run"
+      | "intake"
       | "pool"
     >()
     expectTypeOf<Client.Service["server"]>().toEqualTypeOf<string>()
@@ -48,13 +52,13 @@ describe("the type of the client", () => {
 
   it("put takes a tube and a body, and fails in five ways and the one of all commands", () => {
     expectTypeOf<Client.Service["put"]>().toEqualTypeOf<
-      (tube: string, body: Uint8Array | string, options?: Client.PutOptions) => Effect.Effect<Id, PutFailure>
+      (tube: string, body: Uint8Array | string, options?: Client.PutOptions) => Effect.Effect<Ref, PutFailure>
     >()
     expectTypeOf<keyof Client.PutOptions>().toEqualTypeOf<"priority" | "delay" | "ttr">()
   })
 
   it("putAll of an iterable fails with PutAllError, and needs nothing", () => {
-    type All = Effect.Effect<ReadonlyArray<Id>, Errors.PutAllError>
+    type All = Effect.Effect<ReadonlyArray<Ref>, Errors.PutAllError>
     const generated = function*() {
       yield "a"
       yield new Uint8Array(1)
@@ -65,17 +69,17 @@ describe("the type of the client", () => {
     expectTypeOf(fromArray).returns.toEqualTypeOf<All>()
     expectTypeOf(fromSet).returns.toEqualTypeOf<All>()
     expectTypeOf(fromGenerator).returns.toEqualTypeOf<All>()
-    expectTypeOf<Errors.PutAllError["inserted"]>().toEqualTypeOf<ReadonlyArray<Id>>()
+    expectTypeOf<Errors.PutAllError["inserted"]>().toEqualTypeOf<ReadonlyArray<Ref>>()
     expectTypeOf<Errors.PutAllError["cause"]>().toEqualTypeOf<PutFailure>()
   })
 
   it("putAll of a stream fails as the stream does besides, and needs what it needs", () => {
     const fromStream = () => beanstalkd.putAll("jobs", Stream.unwrap(Effect.map(Archive, ({ lines }) => lines)))
     expectTypeOf(fromStream).returns.toEqualTypeOf<
-      Effect.Effect<ReadonlyArray<Id>, Broken | Errors.PutAllError, Archive>
+      Effect.Effect<ReadonlyArray<Ref>, Broken | Errors.PutAllError, Archive>
     >()
     const fromSure = () => beanstalkd.putAll("jobs", Stream.make("a"))
-    expectTypeOf(fromSure).returns.toEqualTypeOf<Effect.Effect<ReadonlyArray<Id>, Errors.PutAllError>>()
+    expectTypeOf(fromSure).returns.toEqualTypeOf<Effect.Effect<ReadonlyArray<Ref>, Errors.PutAllError>>()
   })
 
   it("reserve can time out only with a timeout, and needs a Scope", () => {
@@ -95,12 +99,12 @@ describe("the type of the client", () => {
 
   it("reserveJob may not find the job, and needs a Scope", () => {
     expectTypeOf<Client.Service["reserveJob"]>().toEqualTypeOf<
-      (id: Id) => Effect.Effect<Job.Job, Invalid | Errors.NotFound | Any, Scope.Scope>
+      (job: Client.JobIdentifier) => Effect.Effect<Job.Job, Invalid | Errors.NotFound | Any, Scope.Scope>
     >()
   })
 
   it("delete and kickJob give nothing, and may not find the job", () => {
-    type OnJob = (id: Id) => Effect.Effect<void, Invalid | Errors.NotFound | Any>
+    type OnJob = (job: Client.JobIdentifier) => Effect.Effect<void, Invalid | Errors.NotFound | Any>
     expectTypeOf<Client.Service["delete"]>().toEqualTypeOf<OnJob>()
     expectTypeOf<Client.Service["kickJob"]>().toEqualTypeOf<OnJob>()
   })
@@ -108,12 +112,12 @@ describe("the type of the client", () => {
   it("peeks give what can only be looked at, or find nothing", () => {
     type Peek = (tube: string) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Any>
     expectTypeOf<Client.Service["peek"]>().toEqualTypeOf<
-      (id: Id) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Any>
+      (job: Client.JobIdentifier) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Any>
     >()
     expectTypeOf<Client.Service["peekReady"]>().toEqualTypeOf<Peek>()
     expectTypeOf<Client.Service["peekDelayed"]>().toEqualTypeOf<Peek>()
     expectTypeOf<Client.Service["peekBuried"]>().toEqualTypeOf<Peek>()
-    expectTypeOf<keyof Peeked>().toEqualTypeOf<"id" | "body" | "text">()
+    expectTypeOf<keyof Peeked>().toEqualTypeOf<"id" | "server" | "ref" | "body" | "text">()
   })
 
   it("kick gives a number and always finds the tube; pauseTube may not", () => {
@@ -132,7 +136,7 @@ describe("the type of the client", () => {
       (tube: string) => Effect.Effect<Stats.TubeStats, Invalid | Errors.NotFound | Any>
     >()
     expectTypeOf<Client.Service["statsJob"]>().toEqualTypeOf<
-      (id: Id) => Effect.Effect<Stats.JobStats, Invalid | Errors.NotFound | Any>
+      (job: Client.JobIdentifier) => Effect.Effect<Stats.JobStats, Invalid | Errors.NotFound | Any>
     >()
   })
 
@@ -146,13 +150,14 @@ describe("the type of the client", () => {
     // @ts-expect-error a number is no JobId
     const deleting = () => beanstalkd.delete(42)
     expectTypeOf(deleting).toBeFunction()
+    expectTypeOf<Id | Ref | Job.Job | Peeked>().toExtend<Client.JobIdentifier>()
   })
 })
 
 describe("the type of a job", () => {
   it("has these members and no others", () => {
     expectTypeOf<keyof Job.Job>().toEqualTypeOf<
-      "id" | "body" | "text" | "delete" | "release" | "bury" | "touch" | "stats" | "tube" | "attempt"
+      "id" | "server" | "ref" | "body" | "text" | "delete" | "release" | "bury" | "touch" | "stats" | "tube" | "attempt"
     >()
     expectTypeOf<Pick<Job.Job, "id" | "body" | "text">>().toEqualTypeOf<
       { readonly id: Id; readonly body: Uint8Array; readonly text: string }
@@ -341,19 +346,19 @@ describe("a program that is written without a cast or an annotation", () => {
       const beanstalkd = yield* Client.Beanstalkd
       return [yield* beanstalkd.put("emails", "hello"), yield* charge] as const
     })
-    expectTypeOf(charge).toEqualTypeOf<Effect.Effect<Id, PutFailure, Billing>>()
-    expectTypeOf(both).toEqualTypeOf<Effect.Effect<readonly [Id, Id], PutFailure, Billing | Client.Beanstalkd>>()
+    expectTypeOf(charge).toEqualTypeOf<Effect.Effect<Ref, PutFailure, Billing>>()
+    expectTypeOf(both).toEqualTypeOf<Effect.Effect<readonly [Ref, Ref], PutFailure, Billing | Client.Beanstalkd>>()
     expectTypeOf(Billing.layer).toEqualTypeOf<Layer.Layer<Billing, Any>>()
 
     // The layer of the one server does not do for the other.
     const wrong = () => Effect.provide(charge, Client.layer())
     const half = () => Effect.provide(both, Client.layer())
     const right = () => Effect.provide(both, Layer.merge(Client.layer(), Billing.layer))
-    expectTypeOf(wrong).returns.toEqualTypeOf<Effect.Effect<Id, PutFailure, Billing>>()
-    expectTypeOf(half).returns.toEqualTypeOf<Effect.Effect<readonly [Id, Id], PutFailure, Billing>>()
-    expectTypeOf(right).returns.toEqualTypeOf<Effect.Effect<readonly [Id, Id], PutFailure>>()
+    expectTypeOf(wrong).returns.toEqualTypeOf<Effect.Effect<Ref, PutFailure, Billing>>()
+    expectTypeOf(half).returns.toEqualTypeOf<Effect.Effect<readonly [Ref, Ref], PutFailure, Billing>>()
+    expectTypeOf(right).returns.toEqualTypeOf<Effect.Effect<readonly [Ref, Ref], PutFailure>>()
     expectTypeOf(wrong).returns.not.toExtend<Parameters<typeof Effect.runPromise>[0]>()
-    expectTypeOf(right).returns.toExtend<Parameters<typeof Effect.runPromise<readonly [Id, Id], PutFailure>>[0]>()
+    expectTypeOf(right).returns.toExtend<Parameters<typeof Effect.runPromise<readonly [Ref, Ref], PutFailure>>[0]>()
     expectTypeOf<Billing>().not.toExtend<Client.Beanstalkd>()
     expectTypeOf<Client.Beanstalkd>().not.toExtend<Billing>()
   })

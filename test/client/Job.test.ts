@@ -27,7 +27,7 @@ const openOn = Effect.fnUntraced(function*(target: Target, options?: Client.Opti
 /** A client on a server of its own, and a job that it holds. */
 const openWithJobOn = Effect.fnUntraced(function*(target: Target, options?: Client.Options & Client.PutOptions) {
   const opened = yield* openOn(target, options)
-  const id = yield* opened.beanstalkd.put(TUBE, "hello", { priority: PRIORITY, ttr: options?.ttr })
+  const { id } = yield* opened.beanstalkd.put(TUBE, "hello", { priority: PRIORITY, ttr: options?.ttr })
   const job = yield* opened.beanstalkd.reserve(TUBE)
   assert.strictEqual(job.id, id)
   return { ...opened, id, job }
@@ -186,7 +186,7 @@ describeServers("a job", (target) => {
       ([, ending]) =>
         Effect.gen(function*() {
           const { beanstalkd, isIdle } = yield* open()
-          const id = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
+          const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
           yield* Effect.exit(Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), ending)))
           // It is there when the Scope is closed, and not a while later.
           assert.deepInclude(yield* beanstalkd.statsJob(id), {
@@ -202,7 +202,7 @@ describeServers("a job", (target) => {
     it.live("is released when the fiber that works on it is interrupted", () =>
       Effect.gen(function*() {
         const { beanstalkd, isIdle } = yield* open()
-        const id = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
+        const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
         const reserved = yield* Deferred.make<void>()
         const working = yield* beanstalkd.reserve(TUBE).pipe(
           Effect.andThen(Deferred.succeed(reserved, undefined)),
@@ -219,7 +219,7 @@ describeServers("a job", (target) => {
     it.live("is not released by the end of a Scope that outlives its lease", () =>
       Effect.gen(function*() {
         const { beanstalkd, counts } = yield* open()
-        const id = yield* beanstalkd.put(TUBE, "hello")
+        const { id } = yield* beanstalkd.put(TUBE, "hello")
         yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), (job) => job.bury()))
         assert.strictEqual((yield* beanstalkd.statsJob(id)).state, "buried")
         assert.strictEqual((yield* counts)("release"), 0)
@@ -253,7 +253,7 @@ describeServers("a job", (target) => {
     it.live("costs its Scope nothing: there is nothing left to release", () =>
       Effect.gen(function*() {
         const { beanstalkd, isIdle } = yield* open()
-        const id = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+        const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
         yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), expires))
         assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", releases: 0, timeouts: 1 })
         yield* isIdle(1)
@@ -342,7 +342,7 @@ describeServers("a job", (target) => {
     it.live("is released when its Scope is closed", () =>
       Effect.gen(function*() {
         const { beanstalkd, isIdle } = yield* open()
-        const id = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
+        const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
         const exit = yield* Effect.exit(
           Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), (job) => job.release({ priority: -1 })))
         )

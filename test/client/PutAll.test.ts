@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Effect, Fiber, Stream } from "effect"
-import { Client, Errors, Protocol } from "effect-beanstalkd"
+import { Client, Errors, Job, Protocol } from "effect-beanstalkd"
 import * as PutAll from "../../src/internal/job/putAll.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
@@ -12,9 +12,13 @@ const WINDOW = 512
 
 /** With the type that the client gives it. */
 const putAll: <E = never, R = never>(
-  put: (body: PutAll.Body) => Effect.Effect<Protocol.JobId, Errors.PutAllError["cause"]>,
+  put: (body: PutAll.Body) => Effect.Effect<Job.JobRef, Errors.PutAllError["cause"]>,
   bodies: Iterable<PutAll.Body> | Stream.Stream<PutAll.Body, E, R>
-) => Effect.Effect<ReadonlyArray<Protocol.JobId>, E | Errors.PutAllError, R> = PutAll.putAll
+) => Effect.Effect<ReadonlyArray<Job.JobRef>, E | Errors.PutAllError, R> = PutAll.putAll
+
+const refOf = (id: number) => new Job.JobRef({ server: "here", id: Protocol.JobId.make(id) })
+
+const idsOf = (refs: ReadonlyArray<Job.JobRef>): ReadonlyArray<number> => refs.map(({ id }) => id)
 
 class Broken extends Data.TaggedError("Broken")<{}> {}
 
@@ -41,7 +45,7 @@ const slow = (refuse: (body: string) => Errors.PutAllError["cause"] | undefined 
     yield* Effect.yieldNow
     const refusal = refuse(String(body))
     if (refusal !== undefined) return yield* refusal
-    return Protocol.JobId.make(taken.push(String(body)))
+    return refOf(taken.push(String(body)))
   })
   return { taken, put }
 }
@@ -84,11 +88,11 @@ describe("putAll", () => {
       const bodies = Array.from({ length: 2_000 }, (_, i) => `${i}`)
       const put = Effect.fnUntraced(function*(body: PutAll.Body) {
         for (let turns = Number(body) % 5; turns > 0; turns--) yield* Effect.yieldNow
-        return Protocol.JobId.make(Number(body))
+        return refOf(Number(body))
       })
-      const ids: ReadonlyArray<number> = yield* putAll(put, bodies)
+      const ids = idsOf(yield* putAll(put, bodies))
       assert.deepStrictEqual(ids, bodies.map(Number))
-      const fromStream: ReadonlyArray<number> = yield* putAll(put, Stream.fromIterable(bodies))
+      const fromStream = idsOf(yield* putAll(put, Stream.fromIterable(bodies)))
       assert.deepStrictEqual(fromStream, bodies.map(Number))
     }))
 
@@ -106,7 +110,7 @@ describe("putAll", () => {
       assert.instanceOf(error, Errors.PutAllError)
       assert.strictEqual(error.cause, tooBig)
       // All that was put, and in order.
-      assert.deepStrictEqual<ReadonlyArray<number>>(error.inserted, taken.map((_, i) => i + 1))
+      assert.deepStrictEqual(idsOf(error.inserted), taken.map((_, i) => i + 1))
       assert.isAtMost(seen.pulled, 1000 + WINDOW)
       const { pulled } = seen
       yield* Effect.yieldNow
@@ -118,11 +122,12 @@ describe("putAll", () => {
       const put = Effect.fnUntraced(function*(body: PutAll.Body) {
         // By then all have been pulled.
         for (let turns = body === "90" ? 3 : Number(body) % 5; turns > 0; turns--) yield* Effect.yieldNow
-        return body === "90" ? yield* tooBig : Protocol.JobId.make(Number(body))
+        return body === "90" ? yield* tooBig : refOf(Number(body))
       })
       const { inserted } = yield* Effect.flip(putAll(put, Array.from({ length: 100 }, (_, i) => `${i}`)))
-      assert.deepStrictEqual([...inserted], inserted.toSorted((a, b) => a - b))
-      assert.deepStrictEqual([inserted.length, inserted[90]], [99, 91])
+      const ids = idsOf(inserted)
+      assert.deepStrictEqual(ids, ids.toSorted((a, b) => a - b))
+      assert.deepStrictEqual([ids.length, ids[90]], [99, 91])
     }))
 
   it.effect("closes an iterator that it does not read to its end", () =>
@@ -166,7 +171,7 @@ describe("putAll", () => {
         throw thrown
       }
       const { cause, inserted } = yield* Effect.flip(putAll(slow().put, bodies()))
-      assert.deepStrictEqual<ReadonlyArray<number>>(inserted, [1, 2])
+      assert.deepStrictEqual(idsOf(inserted), [1, 2])
       assert.deepInclude(cause, { _tag: "InvalidArgument", argument: "bodies", value: thrown })
     }))
 
@@ -210,14 +215,14 @@ RealServer.describeReal("putAll of the client", () => {
   })
 
   /** The bodies of the jobs with these ids. */
-  const bodiesOf = (beanstalkd: Client.Service, ids: ReadonlyArray<Protocol.JobId>) =>
+  const bodiesOf = (beanstalkd: Client.Service, ids: ReadonlyArray<Client.JobIdentifier>) =>
     Effect.forEach(ids, (id) => Effect.map(beanstalkd.peek(id), ({ text }) => text), { concurrency: "unbounded" })
 
   it.live("puts 100,000 bodies of a generator, each once and in order", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open()
       const { bodies } = pulling(100_000)
-      const ids = yield* beanstalkd.putAll("jobs", bodies())
+      const ids = (yield* beanstalkd.putAll("jobs", bodies())).map(({ id }) => id)
       assert.isTrue(ids.every((id, i) => i === 0 || id > ids[i - 1]!))
       assert.strictEqual((yield* server.stats)["total-jobs"], "100000")
       const some = ids.filter((_, i) => i % 997 === 0)
@@ -228,7 +233,7 @@ RealServer.describeReal("putAll of the client", () => {
     Effect.gen(function*() {
       const { beanstalkd } = yield* open()
       const bodies = Stream.map(Stream.range(1, 3_000), (n) => `${n}`)
-      const ids = yield* beanstalkd.putAll("jobs", bodies, { priority: 5, delay: "1 hour" })
+      const ids = (yield* beanstalkd.putAll("jobs", bodies, { priority: 5, delay: "1 hour" })).map(({ id }) => id)
       assert.strictEqual(ids.length, 3_000)
       assert.deepInclude(yield* beanstalkd.statsJob(ids[2_999]!), { pri: 5, state: "delayed", tube: "jobs" })
     }))

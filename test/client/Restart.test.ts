@@ -114,7 +114,7 @@ RealServer.describeReal("a server that is killed and started again", () => {
       const server = yield* RealServer.make()
       const roundTrip = Effect.gen(function*() {
         const beanstalkd = yield* Client.Beanstalkd
-        const id = yield* beanstalkd.put(TUBE, "x")
+        const { id } = yield* beanstalkd.put(TUBE, "x")
         const job = yield* beanstalkd.reserve(TUBE, { timeout: "5 seconds" })
         assert.strictEqual(job.id, id)
         yield* job.delete

@@ -117,7 +117,7 @@ describe("a stream", () => {
 
   it.effect("keeps it with keepAlive, until it is settled", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-      const id = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       const { next } = yield* puller({ keepAlive: true })
       const job = yield* next
       yield* TestClock.adjust("1 hour")

@@ -18,7 +18,7 @@ RealServer.describeReal("a server on its binlog that is killed and started again
       const jobs = 600
       const server = yield* RealServer.make({ binlogDir: yield* tempDir, args: ["-f0"] })
       const client = yield* Client.make({ port: server.port })
-      const ids = yield* client.putAll(TUBE, Array.from({ length: jobs }, (_, n) => `${n}`))
+      const ids = (yield* client.putAll(TUBE, Array.from({ length: jobs }, (_, n) => `${n}`))).map(({ id }) => id)
       const handled = new Set<number>()
       const lost = { stream: 0, worker: 0, interrupted: 0 }
       const hold = Effect.flatMap(Random.nextIntBetween(5, 50), Effect.sleep)
@@ -78,7 +78,11 @@ describe("an embedded server that", () => {
     "%s has all its jobs handled in the end",
     ([, fault]) =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
-        const ids = yield* beanstalkd.putAll(TUBE, Array.from({ length: 200 }, (_, n) => `${n}`), { ttr: "5 seconds" })
+        const ids = (yield* beanstalkd.putAll(
+          TUBE,
+          Array.from({ length: 200 }, (_, n) => `${n}`),
+          { ttr: "5 seconds" }
+        )).map(({ id }) => id)
         const handled = new Set<number>()
         yield* work((_, job) => Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => handled.add(job.id))), {
           concurrency: 7
@@ -97,7 +101,7 @@ describe("an embedded server that", () => {
 
   it.effect("drops all connections every 30 milliseconds has all its jobs handled in the end", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
-      const ids = yield* beanstalkd.putAll(TUBE, Array.from({ length: 300 }, (_, n) => `${n}`))
+      const ids = (yield* beanstalkd.putAll(TUBE, Array.from({ length: 300 }, (_, n) => `${n}`))).map(({ id }) => id)
       const handled = new Set<number>()
       yield* work((_, job) => Effect.andThen(Effect.sleep("5 millis"), Effect.sync(() => handled.add(job.id))), {
         concurrency: 5,

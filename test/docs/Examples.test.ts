@@ -24,7 +24,7 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   ],
   "dead-letters.ts": [
     "attempt 1 failed, the next one comes in 1s BankIsDown",
-    "failed for good, moved to payments-dead as job 3 NoSuchAccount",
+    "failed for good, moved to payments-dead as job memory/3 NoSuchAccount",
     "a dead letter: {\"account\":\"nobody\",\"euros\":20}",
     "paid 20 EUR to grace",
     "paid 10 EUR to ada"
@@ -39,7 +39,7 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   ],
   "two-servers.ts": ["emails:  default, outbox", "billing: default, charges"],
   "config.ts": ["job 1 is ready in configured"],
-  "http-producer.ts": ["202 {\"id\":1}", "400 "],
+  "http-producer.ts": ["202 {\"job\":\"memory/1\"}", "400 "],
   "drain-buried.ts": ["kicked  job 5: good 3", "reports: 0 buried, 3 ready"]
 }
 

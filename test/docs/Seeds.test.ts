@@ -171,7 +171,7 @@ library("beanstalkt", {
     const beanstalkd = yield* Client.make(server.clientOptions)
     yield* beanstalkd.put("work", "before")
     yield* server.dropConnections
-    const id = yield* beanstalkd.put("work", "after")
+    const { id } = yield* beanstalkd.put("work", "after")
     assert.strictEqual((yield* beanstalkd.peek(id)).text, "after")
   }),
   "close()": Effect.fnUntraced(function*(server) {
@@ -192,7 +192,7 @@ library("beanstalkt", {
     yield* eventually(Effect.map(beanstalkd.pool.stats, ({ shared }) => assert.isFalse(shared)))
   })),
   "put(body, priority, delay, ttr)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "x", { priority: 42, delay: "10 seconds", ttr: "30 seconds" })
+    const { id } = yield* beanstalkd.put("work", "x", { priority: 42, delay: "10 seconds", ttr: "30 seconds" })
     const stats = yield* beanstalkd.statsJob(id)
     assert.deepInclude(stats, { tube: "work", state: "delayed", pri: 42, delay: 10, ttr: 30 })
     const plain = yield* beanstalkd.statsJob(yield* beanstalkd.put("work", "y"))
@@ -208,18 +208,18 @@ library("beanstalkt", {
     assert.strictEqual((yield* Effect.flip(beanstalkd.reserve("work", { timeout: 0 })))._tag, "TimedOut")
     const waiting = yield* Effect.forkScoped(beanstalkd.reserve("work"))
     // Commands are not queued behind the reserve: it has a connection of its own.
-    const id = yield* beanstalkd.put("work", "x")
+    const { id } = yield* beanstalkd.put("work", "x")
     const job = yield* Fiber.join(waiting)
     assert.deepStrictEqual([job.id, job.text], [id, "x"])
   })),
   "delete(job_id)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const reserved = yield* beanstalkd.put("work", "reserved")
+    const { id: reserved } = yield* beanstalkd.put("work", "reserved")
     yield* (yield* beanstalkd.reserve("work")).delete
-    const ready = yield* beanstalkd.put("work", "ready")
+    const { id: ready } = yield* beanstalkd.put("work", "ready")
     yield* beanstalkd.delete(ready)
-    const delayed = yield* beanstalkd.put("work", "delayed", { delay: "1 hour" })
+    const { id: delayed } = yield* beanstalkd.put("work", "delayed", { delay: "1 hour" })
     yield* beanstalkd.delete(delayed)
-    const buried = yield* beanstalkd.put("work", "buried")
+    const { id: buried } = yield* beanstalkd.put("work", "buried")
     yield* (yield* beanstalkd.reserve("work")).bury()
     yield* beanstalkd.delete(buried)
     for (const id of [reserved, ready, delayed, buried]) {
@@ -227,14 +227,14 @@ library("beanstalkt", {
     }
   })),
   "release(job_id, priority, delay)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "x")
+    const { id } = yield* beanstalkd.put("work", "x")
     yield* (yield* beanstalkd.reserve("work")).release()
     assert.strictEqual((yield* beanstalkd.statsJob(id)).state, "ready")
     yield* (yield* beanstalkd.reserve("work")).release({ priority: 7, delay: "1 hour" })
     assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 7, delay: 3600, releases: 2 })
   })),
   "bury(job_id, priority)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "x")
+    const { id } = yield* beanstalkd.put("work", "x")
     yield* (yield* beanstalkd.reserve("work")).bury({ priority: 7 })
     assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "buried", pri: 7 })
     assert.strictEqual((yield* Effect.flip(beanstalkd.reserve("work", { timeout: 0 })))._tag, "TimedOut")
@@ -249,7 +249,7 @@ library("beanstalkt", {
   "watch(name)": onClient(Effect.fnUntraced(function*(beanstalkd) {
     const connection = yield* beanstalkd.connection
     assert.strictEqual(yield* connection.watch("work"), 2)
-    const id = yield* beanstalkd.put("work", "x")
+    const { id } = yield* beanstalkd.put("work", "x")
     assert.strictEqual((yield* connection.reserve).id, id)
   })),
   "ignore(name)": onClient(Effect.fnUntraced(function*(beanstalkd) {
@@ -260,7 +260,7 @@ library("beanstalkt", {
     assert.strictEqual((yield* Effect.flip(connection.reserveWithTimeout(0)))._tag, "TimedOut")
   })),
   "peek(job_id)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "x")
+    const { id } = yield* beanstalkd.put("work", "x")
     const job = yield* beanstalkd.peek(id)
     assert.deepStrictEqual([job.id, job.text, (yield* beanstalkd.statsJob(id)).reserves], [id, "x", 0])
   })),
@@ -289,13 +289,13 @@ library("beanstalkt", {
   })),
   "kick_job(job_id)": onClient(Effect.fnUntraced(function*(beanstalkd) {
     yield* beanstalkd.put("work", "a", { delay: "1 hour" })
-    const id = yield* beanstalkd.put("work", "b", { delay: "2 hours" })
+    const { id } = yield* beanstalkd.put("work", "b", { delay: "2 hours" })
     yield* beanstalkd.kickJob(id)
     assert.strictEqual((yield* beanstalkd.peekReady("work")).id, id)
     assert.strictEqual((yield* Effect.flip(beanstalkd.kickJob(id)))._tag, "NotFound")
   })),
   "stats_job(job_id)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "x", { priority: 3, ttr: "1 minute" })
+    const { id } = yield* beanstalkd.put("work", "x", { priority: 3, ttr: "1 minute" })
     assert.deepInclude(yield* beanstalkd.statsJob(id), {
       id,
       tube: "work",
@@ -516,7 +516,7 @@ library("beanstalkc", {
     assert.strictEqual((yield* Effect.flip(connection.statsTube("nowhere")))._tag, "NotFound")
   })),
   "Job(conn, jid, body, reserved)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "hey!")
+    const { id } = yield* beanstalkd.put("work", "hey!")
     // A peeked one is no job that could be released or buried: it has nothing but these three.
     const peeked = yield* beanstalkd.peek(id)
     assert.notProperty(peeked, "release")
@@ -558,7 +558,7 @@ library("beanstalkc", {
     assert.strictEqual((yield* job.stats).timeLeft, 1)
   })),
   "Job.stats()": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("work", "ho?")
+    const { id } = yield* beanstalkd.put("work", "ho?")
     const job = yield* beanstalkd.reserve("work")
     assert.deepInclude(yield* job.stats, { id, age: 0, state: "reserved", tube: "work" })
   })),
@@ -627,7 +627,7 @@ library("greenstalk", {
   })),
   "put(body, priority, delay, ttr)": onClient(Effect.fnUntraced(function*(beanstalkd) {
     // greenstalk's own defaults.
-    const id = yield* beanstalkd.put("default", "hello", { priority: 2 ** 16, delay: 0, ttr: "60 seconds" })
+    const { id } = yield* beanstalkd.put("default", "hello", { priority: 2 ** 16, delay: 0, ttr: "60 seconds" })
     assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 65_536, delay: 0, ttr: 60, state: "ready" })
   })),
   "use(tube)": onConnection(Effect.fnUntraced(function*(connection) {
@@ -659,13 +659,13 @@ library("greenstalk", {
     assert.strictEqual((yield* Effect.flip(beanstalkd.peek(job.id)))._tag, "NotFound")
   })),
   "release(job, priority, delay)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("default", "hello")
+    const { id } = yield* beanstalkd.put("default", "hello")
     yield* (yield* beanstalkd.reserve("default")).release({ priority: 2 ** 16, delay: "1 second" })
     assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 65_536 })
     assert.strictEqual((yield* beanstalkd.reserve("default", { timeout: "3 seconds" })).id, id)
   })),
   "bury(job, priority)": onClient(Effect.fnUntraced(function*(beanstalkd) {
-    const id = yield* beanstalkd.put("default", "hello")
+    const { id } = yield* beanstalkd.put("default", "hello")
     yield* (yield* beanstalkd.reserve("default")).bury({ priority: 2 ** 16 })
     assert.strictEqual((yield* beanstalkd.peekBuried("default")).id, id)
     assert.strictEqual((yield* beanstalkd.statsJob(id)).pri, 65_536)

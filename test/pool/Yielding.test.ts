@@ -22,7 +22,7 @@ describe("where fibers yield all the time", () => {
       const beanstalkd = yield* Client.Beanstalkd
       const bodies = Array.from({ length: 40 }, (_, i) => `job ${i}`)
       for (const source of [bodies, Stream.fromIterable(bodies)]) {
-        const ids = yield* beanstalkd.putAll("emails", source)
+        const ids = (yield* beanstalkd.putAll("emails", source)).map(({ id }) => id)
         const texts = yield* Effect.forEach(ids, (id) => Effect.map(beanstalkd.peek(id), ({ text }) => text))
         assert.deepStrictEqual(texts, bodies)
       }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Errors from "../../src/Errors.ts"
 import { commands } from "../../src/Protocol.ts"
+import { JobRef } from "../../src/internal/protocol/jobRef.ts"
 import { JobId } from "../../src/internal/protocol/scalars.ts"
 
 const server = "127.0.0.1:11300"
@@ -99,7 +100,10 @@ const OUTCOMES = [
     "the body of job 7 in tube emails does not decode: no JSON"
   ],
   [
-    new Errors.PutAllError({ inserted: [id, JobId.make(8)], cause: new Errors.Draining({ server }) }),
+    new Errors.PutAllError({
+      inserted: [new JobRef({ server, id }), new JobRef({ server, id: JobId.make(8) })],
+      cause: new Errors.Draining({ server })
+    }),
     "put stopped after 2 jobs: 127.0.0.1:11300 is draining and accepts no new jobs"
   ],
   [

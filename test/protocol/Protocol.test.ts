@@ -67,7 +67,7 @@ const row = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
 ): Row => ({ command, request: accepted(command.encode(...args)), replies: Object.entries(replies) })
 
 const done = Exit.succeed(undefined)
-const hello = Exit.succeed(new Protocol.ReceivedJob(id, Uint8Array.from(Buffer.from("hello"))))
+const hello = Exit.succeed(new Protocol.ReceivedJob(id, Uint8Array.from(Buffer.from("hello")), "127.0.0.1:11300"))
 const deadlineSoon = Exit.fail(new Errors.DeadlineSoon({ server }))
 
 const noJob = (command: string) => Exit.fail(new Errors.NotFound({ command, server, id }))
@@ -464,7 +464,7 @@ describe("the Schema of a reply's fields", () => {
 })
 
 describe("a received job", () => {
-  const received = (body: Uint8Array) => new Protocol.ReceivedJob(id, body)
+  const received = (body: Uint8Array) => new Protocol.ReceivedJob(id, body, "127.0.0.1:11300")
   const WellFormed = Arbitrary.filter(Arbitrary.schema(Schema.String), (text) => text.isWellFormed())
 
   it.prop("has as its text what was put as text", [WellFormed], ([text]) => {

@@ -25,7 +25,7 @@ const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, Errors.Inva
   const beanstalkd = yield* Client.Beanstalkd
   const { clientOptions } = yield* Server.Server
   const { log, tell } = yield* makeLog
-  const id = yield* beanstalkd.put("emails", "hello", { delay: "24 hours", ttr: "1 minute" })
+  const { id } = yield* beanstalkd.put("emails", "hello", { delay: "24 hours", ttr: "1 minute" })
   const worker = yield* Effect.forkScoped(Effect.gen(function*() {
     const connection = yield* Connection.make({ ...clientOptions, watch: ["emails"] })
     yield* connection.reserve
@@ -79,7 +79,7 @@ describe("under a TestClock", () => {
   it.effect("no delay ends a millisecond too early", () =>
     onItsOwn(Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
-      const id = yield* beanstalkd.put("emails", "hello", { delay: "24 hours" })
+      const { id } = yield* beanstalkd.put("emails", "hello", { delay: "24 hours" })
       yield* TestClock.adjust(DAY - 1)
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", age: 86_399 })
       yield* TestClock.adjust(1)
@@ -119,7 +119,7 @@ describe("under a TestClock", () => {
   it.effect("touch keeps a job", () =>
     onItsOwn(Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
-      const id = yield* beanstalkd.put("emails", "hello", { ttr: "10 seconds" })
+      const { id } = yield* beanstalkd.put("emails", "hello", { ttr: "10 seconds" })
       const job = yield* beanstalkd.reserve("emails")
       yield* Effect.forkScoped(Effect.forever(Effect.delay(job.touch, "9 seconds")))
       yield* TestClock.adjust("1 hour")

@@ -12,9 +12,9 @@ describe("restart", () => {
     Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
       const server = yield* Server.Server
-      const reserved = yield* beanstalkd.put("emails", "reserved")
-      const delayed = yield* beanstalkd.put("emails", "delayed", { delay: "1 minute" })
-      const buried = yield* beanstalkd.put("other", "buried")
+      const { id: reserved } = yield* beanstalkd.put("emails", "reserved")
+      const { id: delayed } = yield* beanstalkd.put("emails", "delayed", { delay: "1 minute" })
+      const { id: buried } = yield* beanstalkd.put("other", "buried")
       const job = yield* beanstalkd.reserve("emails")
       yield* (yield* beanstalkd.reserve("other")).bury()
       yield* beanstalkd.pauseTube("emails", "1 hour")
@@ -29,7 +29,7 @@ describe("restart", () => {
       assert.strictEqual((yield* beanstalkd.statsJob(delayed)).state, "delayed")
       assert.strictEqual((yield* beanstalkd.statsJob(buried)).state, "buried")
       assert.strictEqual((yield* beanstalkd.reserve("emails", { timeout: 0 })).id, reserved)
-      assert.isTrue((yield* beanstalkd.put("emails", "another")) > buried)
+      assert.isTrue((yield* beanstalkd.put("emails", "another")).id > buried)
     }).pipe(Effect.scoped, onItsOwn))
 
   it.effect("gives what one connection held to no other that is cut off as well", () =>
@@ -57,14 +57,14 @@ describe("a shortage of memory", () => {
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "delete 1\r\n")))._tag, "OutOfMemory")
       yield* (yield* beanstalkd.reserve("emails")).release()
       yield* server.inject({})
-      assert.isTrue((yield* beanstalkd.put("emails", "after")) > 1)
+      assert.isTrue((yield* beanstalkd.put("emails", "after")).id > 1)
     }).pipe(Effect.scoped, onItsOwn))
 
   it.effect("for queues buries what is put and released", () =>
     Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
       const server = yield* Server.Server
-      const id = yield* beanstalkd.put("emails", "before")
+      const { id } = yield* beanstalkd.put("emails", "before")
       const job = yield* beanstalkd.reserve("emails")
       yield* server.inject({ shortage: "queues" })
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "hello")))._tag, "JobBuried")

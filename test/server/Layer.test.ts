@@ -37,7 +37,7 @@ describe("in a test that sets its clock forward at once", () => {
   it.effect("a job that is ready is reserved at once, and its time to run counts from then", () =>
     onFreshServer(Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
-      const id = yield* beanstalkd.put(TUBE, "hello", { ttr: "5 seconds" })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "5 seconds" })
       const holder = yield* Effect.forkChild(Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), Effect.never)))
       yield* TestClock.adjust("1 second")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "reserved", timeLeft: 3 })

@@ -74,7 +74,7 @@ describe("a faulty server", () => {
       const began = yield* Clock.currentTimeMillis
       const answers: Array<readonly [id: number, seconds: number]> = []
       const put = Effect.gen(function*() {
-        const id = yield* beanstalkd.put("emails", "hello")
+        const { id } = yield* beanstalkd.put("emails", "hello")
         answers.push([id, ((yield* Clock.currentTimeMillis) - began) / 1000])
       })
       yield* server.inject({ delay: "3 seconds" })
@@ -90,7 +90,9 @@ describe("a faulty server", () => {
   it.effect("is understood byte by byte", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* server.inject({ split: 1 })
-      const ids = yield* beanstalkd.putAll("emails", ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])
+      const ids = (yield* beanstalkd.putAll("emails", ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])).map((
+        { id }
+      ) => id)
       const bodies = yield* Effect.forEach(ids, () => Effect.map(beanstalkd.reserve("emails"), ({ text }) => text))
       assert.deepStrictEqual(bodies, ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])
       assert.strictEqual((yield* beanstalkd.stats).currentJobsReserved, 4)
@@ -106,12 +108,12 @@ describe("a faulty server", () => {
       yield* server.inject({})
       const putting = yield* Effect.forkScoped(beanstalkd.put("emails", "hello"))
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(Number(yield* Fiber.join(putting)), 3)
+      assert.strictEqual(Number((yield* Fiber.join(putting)).id), 3)
     })))
 
   it.effect("drops all connections: jobs come back, leases are lost, and the client is there again", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
-      const id = yield* beanstalkd.put("emails", "hello")
+      const { id } = yield* beanstalkd.put("emails", "hello")
       const job = yield* beanstalkd.reserve("emails")
       const other = yield* Effect.forkScoped(failure(beanstalkd.reserve("others")))
       yield* server.awaitWaiting("others")
@@ -207,8 +209,8 @@ describe("layerMemory", () => {
 
   const idsOf = (left: Layer.Layer<Client.Beanstalkd>, right: Layer.Layer<Client.Beanstalkd>) =>
     Effect.gen(function*() {
-      const ids = [yield* (yield* Left).put("emails", "hello"), yield* (yield* Right).put("emails", "hello")]
-      return ids.map(Number)
+      const refs = [yield* (yield* Left).put("emails", "hello"), yield* (yield* Right).put("emails", "hello")]
+      return refs.map(({ id }) => Number(id))
     }).pipe(Effect.provide(Layer.mergeAll(
       Layer.provide(Layer.effect(Left, Client.Beanstalkd), left),
       Layer.provide(Layer.effect(Right, Client.Beanstalkd), right)

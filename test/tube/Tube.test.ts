@@ -57,7 +57,7 @@ describe("a tube", () => {
   it.effect("lends its functions without itself", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { decode, kick, pause, put, putAll, stream, streamResult } = Emails
-      const id = yield* Effect.flatMap(Effect.succeed({ to: "ada" }), put)
+      const { id } = yield* Effect.flatMap(Effect.succeed({ to: "ada" }), put)
       assert.deepStrictEqual(yield* Effect.flatMap(beanstalkd.peek(id), decode), { to: "ada" })
       yield* putAll([{ to: "ada" }])
       yield* kick()

@@ -3,9 +3,9 @@
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, type Result, Schema, SchemaGetter, type Stream } from "effect"
-import { type Client, type Consumer, type Errors, type Job, type Protocol, Tube } from "effect-beanstalkd"
+import { type Client, type Consumer, type Errors, type Job, Tube } from "effect-beanstalkd"
 
-type Id = Protocol.JobId
+type Ref = Job.JobRef
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 type PutFailure = Invalid | Errors.JobTooBig | Errors.JobBuried | Errors.Draining | Errors.OutOfMemory | Any
@@ -35,7 +35,7 @@ describe("the type of a tube", () => {
   it("is that of the values of its Schema, on the server of the one client", () => {
     expectTypeOf(Emails).toEqualTypeOf<Tube.Tube<Email>>()
     expectTypeOf(Emails.put).toEqualTypeOf<
-      (value: Email, options?: Client.PutOptions) => Effect.Effect<Id, PutFailure, Client.Beanstalkd>
+      (value: Email, options?: Client.PutOptions) => Effect.Effect<Ref, PutFailure, Client.Beanstalkd>
     >()
     expectTypeOf(Emails.stream).toEqualTypeOf<
       (options?: Consumer.Options) => Stream.Stream<Tube.TypedJob<Email>, Any, Client.Beanstalkd>
@@ -57,24 +57,24 @@ describe("the type of a tube", () => {
   it("has a job that is a job, with a value", () => {
     expectTypeOf<Tube.TypedJob<Email>>().toExtend<Job.Job>()
     expectTypeOf<Tube.TypedJob<Email>["value"]>().toEqualTypeOf<Email>()
-    expectTypeOf<keyof Tube.PeekedJob<Email>>().toEqualTypeOf<"id" | "body" | "text" | "value">()
+    expectTypeOf<keyof Tube.PeekedJob<Email>>().toEqualTypeOf<"id" | "server" | "ref" | "body" | "text" | "value">()
   })
 
   it("putAll fails as a stream does besides, and needs what it needs", () => {
     const fromArray = () => Emails.putAll([{ to: "", at: new Date() }])
     const fromStream = (stream: Stream.Stream<Email, Broken, Keys>) => Emails.putAll(stream)
     expectTypeOf(fromArray).returns.toEqualTypeOf<
-      Effect.Effect<ReadonlyArray<Id>, Errors.PutAllError, Client.Beanstalkd>
+      Effect.Effect<ReadonlyArray<Ref>, Errors.PutAllError, Client.Beanstalkd>
     >()
     expectTypeOf(fromStream).returns.toEqualTypeOf<
-      Effect.Effect<ReadonlyArray<Id>, Broken | Errors.PutAllError, Client.Beanstalkd | Keys>
+      Effect.Effect<ReadonlyArray<Ref>, Broken | Errors.PutAllError, Client.Beanstalkd | Keys>
     >()
   })
 
   it("needs the client of another server, if it lives there", () => {
     const Invoices = Tube.make("invoices", { schema: Schema.Int, client: Billing })
     expectTypeOf(Invoices).toEqualTypeOf<Tube.Tube<number, Billing>>()
-    expectTypeOf(Invoices.put).returns.toEqualTypeOf<Effect.Effect<Id, PutFailure, Billing>>()
+    expectTypeOf(Invoices.put).returns.toEqualTypeOf<Effect.Effect<Ref, PutFailure, Billing>>()
     expectTypeOf(Invoices.stream).returns.toEqualTypeOf<Stream.Stream<Tube.TypedJob<number>, Any, Billing>>()
     expectTypeOf(Tube.make("t", { codec: "text", client: Billing })).toEqualTypeOf<Tube.Tube<string, Billing>>()
   })
@@ -82,7 +82,7 @@ describe("the type of a tube", () => {
   it("needs what its Schema needs, where it needs it", () => {
     const Secrets = Tube.make("secrets", { schema: Secret, codec: "text" })
     expectTypeOf(Secrets).toEqualTypeOf<Tube.Tube<string, Client.Beanstalkd, Keys>>()
-    expectTypeOf(Secrets.put).returns.toEqualTypeOf<Effect.Effect<Id, PutFailure, Client.Beanstalkd>>()
+    expectTypeOf(Secrets.put).returns.toEqualTypeOf<Effect.Effect<Ref, PutFailure, Client.Beanstalkd>>()
     expectTypeOf(Secrets.stream).returns.toEqualTypeOf<
       Stream.Stream<Tube.TypedJob<string>, Any, Client.Beanstalkd | Keys>
     >()

@@ -43,7 +43,7 @@ describe("a body that does not decode", () => {
     "(%s) is a DecodeError when it is peeked, with the job and its bytes",
     ([, tube, body]) =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-        const id = yield* beanstalkd.put(TUBE, body)
+        const { id } = yield* beanstalkd.put(TUBE, body)
         const error = yield* Effect.flip(tube.peekReady)
         assert(error._tag === "DecodeError")
         assert.deepInclude(error, { tube: TUBE, id })
@@ -66,7 +66,7 @@ describe("a body that does not decode", () => {
     const { log, logged } = keepLog()
     return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const bodies = Array.from({ length: 40 }, (_, n) => n % 2 === 0 ? `{"n":${n}}` : notUtf8)
-      const ids = yield* beanstalkd.putAll(TUBE, bodies, { priority: 7 })
+      const ids = (yield* beanstalkd.putAll(TUBE, bodies, { priority: 7 })).map(({ id }) => id)
       const seen = yield* Numbers.stream({ prefetch: 5 }).pipe(
         Stream.mapEffect((job) => Effect.as(job.delete, job.value.n)),
         Stream.take(20),

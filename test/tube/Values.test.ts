@@ -27,7 +27,7 @@ const email: typeof Email.Type = {
 /** Puts a value, checks that a peek and the stream agree on it, and gives it with its body. */
 const roundTrip = <A>(tube: Tube.Tube<A>, value: A) =>
   Effect.gen(function*() {
-    const id = yield* tube.put(value)
+    const { id } = yield* tube.put(value)
     const peeked = yield* tube.peekReady
     assert.strictEqual(peeked.id, id)
     const job = Option.getOrThrow(yield* tube.stream().pipe(Stream.tap((job) => job.delete), Stream.runHead))
@@ -105,7 +105,7 @@ describe("a tube", () => {
   it.effect("has many put at once, up to one that is refused", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const tube = Tube.make(TUBE, { schema: Schema.Int, priority: 5 })
-      const ids = yield* tube.putAll(Stream.range(1, 500), { delay: "1 second" })
+      const ids = (yield* tube.putAll(Stream.range(1, 500), { delay: "1 second" })).map(({ id }) => id)
       assert.strictEqual(ids.length, 500)
       assert.deepInclude(yield* beanstalkd.statsJob(ids[499]!), { pri: 5, delay: 1, state: "delayed" })
       const error = yield* Effect.flip(tube.putAll([1, 2, 2.5, 3]))
@@ -165,7 +165,7 @@ describe("the options of a tube", () => {
     ([options, argument, rule]) =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
         const tube = Tube.make(TUBE, options as { readonly codec: "text" })
-        const id = yield* beanstalkd.put(TUBE, "x")
+        const { id } = yield* beanstalkd.put(TUBE, "x")
         const job = yield* beanstalkd.peek(id)
         const refusal = { _tag: "InvalidArgument", argument, rule }
         const effects = [tube.put("x"), tube.peekReady, tube.kick(), tube.pause(0), tube.stats]

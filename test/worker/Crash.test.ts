@@ -30,7 +30,8 @@ RealServer.describeReal("worker processes", () => {
     () =>
       Effect.gen(function*() {
         const { beanstalkd, start } = yield* open
-        const ids = yield* beanstalkd.putAll(TUBE, Array.from({ length: JOBS }, () => "short"), { ttr: "10 minutes" })
+        const ids = (yield* beanstalkd.putAll(TUBE, Array.from({ length: JOBS }, () => "short"), { ttr: "10 minutes" }))
+          .map(({ id }) => id)
         const spawn = start({ concurrency: CONCURRENCY })
         const all: Array<Service> = []
         const alive: Array<Service> = []
@@ -72,7 +73,7 @@ RealServer.describeReal("worker processes", () => {
     () =>
       Effect.gen(function*() {
         const { beanstalkd, start } = yield* open
-        const id = yield* beanstalkd.put(TUBE, "kills", { priority: 0 })
+        const { id } = yield* beanstalkd.put(TUBE, "kills", { priority: 0 })
         yield* beanstalkd.putAll(TUBE, Array.from({ length: 20 }, () => "short"))
         for (let attempt = 1; attempt <= 2; attempt++) {
           const worker = yield* start({ maxAttempts: 2 })

@@ -31,7 +31,7 @@ describe("a handler", () => {
     "that %s itself, and succeeds, has settled it",
     ([, [settle, expected]]) =>
       onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-        const id = yield* beanstalkd.put(TUBE, "hello")
+        const { id } = yield* beanstalkd.put(TUBE, "hello")
         yield* work((_, job) => settle(job))
         const state = yield* beanstalkd.statsJob(id).pipe(
           Effect.map(({ pri, state }) => `${state} ${pri}`),
@@ -57,7 +57,7 @@ describe("a handler", () => {
 
   it.effect("that acquires something has it released before its job is deleted", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-      const id = yield* beanstalkd.put(TUBE, "hello")
+      const { id } = yield* beanstalkd.put(TUBE, "hello")
       const released = yield* Deferred.make<string>()
       const handler = Effect.addFinalizer(() =>
         Effect.flatMap(Effect.orDie(beanstalkd.statsJob(id)), ({ state }) => Deferred.succeed(released, state))
@@ -89,7 +89,7 @@ describe("a handler", () => {
   it.effect("that is interrupted has its job released at once, and it counts as an attempt", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
-      const id = yield* beanstalkd.put(TUBE, "hello", { priority: 3 })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: 3 })
       yield* work((_, job) =>
         Effect.flatMap(job.attempt, (attempt) => {
           attempts.push(attempt)
@@ -153,7 +153,7 @@ describe("bodies that do not decode", () => {
       const buried: Array<string> = []
       let failures = 0
       const bodies = bad.flatMap((body, n) => [`{"n":${n}}`, body])
-      const ids = yield* beanstalkd.putAll(TUBE, bodies)
+      const ids = (yield* beanstalkd.putAll(TUBE, bodies)).map(({ id }) => id)
       yield* Effect.forkScoped(
         Worker.run(Numbers, ({ n }) => Effect.sync(() => seen.push(n)), {
           concurrency: 4,

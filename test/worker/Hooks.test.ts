@@ -208,7 +208,7 @@ describe("a span", () => {
   it.effect("is there for each attempt, with OpenTelemetry's names, and how it ended", () => {
     const { spans, traced } = keepSpans()
     return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-      const ids = yield* beanstalkd.putAll(TUBE, ["good", "bad"])
+      const ids = (yield* beanstalkd.putAll(TUBE, ["good", "bad"])).map(({ id }) => id)
       yield* work((value) => Effect.withSpan(value === "bad" ? Effect.fail("no") : Effect.sleep("3 seconds"), "inner"))
       yield* TestClock.adjust("3 seconds")
       const processes = spans.filter(({ name }) => name === "process")

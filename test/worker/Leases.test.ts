@@ -14,7 +14,7 @@ describe("a job whose handler runs", () => {
   it.effect("for 10 seconds, with a ttr of 1, is reserved once and does not time out", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const ended: Array<number> = []
-      const id = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       yield* work((_, job) =>
         Effect.sleep("10 seconds").pipe(
           Effect.andThen(job.stats),
@@ -74,7 +74,7 @@ describe("a job whose handler runs", () => {
 
   it.effect("is kept while a hook takes its time", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-      const id = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       yield* work(() => Effect.fail("no"), { onFailure: () => Effect.sleep("20 seconds") })
       yield* TestClock.adjust("20 seconds")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", reserves: 1, timeouts: 0 })

@@ -24,7 +24,7 @@ describe("a handler that fails", () => {
   it.effect("is run again after 1, 2 and 4 seconds, then the job is buried with its own priority", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
-      const id = yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "3 seconds" })
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "3 seconds" })
       yield* work(handler, patient)
       yield* TestClock.adjust("999 millis")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 7, reserves: 1, delay: 1 })
@@ -46,7 +46,7 @@ describe("a handler that fails", () => {
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const bytes = Uint8Array.from({ length: 512 }, (_, i) => i % 256)
       const Bytes = Tube.make(TUBE, { codec: "bytes" })
-      const id = yield* beanstalkd.put(TUBE, bytes, { priority: 7, ttr: "90 seconds" })
+      const { id } = yield* beanstalkd.put(TUBE, bytes, { priority: 7, ttr: "90 seconds" })
       const dead = Tube.make("dead", { codec: "bytes" })
       yield* Effect.forkScoped(Worker.run(Bytes, () => fails, { ...patient, deadLetter: dead }))
       yield* TestClock.adjust("6 seconds")
@@ -79,7 +79,7 @@ describe("a handler that fails", () => {
   it.effect("gets one more attempt with each kick", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
-      const id = yield* beanstalkd.put(TUBE, "hello")
+      const { id } = yield* beanstalkd.put(TUBE, "hello")
       yield* work(handler, patient)
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(seconds.length, 4)
@@ -115,7 +115,7 @@ describe("a handler that fails", () => {
 
   it.effect("waits as long as a server can when the Schedule wants it longer", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
-      const id = yield* beanstalkd.put(TUBE, "hello")
+      const { id } = yield* beanstalkd.put(TUBE, "hello")
       const { handler, seconds } = noting(fails)
       yield* work(handler, { retry: Schedule.spaced(Duration.days(100_000)), maxAttempts: Infinity })
       yield* TestClock.adjust("1 hour")

@@ -35,7 +35,7 @@ const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
   const raw = argument === "-" ? yield* readAll(limitOf((yield* client.stats).maxJobSize)) : argument
   const body = flags.base64 ? fromBase64(raw.toString()) : raw
   if (body === undefined) return yield* new Failed({ message: "BAD_INPUT: the body is not base64" })
-  const id = yield* client.put(flags.use, body, flags)
+  const { id } = yield* client.put(flags.use, body, flags)
   yield* result(String(id), { id })
 }, Effect.scoped)
 

@@ -11,7 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Errors from "../../Errors.ts"
 import { describeCause } from "../protocol/describe.ts"
-import type { JobId } from "../protocol/scalars.ts"
+import type { JobRef } from "../protocol/jobRef.ts"
 
 /**
  * What a job carries: bytes, or text, which travels as UTF-8.
@@ -119,10 +119,10 @@ const kindOf = (bodies: unknown): "stream" | "iterable" | undefined => {
  */
 export const putAll = Effect.fnUntraced(
   function*<A, RP, E = never, R = never>(
-    put: (body: A) => Effect.Effect<JobId, Errors.PutAllError["cause"], RP>,
+    put: (body: A) => Effect.Effect<JobRef, Errors.PutAllError["cause"], RP>,
     bodies: Iterable<A> | Stream.Stream<A, E, R>
-  ): Effect.fn.Return<ReadonlyArray<JobId>, E | Errors.PutAllError, R | RP | Scope.Scope> {
-    const ids: Array<JobId | undefined> = []
+  ): Effect.fn.Return<ReadonlyArray<JobRef>, E | Errors.PutAllError, R | RP | Scope.Scope> {
+    const ids: Array<JobRef | undefined> = []
     let failure: Errors.PutAllError["cause"] | undefined
     const kind = kindOf(bodies)
     if (kind === undefined) return yield* notMany(bodies)
@@ -144,7 +144,7 @@ export const putAll = Effect.fnUntraced(
       }
     })
     yield* Effect.forEach(Array.from({ length: WINDOW }), () => worker, { concurrency: "unbounded", discard: true })
-    if (failure === undefined) return ids as ReadonlyArray<JobId>
+    if (failure === undefined) return ids as ReadonlyArray<JobRef>
     return yield* new Errors.PutAllError({ inserted: ids.filter((id) => id !== undefined), cause: failure })
   },
   Effect.scoped

@@ -141,7 +141,10 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
     return Effect.flatMap(
       Effect.flatMap(this.client, look),
       (job) =>
-        Effect.map(this.decode(job), (value): PeekedJob<A> => ({ id: job.id, body: job.body, text: job.text, value }))
+        Effect.map(this.decode(job), (value): PeekedJob<A> => {
+          const { body, id, ref, server, text } = job
+          return { id, server, ref, body, text, value }
+        })
     )
   }
 

@@ -75,7 +75,7 @@ export const producer = Effect.fnUntraced(
       const n = ledger.open(kind)
       const options: Client.PutOptions = { ttr: "4 seconds", delay: kind === "later" ? "1 hour" : 0 }
       const exit = yield* run(dice, beanstalkd.put(tubeOf(kind), bodyOf(n, kind), options))
-      if (Exit.isSuccess(exit)) ledger.close(n, "acknowledged", exit.value)
+      if (Exit.isSuccess(exit)) ledger.close(n, "acknowledged", exit.value.id)
       else ledger.close(n, outcomeOf(failureOf(exit, complain)))
     }
   }
@@ -89,7 +89,7 @@ export const bulkProducer = Effect.fnUntraced(
       yield* Effect.sleep(dice.int(100, 1000))
       const numbers = Array.from({ length: dice.int(1, 50) }, () => ledger.open("plain"))
       const exit = yield* run(dice, beanstalkd.putAll(WORK, numbers.map((n) => bodyOf(n, "plain"))))
-      if (Exit.isSuccess(exit)) exit.value.forEach((id, i) => ledger.close(numbers[i]!, "acknowledged", id))
+      if (Exit.isSuccess(exit)) exit.value.forEach(({ id }, i) => ledger.close(numbers[i]!, "acknowledged", id))
       else {
         const failure = failureOf(exit, () => {}) as { readonly cause?: unknown } | undefined
         if (failure !== undefined && !isHarmless(failure.cause)) complain(`unexpected: ${String(failure.cause)}`)

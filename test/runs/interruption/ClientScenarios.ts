@@ -43,7 +43,24 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
   statsTube: of(({ client }) => client.statsTube("jobs")),
   statsJob: of(({ client, ready }) => client.statsJob(ready)),
   listTubes: of(({ client }) => client.listTubes),
-  connection: of(({ client }) => Effect.flatMap(client.connection, ({ listTubes }) => listTubes))
+  connection: of(({ client }) => Effect.flatMap(client.connection, ({ listTubes }) => listTubes)),
+  poolStats: of(({ client }) => client.poolStats),
+  run: of(({ client }) => client.run(Protocol.commands.peekReady, "jobs")),
+  intake: of(({ client }) =>
+    Effect.flatMap(
+      client.intake({
+        tubes: ["jobs"],
+        maxConnections: 1,
+        room: () => 1,
+        onJob: () => {},
+        onOver: () => {},
+        mayReuse: () => false,
+        isKept: () => false,
+        onFailure: () => {}
+      }),
+      (intake) => Effect.sync(intake.fill)
+    )
+  )
 }
 
 const lists = ({ listTubes }: Connection.Connection) => listTubes

@@ -102,7 +102,10 @@ const withJob = (
 })
 
 /** Each member of a reserved job. */
-export const job: Record<Exclude<keyof Job, "id" | "body" | "text"> | `${string} with ${string}`, Scenario> = {
+export const job: Record<
+  Exclude<keyof Job, "id" | "server" | "ref" | "body" | "text"> | `${string} with ${string}`,
+  Scenario
+> = {
   delete: withJob((job) => job.delete, { removes: 1 }),
   release: withJob((job) => job.release()),
   "release with a priority and a delay": withJob((job) => job.release({ ...options, delay: "1 hour" })),

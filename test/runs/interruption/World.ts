@@ -89,9 +89,9 @@ export const make = Effect.fnUntraced(function*(network: Network, stepper: Stepp
     host,
     options,
     client,
-    ready: yield* put(),
-    delayed: yield* put({ delay: "1 hour" }),
-    buried,
+    ready: (yield* put()).id,
+    delayed: (yield* put({ delay: "1 hour" })).id,
+    buried: buried.id,
     stepper,
     closeClient: Scope.close(clientScope, Exit.void),
     closeServer: Scope.close(serverScope, Exit.void)
@@ -118,7 +118,7 @@ export const isSound = Effect.fnUntraced(function*(world: World) {
   yield* sure(
     stepper,
     Effect.gen(function*() {
-      const id = yield* client.put("next", "the next command")
+      const { id } = yield* client.put("next", "the next command")
       const job = yield* client.reserve("next", { timeout: 0 })
       assert.equal(job.id, id)
       yield* job.delete

@@ -18,10 +18,10 @@ export const breakages: ReadonlyArray<Breakage> = [
     module: "internal/connection/pipeline",
     from: `    batch.push(pending.request)`,
     to: `    batch.push(pending.request)
-    if (pending.command === Protocol.commands.put) {
+    if (pending.command.name === "put") {
       const resume = pending.resume
       pending.resume = undefined
-      resume?.(Exit.succeed(1))
+      resume?.(Exit.succeed({ server: this.server, id: 1 }))
     }`
   },
   {

@@ -80,7 +80,7 @@ const putOne = (run: Run, client: Client.Service) =>
       ? Effect.provideService(typed(tube).put({ key: put.key, pad }, optionsOf(terms)), Client.Beanstalkd, client)
       : client.put(tube, dice.chance(0.5) ? put.body : Buffer.from(put.body), optionsOf(terms))
     const { exit, wasInterrupted } = yield* run.perhapsInterrupted(effect)
-    conclude(run, put, exit, wasInterrupted)
+    conclude(run, put, Exit.map(exit, ({ id }) => id), wasInterrupted)
   })
 
 const putMany = (run: Run, client: Client.Service) =>
@@ -93,7 +93,7 @@ const putMany = (run: Run, client: Client.Service) =>
     const effect = client.putAll(tube, dice.chance(0.5) ? bodies : Stream.fromIterable(bodies), optionsOf(terms))
     const { exit, wasInterrupted } = yield* run.perhapsInterrupted(effect)
     if (Exit.isSuccess(exit)) {
-      for (const [at, id] of exit.value.entries()) ledger.acknowledged(puts[at]!, id)
+      for (const [at, { id }] of exit.value.entries()) ledger.acknowledged(puts[at]!, id)
       return
     }
     const error = Cause.squash(exit.cause)
@@ -101,7 +101,7 @@ const putMany = (run: Run, client: Client.Service) =>
       for (const put of puts) ledger.unknown(put, "interrupted")
     } else if (error instanceof Errors.PutAllError) {
       run.failed("putAll", error.cause)
-      const inserted = new Set<number>(error.inserted)
+      const inserted = new Set<number>(error.inserted.map(({ id }) => id))
       for (const put of puts) {
         if (put.job !== undefined && inserted.delete(put.job.id)) ledger.acknowledged(put, put.job.id)
         else ledger.unknown(put, error.message)

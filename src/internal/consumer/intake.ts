@@ -1,0 +1,34 @@
+/**
+ * The seam between those who take jobs, streams and workers, and whoever reserves for them: one server or several.
+ */
+import type * as Errors from "../../Errors.ts"
+import type { ReservedJob } from "../../Job.ts"
+
+/** What a stream or a worker tells whoever reserves for it. */
+export interface IntakeSettings {
+  readonly tubes: ReadonlyArray<string>
+  readonly maxConnections: number
+  /** How many more jobs may be asked for now; `taken` of the intake is what is in use already. */
+  readonly room: () => number
+  readonly onJob: (job: ReservedJob) => void
+  /** The job is settled, or lost. */
+  readonly onOver: (job: ReservedJob) => void
+  /** Whether the room that this job leaves may be used as soon as the command that settles it is on its way. */
+  readonly mayReuse: (job: ReservedJob) => boolean
+  /** Whether the job is touched when the server says that its time runs out. */
+  readonly isKept: (job: ReservedJob) => boolean
+  /** There is no server, and the schedule says not to dial again. */
+  readonly onFailure: (error: Errors.BeanstalkdError) => void
+}
+
+/** Reserves for a stream or a worker. */
+export interface Intake {
+  /** How many jobs are in hand or asked for. */
+  readonly taken: number
+  /** How many reserves are on their way. */
+  readonly asked: number
+  /** Reserves as many as there is room for. To be called whenever there may be more. */
+  readonly fill: () => void
+  /** Takes no more jobs. */
+  readonly stop: () => void
+}

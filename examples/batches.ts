@@ -11,7 +11,7 @@ const Clicks = Tube.make("clicks", { schema: Schema.Struct({ page: Schema.String
 const insert = (rows: ReadonlyArray<{ readonly page: string }>) => Console.log(`inserted ${rows.length} rows`)
 
 // A job that fails is left in the server until the stream ends, so the handling of errors is up to whoever writes this.
-const consume = Clicks.stream({ prefetch: 100, keepAlive: true }).pipe(
+const consume = Clicks.stream({ prefetch: 100, keepLeases: true }).pipe(
   Stream.groupedWithin(100, "1 second"),
   Stream.mapEffect((jobs) =>
     Effect.gen(function*() {

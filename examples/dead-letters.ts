@@ -25,7 +25,7 @@ const pay = Effect.fnUntraced(function*({ account, euros }: typeof Payment.Type)
 
 const worker = Worker.run(Payments, pay, {
   // After 1, 2, 4, ... seconds, at most a minute. The delays run in the server: nobody waits for them here.
-  retry: Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")]),
+  retrySchedule: Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")]),
   maxAttempts: 8,
   // Tomorrow there will be no such account either.
   retryIf: (error) => error._tag !== "NoSuchAccount",

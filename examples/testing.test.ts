@@ -27,7 +27,7 @@ const worker = Worker.run(
     yield* (yield* Mailer).send(to)
     yield* Sent.put({ to, at: yield* DateTime.now })
   }),
-  { concurrency: 4, retry: Schedule.exponential("1 hour"), maxAttempts: 4, deadLetter: DeadMails }
+  { concurrency: 4, retrySchedule: Schedule.exponential("1 hour"), maxAttempts: 4, deadLetter: DeadMails }
 )
 
 // ---------------------------------------------------------------------------------------------------------------------

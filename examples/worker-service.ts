@@ -36,7 +36,7 @@ const EmailWorker = Worker.layer(
     ),
   {
     concurrency: 2,
-    retry: Schedule.exponential("5 seconds"),
+    retrySchedule: Schedule.exponential("5 seconds"),
     maxAttempts: 5,
     // Less than what the process is given before it is killed: 30 seconds in Kubernetes.
     shutdownTimeout: "20 seconds"

@@ -21,9 +21,11 @@ import * as Validate from "./internal/protocol/validate.ts"
 import * as Connection from "./Connection.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
-import { type Job, ReservedJob } from "./Job.ts"
+import { ReservedJob } from "./internal/job/reservedJob.ts"
+import type { Job } from "./Job.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
+import { reserveSliced } from "./internal/connection/reserveSliced.ts"
 import * as Pool from "./Pool.ts"
 import * as Protocol from "./Protocol.ts"
 import { idOf, type JobIdentifier } from "./internal/client/byId.ts"
@@ -232,7 +234,12 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       return yield* Effect.gen(function*() {
         const pipeline = yield* restore(take)
         const received = yield* restore(reserve(pipeline))
-        const job = new ReservedJob(received, pipeline, pool.shared, { afterwards: Scope.close(own, Exit.void) })
+        const job = new ReservedJob(received, {
+          pipeline,
+          shared: pool.shared,
+          listener: {},
+          afterwards: Scope.close(own, Exit.void)
+        })
         yield* Scope.addFinalizer(own, job.end)
         return job
       }).pipe(
@@ -250,14 +257,14 @@ const makeReserve = (pool: Pool.Pool, patienceMillis: number) => {
       const seconds = Validate.timeout("reserve", all.timeout)
       if (seconds instanceof Errors.InvalidArgument) return yield* seconds
       if (seconds === Infinity) {
-        return yield* onOwnConnection(pool.take(wanted), (pipeline) => Connection.reserveSliced(pipeline, Infinity))
+        return yield* onOwnConnection(pool.take(wanted), (pipeline) => reserveSliced(pipeline, Infinity))
       }
       const clock = yield* Clock.Clock
       const began = clock.currentTimeMillisUnsafe()
       const patience = Duration.millis(Math.max(seconds * 1000, patienceMillis))
       return yield* onOwnConnection(pool.take(wanted, patience), (pipeline) => {
         const waited = Math.floor((clock.currentTimeMillisUnsafe() - began) / 1000)
-        return Connection.reserveSliced(pipeline, Math.max(0, seconds - waited))
+        return reserveSliced(pipeline, Math.max(0, seconds - waited))
       }).pipe(
         Effect.catchTag(
           "TimedOut",
@@ -342,7 +349,7 @@ export const make = Effect.fnUntraced(function*(
     connection: Connection.make(own),
     poolStats: pool.stats,
     run: (command, ...args) => run(command, ...args),
-    intake: (settings) => Fetcher.make({ ...settings, pool }),
+    intake: (settings) => Fetcher.make(pool, settings),
     pool
   })
 })

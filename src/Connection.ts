@@ -17,6 +17,7 @@ import * as Validate from "./internal/protocol/validate.ts"
 import * as Errors from "./Errors.ts"
 import * as Open from "./internal/connection/connect.ts"
 import type { Pipeline } from "./internal/connection/pipeline.ts"
+import { reserveSliced } from "./internal/connection/reserveSliced.ts"
 import * as Protocol from "./Protocol.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
 
@@ -170,26 +171,6 @@ export const Connection: Context.Service<Connection, Connection> = Context.Servi
 )
 
 const { commands } = Protocol
-
-/** How long one reserve waits on the wire, in seconds. */
-export const RESERVE_SLICE_SECONDS = 30
-
-/**
- * Waits for a job so many seconds (or for ever, if infinite), in slices on the wire.
- */
-export const reserveSliced = (
-  pipeline: Pick<Pipeline, "server" | "run">,
-  seconds: number
-): Answer<"reserveWithTimeout"> => {
-  const slice = (left: number): Answer<"reserveWithTimeout"> =>
-    pipeline.run(commands.reserveWithTimeout, Math.min(left, RESERVE_SLICE_SECONDS) * 1000).pipe(
-      Effect.catchTag("TimedOut", () =>
-        left > RESERVE_SLICE_SECONDS
-          ? slice(left - RESERVE_SLICE_SECONDS)
-          : Effect.fail(new Errors.TimedOut({ server: pipeline.server, timeoutSeconds: seconds })))
-    )
-  return slice(seconds)
-}
 
 // The table lets these name a tube; where none is named, none can be wrong.
 const withoutTube = <A, E>(effect: Effect.Effect<A, E | Errors.InvalidArgument>) =>

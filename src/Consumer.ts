@@ -1,147 +1,104 @@
 /**
- * A `Stream` of reserved jobs, from one tube or several, with backpressure: never more are reserved than were pulled, plus
- * a few that are kept ready. It works over connections of its own, which it opens as it needs them, and goes on when the
- * server has been away.
+ * A `Stream` of reserved jobs with backpressure.
+ *
+ * A stream reserves no more jobs than were pulled, plus a few that it keeps ready. It opens connections of its own as it
+ * needs them, and goes on when the server has been away.
+ *
+ * @since 0.1.0
  */
-import type * as Array from "effect/Array"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { refused } from "./internal/protocol/invalidOptions.ts"
-import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
-import * as Errors from "./Errors.ts"
-import * as Intake from "./internal/consumer/fetcher.ts"
-import type { Job, ReservedJob } from "./Job.ts"
-import { Leases } from "./internal/consumer/leaseKeeper.ts"
+import type * as Errors from "./Errors.ts"
+import { checked, DEFAULT_MAX_CONNECTIONS } from "./internal/consumer/options.ts"
+import { makePull, type PrefetchSettings } from "./internal/consumer/prefetch.ts"
+import * as Validate from "./internal/protocol/validate.ts"
+import type { Job } from "./Job.ts"
 
 /**
- * What a stream of jobs can be told.
+ * Options of a stream of jobs.
  *
- * - `prefetch`: how many jobs may be reserved before they are pulled, default 16, at least 1; they are touched while they
- *   wait
- * - `maxInFlight`: how many jobs may be in hand at a time, those that were pulled and are not settled included; default
- *   as many as downstream pulls. Downstream must not wait for more than that: `Stream.grouped(100)` never fills with 50
- * - `maxConnections`: over how many connections, default 8
- * - `keepAlive`: touch the jobs that were pulled too, until they are settled; default false
+ * @category models
+ * @since 0.1.0
  */
 export interface Options {
+  /**
+   * How many jobs may be reserved before they are pulled, at least 1. Their leases are kept while they wait. Higher hides
+   * the round trip, lower shares the jobs more evenly with other consumers. Default: 16.
+   */
   readonly prefetch?: number | undefined
+
+  /**
+   * How many jobs may be in hand at a time, at least 1: those that wait to be pulled, and those that were pulled and are
+   * not settled. Downstream must not wait for more than that: `Stream.grouped(100)` never fills with 50. Default:
+   * `Infinity`, as many as downstream pulls.
+   */
   readonly maxInFlight?: number | undefined
+
+  /** Over how many connections jobs are reserved at most, at least 1. Default: 8. */
   readonly maxConnections?: number | undefined
-  readonly keepAlive?: boolean | undefined
+
+  /** Whether the leases of pulled jobs are kept too, until the jobs are settled. Default: `false`. */
+  readonly keepLeases?: boolean | undefined
 }
 
-const DEFAULT_PREFETCH = 16
-
-/** Over how many connections a consumer works unless told otherwise. */
-export const DEFAULT_MAX_CONNECTIONS = 8
-
-/** Checks names and numbers, and fails as a connection with wrong options does. */
-export const checked = <A>(
-  client: Client.Service,
-  value: A | Errors.InvalidArgument
-): Effect.Effect<A, Errors.BeanstalkdError> =>
-  value instanceof Errors.InvalidArgument ? Effect.fail(refused(client.server, value)) : Effect.succeed(value)
-
-const limit = (argument: string, value: number | undefined, fallback: number) =>
-  value === undefined || value === fallback ? fallback : Validate.wholeNumber("reserve", argument, value, 1)
+const OPERATION = "Consumer.stream"
 
 const OPTIONS = Validate.optionNames<Options>({
   prefetch: true,
   maxInFlight: true,
   maxConnections: true,
-  keepAlive: true
+  keepLeases: true
 })
 
-type Pulled<A> = Effect.Effect<Array.NonEmptyReadonlyArray<A>, Errors.BeanstalkdError>
+const DEFAULT_PREFETCH = 16
 
-const makePull = Effect.fnUntraced(function*(client: Client.Service, tubes: Client.Tubes, given: Options) {
-  const options = yield* checked(client, Validate.snapshot("reserve", given, OPTIONS))
-  const wanted = yield* checked(client, Validate.tubes("reserve", tubes))
-  const prefetch = yield* checked(client, limit("prefetch", options.prefetch, DEFAULT_PREFETCH))
-  const maxInFlight = yield* checked(client, limit("maxInFlight", options.maxInFlight, Infinity))
-  const maxConnections = yield* checked(
-    client,
-    limit("maxConnections", options.maxConnections, DEFAULT_MAX_CONNECTIONS)
-  )
-  const keepAlive = yield* checked(client, Validate.flag("reserve", "keepAlive", options.keepAlive))
-  const leases = new Leases(yield* Clock.Clock, yield* Intake.forkerIn(yield* Effect.scope))
-  const ready: globalThis.Array<ReservedJob> = []
-  let puller: ((pulled: Pulled<ReservedJob>) => void) | undefined
-  let failure: Errors.BeanstalkdError | undefined
-
-  const answer = (pulled: Pulled<ReservedJob>) => {
-    const resume = puller
-    puller = undefined
-    resume?.(pulled)
+const settingsOf = Effect.fnUntraced(function*(
+  client: Client.Service,
+  tubes: Client.Tubes,
+  given: Options
+): Effect.fn.Return<PrefetchSettings, Errors.BeanstalkdError> {
+  const options = yield* checked(client, Validate.snapshot(OPERATION, given, OPTIONS))
+  const limit = (argument: string, value: number | undefined, fallback: number) =>
+    value === undefined || value === fallback
+      ? Effect.succeed(fallback)
+      : checked(client, Validate.wholeNumber(OPERATION, argument, value, 1))
+  return {
+    tubes: yield* checked(client, Validate.tubes(OPERATION, tubes)),
+    prefetch: yield* limit("prefetch", options.prefetch, DEFAULT_PREFETCH),
+    maxInFlight: yield* limit("maxInFlight", options.maxInFlight, Infinity),
+    maxConnections: yield* limit("maxConnections", options.maxConnections, DEFAULT_MAX_CONNECTIONS),
+    keepLeases: yield* checked(client, Validate.flag(OPERATION, "keepLeases", options.keepLeases))
   }
-
-  const mayPrefetch = (): number => prefetch - intake.asked - ready.length
-
-  const intake: Intake.Intake = yield* Intake.make({
-    pool: client.pool,
-    tubes: wanted,
-    maxConnections,
-    room: () => Math.min(mayPrefetch(), maxInFlight - intake.taken),
-    mayReuse: () => mayPrefetch() > 0,
-    isKept: (job) => leases.has(job),
-    onJob: (job) => {
-      leases.add(job)
-      ready.push(job)
-      if (puller !== undefined) answer(Effect.succeed([take()!]))
-    },
-    onOver: (job) => {
-      leases.remove(job)
-      const at = ready.indexOf(job)
-      if (at !== -1) ready.splice(at, 1)
-    },
-    onFailure: (error) => {
-      failure = error
-      answer(Effect.fail(error))
-    }
-  })
-
-  const take = (): ReservedJob | undefined => {
-    const job = ready.shift()
-    if (job !== undefined && !keepAlive) leases.remove(job)
-    return job
-  }
-
-  // A job may have come since the pull has looked: its fiber may have had to yield in between.
-  const wait: Pulled<ReservedJob> = Effect.callback((resume) => {
-    const job = take()
-    if (job !== undefined) return resume(Effect.succeed([job]))
-    if (failure !== undefined) return resume(Effect.fail(failure))
-    puller = resume
-    return Effect.sync(() => puller = undefined)
-  })
-
-  const pull = Effect.suspend((): Pulled<ReservedJob> => {
-    const first = take()
-    // With a server in memory, what this asks for is here when it returns.
-    intake.fill()
-    const job = first ?? take()
-    return job === undefined ? wait : Effect.succeed([job])
-  })
-  return { pull }
 })
 
-/** The stream for a client that is at hand. */
+/**
+ * {@link stream} for a client at hand, such as that of a second server.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const fromClient = (
   client: Client.Service,
   tubes: Client.Tubes,
   options: Options = {}
-): Stream.Stream<ReservedJob, Errors.BeanstalkdError> =>
-  Stream.scoped(Stream.fromPull(Effect.map(makePull(client, tubes, options), ({ pull }) => pull)))
+): Stream.Stream<Job, Errors.BeanstalkdError> =>
+  Stream.scoped(
+    Stream.fromPull(
+      settingsOf(client, tubes, options).pipe(
+        Effect.flatMap((settings) => makePull(client.intake, settings)),
+        Effect.map(({ pull }) => pull)
+      )
+    )
+  )
 
 /**
- * A stream of reserved jobs of a tube, or of several, one element per pull. Each job is to be settled: deleted, released or
- * buried. When the stream ends, jobs that are not settled are given back to the server at once.
+ * A stream of reserved jobs of a tube, or of several, one element per pull. Settle each job: delete, release or bury it.
+ * When the stream ends, jobs that are not settled are released at once.
  *
- * When the connection is lost the stream goes on with another, dialled as the client's `reconnect` says; the jobs that were
- * in hand are lost, and say `NotFound` when they are settled. Tubes and options that make no sense fail with the reason
- * `InvalidOptions`. (protocol: `reserve-with-timeout`)
+ * When the connection is lost, the stream goes on with another one, dialed as the client's `reconnect` Schedule says. The
+ * jobs that were in hand are lost, and say `NotFound` when they are settled. The stream fails when that Schedule ends, and
+ * with the reason `InvalidOptions` for tubes and options that make no sense. (protocol: `reserve-with-timeout`)
  *
  * ```ts
  * import { Consumer } from "effect-beanstalkd"
@@ -153,6 +110,9 @@ export const fromClient = (
  *   Stream.runDrain
  * )
  * ```
+ *
+ * @category constructors
+ * @since 0.1.0
  */
 export const stream = (
   tubes: Client.Tubes,

@@ -11,8 +11,8 @@
  * | `beanstalkd_jobs_in_flight` | jobs whose handlers run | `server`, `tube` |
  * | `beanstalkd_job_duration` | how long handlers ran, in milliseconds | `server`, `tube` |
  *
- * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried` and `buried` (dead
- * letters included), or `lost`. Of typed streams only the jobs that they bury are counted.
+ * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried`, `buried` and
+ * `deadLettered`, or `lost`. Of typed streams only the jobs that they bury are counted.
  *
  * ```ts
  * import { Metrics } from "effect-beanstalkd"
@@ -24,10 +24,10 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
+import { makeJobDuration, makeJobs, makeJobsInFlight } from "./internal/telemetry/jobRecorder.ts"
 
 type Attributes = Readonly<Record<string, string>>
 
@@ -60,19 +60,6 @@ export const connectionsLost = Metric.counter("beanstalkd_connections_lost", {
   incremental: true
 })
 
-const makeJobs = (attributes: Attributes = {}) =>
-  Metric.counter("beanstalkd_jobs", { description: "What became of the jobs", incremental: true, attributes })
-
-const makeJobsInFlight = (attributes: Attributes = {}) =>
-  Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
-
-const makeJobDuration = (attributes: Attributes = {}) =>
-  Metric.histogram("beanstalkd_job_duration", {
-    description: "How long handlers ran, in milliseconds",
-    boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 20 }),
-    attributes
-  })
-
 /** Jobs, by what became of them. */
 export const jobs = makeJobs()
 
@@ -82,52 +69,13 @@ export const jobsInFlight = makeJobsInFlight()
 /** How long handlers ran. */
 export const jobDuration = makeJobDuration()
 
-/** What can become of a job. */
-export type Outcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "lost"
-
-/** Where a job lies. */
-export interface Place {
-  readonly server: string
-  readonly tube: string
-}
-
-/** Counts one job. */
-export const countJob = (outcome: Outcome, { server, tube }: Place): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(jobs, { server, tube, outcome }), 1)
-
-/** Updates the metrics of one worker, without going through an Effect for each job. */
-export class JobRecorder {
-  readonly #place: Attributes
-  readonly #context: Context.Context<never>
-  readonly #counters = new Map<Outcome, Metric.Counter<number>>()
-  readonly #inFlight: Metric.Gauge<number>
-  readonly #duration: Metric.Histogram<number>
-
-  constructor({ server, tube }: Place, context: Context.Context<never>) {
-    this.#place = { server, tube }
-    this.#context = context
-    this.#inFlight = makeJobsInFlight(this.#place)
-    this.#duration = makeJobDuration(this.#place)
-  }
-
-  count(outcome: Outcome): void {
-    let counter = this.#counters.get(outcome)
-    if (counter === undefined) {
-      counter = makeJobs({ ...this.#place, outcome })
-      this.#counters.set(outcome, counter)
-    }
-    counter.updateUnsafe(1, this.#context)
-  }
-
-  started(): void {
-    this.#inFlight.modifyUnsafe(1, this.#context)
-  }
-
-  ended(millis: number): void {
-    this.#inFlight.modifyUnsafe(-1, this.#context)
-    this.#duration.updateUnsafe(millis, this.#context)
-  }
-}
+/**
+ * What can become of a job.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type JobOutcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "deadLettered" | "lost"
 
 const tagOf = (error: unknown): string => {
   const tagged = Predicate.hasProperty(error, "reason") ? error.reason : error

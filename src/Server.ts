@@ -20,7 +20,8 @@ import * as EngineHost from "./internal/server/engineHost.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import type { Faults } from "./internal/server/faults.ts"
-import * as MemoryNetwork from "./internal/server/loopback.ts"
+import * as LoopbackDialer from "./internal/connection/loopback.ts"
+import { endpointOf } from "./internal/server/loopback.ts"
 import * as Pool from "./Pool.ts"
 import * as ServerSocket from "./internal/server/socket.ts"
 import * as Transport from "./internal/connection/transport.ts"
@@ -123,7 +124,7 @@ const makeHost = Effect.fnUntraced(function*(options: EngineOptions) {
     const checked = value === undefined ? 0 : Validate.wholeNumber("listen", name, value, LEAST[name])
     if (checked instanceof Errors.InvalidArgument) return yield* checked
   }
-  return yield* EngineHost.make(options)
+  return yield* EngineHost.make({ ...options, maxClients: options.maxConnections })
 })
 
 const FAULTS = Validate.optionNames<Faults>({
@@ -144,7 +145,7 @@ const fromHost = (
   ...where,
   drain: Effect.sync(() => host.engine.drain()),
   restart: Effect.sync(() => host.engine.restart()),
-  connections: Effect.sync(() => host.engine.connections),
+  connections: Effect.sync(() => host.engine.connectionCount),
   dropConnections: Effect.sync(() => host.engine.dropConnections()),
   inject: Effect.fnUntraced(function*(given) {
     const faults = Validate.snapshot("inject", given, FAULTS)
@@ -164,14 +165,14 @@ const fromHost = (
     const { shortage } = faults
     const short = shortage === undefined ? undefined : Validate.oneOf("inject", "shortage", shortage, SHORTAGES)
     if (short instanceof Errors.InvalidArgument) return yield* short
-    host.inject({ ...faults, delay, split: faults.split })
+    host.injectFaults({ ...faults, delay, split: faults.split })
   }),
   awaitWaiting: Effect.fnUntraced(function*(tube, count = 1) {
     const name = Validate.tube("awaitWaiting", "tube", tube)
     if (name instanceof Errors.InvalidArgument) return yield* name
     const least = Validate.wholeNumber("awaitWaiting", "count", count, 0)
     if (least instanceof Errors.InvalidArgument) return yield* least
-    yield* host.awaitWaiting(name, least)
+    yield* host.awaitReservers(name, least)
   })
 })
 
@@ -269,7 +270,7 @@ export const makeMemory = Effect.fnUntraced(function*(
   const own = Validate.snapshot("listen", options, ENGINE_OPTIONS)
   if (own instanceof Errors.InvalidArgument) return yield* failed(own)
   const host = yield* Effect.mapError(makeHost(own), failed)
-  const dialer = MemoryNetwork.makeDialer(host)
+  const dialer = LoopbackDialer.makeDialer("memory", endpointOf(host))
   return fromHost(host, { address: dialer.server, port: undefined, clientOptions: { dialer } })
 })
 

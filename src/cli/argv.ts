@@ -1,5 +1,5 @@
 /**
- * Arguments as people write them and the parser does not take them: `-p10` for `-p 10`, and `--json 1`, where it would
+ * Arguments that people write and `effect/cli` does not parse: `-p10` for `-p 10`, and `--json 1`, where the parser would
  * take the 1 for the value of `--json`.
  */
 import type * as Command from "effect/cli/Command"
@@ -14,7 +14,7 @@ const flagsOf = (command: Descriptor): ReadonlyArray<Completions.FlagDescriptor>
 
 const dashed = (name: string) => name.length === 1 ? `-${name}` : `--${name}`
 
-/** Rewrites arguments for the parser. What comes after `--` is nobody's flag. */
+/** Rewrites arguments for the parser. Arguments after `--` are no flags and stay as they are. */
 export const normalize = (args: ReadonlyArray<string>, command: Command.Command.Any): ReadonlyArray<string> => {
   const flags = flagsOf(Completions.fromCommand(command))
   const names = (isBoolean: boolean) =>
@@ -23,8 +23,8 @@ export const normalize = (args: ReadonlyArray<string>, command: Command.Command.
   const switches = new Set(names(true))
   const valued = new Set(names(false))
   const end = args.indexOf("--")
-  const own = end < 0 ? args : args.slice(0, end)
-  const rewritten = own.flatMap((arg) => {
+  const parsed = end < 0 ? args : args.slice(0, end)
+  const rewritten = parsed.flatMap((arg) => {
     if (switches.has(arg)) return [`${arg}=true`]
     const short = arg.slice(0, 2)
     return arg.length > 2 && arg[2] !== "=" && valued.has(short) ? [short, arg.slice(2)] : [arg]

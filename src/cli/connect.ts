@@ -1,8 +1,7 @@
 /**
- * The way to the server.
+ * Which server the commands work on, and connections to it.
  */
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Client from "../Client.ts"
@@ -11,17 +10,17 @@ import { commands } from "../Protocol.ts"
 import { wrongUsage } from "./failures.ts"
 import { beanstalk } from "./root.ts"
 
-/** The most that a beanstalkd can be told to accept as a body. */
+/** The largest body, in bytes, that any beanstalkd can be configured to accept. */
 const LARGEST_BODY = 1024 * 1024 * 1024
 
 const fromEnvironment = Config.option(Config.String("BEANSTALKD_URL")).pipe(Effect.orDie)
 
-/** Where the server is, from the flags or else from the environment. */
+/** The server that the flags name, or else the environment. */
 export const serverOptions = Effect.gen(function*() {
   const flags = yield* beanstalk
   const host = Option.getOrUndefined(flags.host)
   const port = Option.getOrUndefined(flags.port)
-  // One source or the other: a port from here for a host from there is nobody's server.
+  // Either the flags or the environment: a host from one and a port from the other would name a server that nobody meant.
   const url = Option.getOrUndefined(
     host !== undefined || port !== undefined || Option.isSome(flags.url) ? flags.url : yield* fromEnvironment
   )
@@ -41,8 +40,8 @@ export const serverOptions = Effect.gen(function*() {
 })
 
 /**
- * A client on the server. It has been heard of by then: one that accepts and stays silent would let a waiting reserve
- * wait for as long as the reserve itself may take.
+ * A client whose server has answered one command. Without that check a server that accepts and stays silent would keep a
+ * reserve without a timeout waiting forever.
  */
 export const connect = Effect.gen(function*() {
   const client = yield* Client.make(yield* serverOptions)
@@ -50,11 +49,5 @@ export const connect = Effect.gen(function*() {
   return client
 })
 
-/** A connection of one's own, for what is sent in batches. */
+/** A connection beside the client's, for batches. */
 export const openPipeline = Effect.flatMap(serverOptions, Open.open)
-
-/** How long the server may be silent. */
-export const patience = Effect.map(
-  serverOptions,
-  ({ commandTimeout }) => Duration.fromInputUnsafe(commandTimeout ?? Open.DEFAULT_COMMAND_TIMEOUT)
-)

@@ -1,14 +1,25 @@
 /**
- * What went wrong, in one line that a person understands, and the exit code that goes with it.
+ * Errors of the command line, the one line that each error becomes, and the exit code that goes with it.
  */
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import * as Errors from "../Errors.ts"
-import { Failed } from "./failed.ts"
-import { OutputClosed } from "./terminal/output.ts"
+import { describeMissing } from "./missingPackage.ts"
 
-/** Wrong usage that only the command itself can see: flags that exclude each other, and the like. */
+/** The error of a command itself, as opposed to an error of the server or of the library. `message` is the printed line. */
+export class Failed extends Schema.TaggedError<Failed>("effect-beanstalkd/cli/Failed")("Failed", {
+  message: Schema.String
+}) {}
+
+/** The reader of stdout has gone, as in `| head`. This is an error only if it left work undone. */
+export class OutputClosed extends Schema.TaggedError<OutputClosed>("effect-beanstalkd/cli/OutputClosed")(
+  "OutputClosed",
+  { isUndone: Schema.Boolean }
+) {}
+
+/** Wrong usage that the parser cannot see, such as flags that exclude each other. */
 export const wrongUsage = (message: string, command?: string): CliError.ShowHelp =>
   new CliError.ShowHelp({
     commandPath: command === undefined ? ["beanstalk"] : ["beanstalk", command],
@@ -32,10 +43,10 @@ const openFailed = (server: string, cause: unknown): string => {
   }
 }
 
-/** Commands of which one would like to know whether they were carried out. */
+/** After a lost connection these commands may have been carried out, and the user must know. */
 const CHANGING = new Set(["put", "delete", "release", "bury", "kick", "kick-job", "pause-tube"])
 
-const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): string => {
+const serverFailed = ({ command, reason, sent, server }: Errors.BeanstalkdError): string => {
   switch (reason._tag) {
     case "OpenError":
       return openFailed(server, reason.cause)
@@ -59,11 +70,11 @@ const whole = ({ command, reason, sent, server }: Errors.BeanstalkdError): strin
   }
 }
 
-// The library begins with the command that failed, which the user has just typed.
+// The library's messages begin with the command that failed, which the user has just typed.
 const withoutCommand = ({ command, message }: { readonly command: string; readonly message: string }) =>
   message.startsWith(`${command}: `) ? message.slice(command.length + 2) : message
 
-/** One line for an error. */
+/** The line for an error. */
 export const describe = (error: unknown): string => {
   if (error instanceof Failed) return error.message
   if (error instanceof Errors.NotFound) return `NOT_FOUND: ${withoutCommand(error)}`
@@ -74,20 +85,20 @@ export const describe = (error: unknown): string => {
   if (error instanceof Errors.JobBuried) return `BURIED: ${withoutCommand(error)}`
   if (error instanceof Errors.OutOfMemory) return `OUT_OF_MEMORY: ${error.message}`
   if (error instanceof Errors.InvalidArgument) return `beanstalk: ${error.message}`
-  if (error instanceof Errors.BeanstalkdError) return whole(error)
-  return `beanstalk: ${error instanceof Error ? error.message : String(error)}`
+  if (error instanceof Errors.BeanstalkdError) return serverFailed(error)
+  return `beanstalk: ${describeMissing(error) ?? (error instanceof Error ? error.message : String(error))}`
 }
 
 const isInvalid = (error: unknown): boolean =>
   error instanceof Errors.InvalidArgument ||
   (error instanceof Errors.BeanstalkdError && error.reason._tag === "InvalidOptions")
 
-/** The exit code of the process, and the line to end with, if any. */
+/** The exit code of the process, and its last line on stderr, if there is one. */
 export const ending = (exit: Exit.Exit<unknown, unknown>): { readonly code: number; readonly line?: string } => {
   if (Exit.isSuccess(exit)) return { code: 0 }
   if (Cause.hasInterruptsOnly(exit.cause)) return { code: 130 }
   const error = Cause.squash(exit.cause)
-  // Its usage has been shown, on stderr.
+  // `program` has printed the usage already.
   if (CliError.isCliError(error)) return { code: 2 }
   if (error instanceof OutputClosed) return { code: error.isUndone ? 1 : 0 }
   const line = describe(error).replace(/\s*\n\s*/g, " ")

@@ -1,5 +1,6 @@
 /**
- * The flags and arguments that several commands have. All values are checked here, so that a wrong one is wrong usage.
+ * The flags and arguments that several commands have. The flags check their values, so a wrong value is wrong usage and no
+ * command has to check again.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
@@ -9,13 +10,13 @@ import * as Schema from "effect/Schema"
 import { JobState } from "../Stats.ts"
 import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, JobId, MAX_UINT32, TubeName } from "../internal/protocol/scalars.ts"
 
-// Digits only: to JavaScript also "", "0x10" and "1e3" are numbers.
+// Digits only, because JavaScript also reads "", "0x10" and "1e3" as numbers.
 const wholeNumber = (text: string, min: number, max: number): Option.Option<number> => {
   const n = Number(text)
   return /^[0-9]+$/.test(text) && n >= min && n <= max ? Option.some(n) : Option.none()
 }
 
-/** A flag that is a whole number within bounds. */
+/** A flag whose value is a whole number within bounds. */
 export const BoundedInt = (flag: Flag.Flag<string>, min: number, max: number): Flag.Flag<number> =>
   Flag.filterMap(
     flag,
@@ -23,7 +24,7 @@ export const BoundedInt = (flag: Flag.Flag<string>, min: number, max: number): F
     () => `a whole number from ${min} to ${max}`
   )
 
-/** A flag that is off unless it is given. */
+/** A switch, off by default. */
 export const switchedOff = (name: string, description: string): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
@@ -36,7 +37,7 @@ interface Bounds {
   readonly min?: number | undefined
 }
 
-/** A flag that is a time: a plain number is in seconds, anything else a duration such as "5 minutes". */
+/** A flag whose value is a time: a number of seconds, or a duration such as "5 minutes". */
 export const seconds = (flag: Flag.Flag<string>, { min = 0 }: Bounds = {}): Flag.Flag<Duration.Duration> =>
   Flag.filterMap(
     flag,
@@ -52,11 +53,11 @@ const isTubeName = Schema.is(TubeName)
 const tubeName = (text: string) => isTubeName(text) ? Option.some(text) : Option.none()
 const notATube = () => "the name of a tube, 1 to 200 of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
 
-/** A flag that names a tube. */
+/** A flag whose value is the name of a tube. */
 export const tube = (flag: Flag.Flag<string>): Flag.Flag<string> =>
   Flag.filterMap(flag, tubeName, notATube).pipe(Flag.withMetavar("TUBE"))
 
-/** An argument that names a tube. */
+/** An argument that is the name of a tube. */
 export const tubeArgument = (name: string, description: string): Argument.Argument<string> =>
   Argument.String(name).pipe(Argument.filterMap(tubeName, notATube), Argument.withDescription(description))
 
@@ -70,7 +71,7 @@ export const idArgument = (description: string): Argument.Argument<JobId> =>
     Argument.withDescription(description)
   )
 
-/** `-u TUBE`, the tube to work on. */
+/** `-u TUBE`: the tube that the command works on. */
 export const use: Flag.Flag<string> = tube(Flag.String("use")).pipe(
   Flag.withAlias("u"),
   Flag.withDescription("Tube to use, default \"default\""),
@@ -90,11 +91,10 @@ export const priority: Flag.Flag<number> = priorityOf(
   `Priority, from 0, the most urgent, to ${MAX_UINT32}; default ${DEFAULT_PRIORITY}`
 ).pipe(Flag.withDefault(DEFAULT_PRIORITY))
 
-/** `-p PRIORITY` of a job that has one. */
+/** `-p PRIORITY` for a job that has a priority already. */
 export const newPriority: Flag.Flag<Option.Option<number>> = priorityOf(
-  "New priority, by default the job keeps its own"
-)
-  .pipe(Flag.optional)
+  "New priority; by default the job keeps its own"
+).pipe(Flag.optional)
 
 /** `-d SECONDS`. */
 export const delayOf = (description: string, fallback = 0): Flag.Flag<Duration.Duration> =>
@@ -105,7 +105,7 @@ export const delayOf = (description: string, fallback = 0): Flag.Flag<Duration.D
     Flag.withDefault(Duration.seconds(fallback))
   )
 
-/** `-t SECONDS`, the time to run of a new job. */
+/** `-t SECONDS`: the time to run of a new job. */
 export const ttr: Flag.Flag<Duration.Duration> = seconds(Flag.String("ttr"), { min: 1 }).pipe(
   Flag.withAlias("t"),
   Flag.withMetavar("SECONDS"),
@@ -116,10 +116,10 @@ export const ttr: Flag.Flag<Duration.Duration> = seconds(Flag.String("ttr"), { m
 /** `--base64` of commands that print bodies. */
 export const base64Bodies: Flag.Flag<boolean> = switchedOff(
   "base64",
-  "Print bodies as base64; those that are not UTF-8 are anyway, with \"encoding\": \"base64\""
+  "Print all bodies as base64; by default only bodies that are not UTF-8, with \"encoding\": \"base64\""
 )
 
-/** `--state STATE`, any number of times. */
+/** `--state STATE`, which may be repeated. */
 export const states = <const S extends ReadonlyArray<JobState>>(
   choices: S,
   description: string

@@ -1,8 +1,7 @@
 /**
- * What the arguments of a process ask for, as an effect. Help that was asked for goes to stdout; usage that is shown because
- * what was typed was wrong goes to stderr.
+ * The command line as an effect: from the arguments of a process to the command that they name. Requested help goes to
+ * stdout. Usage that is printed because of wrong arguments goes to stderr.
  */
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
@@ -10,6 +9,12 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type * as HelpDoc from "effect/cli/HelpDoc"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import * as Stdio from "effect/Stdio"
+import * as Terminal from "effect/Terminal"
 import { readFileSync } from "node:fs"
 import { all } from "./commands/all.ts"
 import { normalize } from "./argv.ts"
@@ -41,7 +46,28 @@ const presenter: CliOutput.Presenter = {
   })
 }
 
-/** Runs the command that the arguments say. */
+const unused = Effect.die("no command uses this service")
+
+/**
+ * Services that `effect/cli` requires for prompts and for arguments that name files. No command has either, so these stand
+ * in for the services of `@effect/platform-node`: with them the commands run without that package.
+ */
+const services = Layer.mergeAll(
+  FileSystem.layerNoop({}),
+  Path.layer,
+  Stdio.layerTest({}),
+  Layer.succeed(Terminal.Terminal)(Terminal.make({
+    columns: unused,
+    rows: unused,
+    size: unused,
+    readInput: unused,
+    readLine: unused,
+    display: () => unused
+  })),
+  Layer.succeed(ChildProcessSpawner.ChildProcessSpawner)(ChildProcessSpawner.make(() => unused))
+)
+
+/** Runs the command that the arguments name. */
 export const program = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => Command.runWith(all, { version })(normalize(args, all))).pipe(
     Effect.provideService(CliOutput.Presenter, presenter),
@@ -49,5 +75,5 @@ export const program = (args: ReadonlyArray<string>) =>
       CliConfig.CliConfig,
       CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
     ),
-    Effect.provide(NodeServices.layer)
+    Effect.provide(services)
   )

@@ -1,17 +1,17 @@
 /**
- * Runs the command line of this process, and ends it with the right exit code.
+ * Runs the command line of this process, and ends the process with the right exit code.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Clock from "effect/Clock"
+import * as Runtime from "effect/Runtime"
 import { ending } from "./failures.ts"
 import { program } from "./program.ts"
 
-// Whoever writes hears of it by the callback; without these listeners a closed pipe ends in a stack trace.
+// Each write reports its own error. Without these listeners a closed pipe would end in a stack trace.
 process.stdout.on("error", () => {})
 process.stderr.on("error", () => {})
 
-// The first Ctrl-C lets commands end what they are at and say how far they came; whoever is in a hurry presses again. What
-// comes in the same moment is the same Ctrl-C: `timeout` and `npx` pass on what the terminal has sent already.
+// The first Ctrl-C interrupts: commands finish their current step and say how far they came. A second one exits at once.
+// `timeout` and `npx` repeat the signal that the terminal has sent already, so signals of the same moment count as one.
 const SAME_CTRL_C_MILLIS = 500
 const clock = Clock.Clock.defaultValue()
 let interruptedAt: number | undefined
@@ -20,11 +20,18 @@ process.on("SIGINT", () => {
   if (clock.currentTimeMillisUnsafe() - interruptedAt > SAME_CTRL_C_MILLIS) process.exit(130)
 })
 
-NodeRuntime.runMain(program(process.argv.slice(2)), {
+const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
+  const interrupt = () => fiber.interruptUnsafe(fiber.id)
+  process.on("SIGINT", interrupt)
+  process.on("SIGTERM", interrupt)
+  fiber.addObserver((exit) => teardown(exit, (code) => process.exit(code)))
+})
+
+runMain(program(process.argv.slice(2)), {
   disableErrorReporting: true,
-  teardown: (exit) => {
+  teardown: (exit, onExit) => {
     const { code, line } = ending(exit)
     if (line !== undefined) process.stderr.write(`${line}\n`)
-    process.exit(code === 130 ? process.exitCode ?? code : code)
+    onExit(code === 130 ? Number(process.exitCode ?? code) : code)
   }
 })

@@ -157,16 +157,30 @@ describe("the type of the client", () => {
 describe("the type of a job", () => {
   it("has these members and no others", () => {
     expectTypeOf<keyof Job.Job>().toEqualTypeOf<
-      "id" | "server" | "ref" | "body" | "text" | "delete" | "release" | "bury" | "touch" | "stats" | "tube" | "attempt"
+      | "server"
+      | "id"
+      | "ref"
+      | "body"
+      | "text"
+      | "delete"
+      | "release"
+      | "bury"
+      | "touch"
+      | "lost"
+      | "stats"
+      | "tube"
+      | "attempt"
+      | Job.TypeId
     >()
-    expectTypeOf<Pick<Job.Job, "id" | "body" | "text">>().toEqualTypeOf<
-      { readonly id: Id; readonly body: Uint8Array; readonly text: string }
+    expectTypeOf<Pick<Job.Job, "server" | "id" | "body" | "text">>().toEqualTypeOf<
+      { readonly server: string; readonly id: Id; readonly body: Uint8Array; readonly text: string }
     >()
   })
 
   it("fails to be settled in these ways", () => {
     expectTypeOf<Job.Job["delete"]>().toEqualTypeOf<Effect.Effect<void, Invalid | Errors.NotFound | Any>>()
     expectTypeOf<Job.Job["touch"]>().toEqualTypeOf<Effect.Effect<void, Invalid | Errors.NotFound | Any>>()
+    expectTypeOf<Job.Job["lost"]>().toEqualTypeOf<Effect.Effect<never, Errors.NotFound>>()
     expectTypeOf<Job.Job["release"]>().toEqualTypeOf<
       (options?: Job.ReleaseOptions) => Effect.Effect<void, Invalid | Errors.NotFound | Errors.JobBuried | Any>
     >()

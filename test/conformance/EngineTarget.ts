@@ -1,7 +1,9 @@
 /**
  * The engine of the embedded server for tests that move its time by hand.
  */
-import { type Conn, Engine } from "../../src/internal/server/engine.ts"
+import { Engine } from "../../src/internal/server/engine.ts"
+import type { ServerConnection } from "../../src/internal/server/serverConnection.ts"
+import { Store } from "../../src/internal/server/store.ts"
 import { replyLength } from "./RawSocket.ts"
 
 export interface Written {
@@ -25,8 +27,8 @@ export const host = {
 export class EngineTarget {
   now = 0
   readonly written: Array<Written> = []
-  readonly #engine = new Engine({ now: () => this.now, host })
-  readonly #conns = new Map<number, Conn>()
+  readonly #engine = new Engine({ store: new Store(() => this.now), host })
+  readonly #conns = new Map<number, ServerConnection>()
 
   /** A connection is made by the first that is sent on it. */
   send(conn: number, text: string): void {
@@ -47,13 +49,13 @@ export class EngineTarget {
         throw new Error(`left undone: what was due at ${this.#engine.nextDeadline}`)
       }
       this.now = this.#engine.nextDeadline
-      this.#engine.tick()
+      this.#engine.runTimers()
       if (this.#engine.nextDeadline <= this.now) throw new Error(`left undone: what is due at ${this.now}`)
     }
     this.now = to
   }
 
-  #connect(number: number): Conn {
+  #connect(number: number): ServerConnection {
     let unread = ""
     const connection = this.#engine.connect({
       write: (bytes) => {

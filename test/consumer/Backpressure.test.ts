@@ -115,10 +115,10 @@ describe("a stream", () => {
       yield* again.delete
     })))
 
-  it.effect("keeps it with keepAlive, until it is settled", () =>
+  it.effect("keeps it with keepLeases, until it is settled", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
-      const { next } = yield* puller({ keepAlive: true })
+      const { next } = yield* puller({ keepLeases: true })
       const job = yield* next
       yield* TestClock.adjust("1 hour")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "reserved", reserves: 1, timeouts: 0 })

@@ -51,7 +51,7 @@ describe("a stream", () => {
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const times: Array<number> = []
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
-      yield* Consumer.stream(TUBE, { maxConnections: 1, keepAlive: true }).pipe(
+      yield* Consumer.stream(TUBE, { maxConnections: 1, keepLeases: true }).pipe(
         Stream.mapEffect((job) => Effect.andThen(Effect.sleep("3 seconds"), job.delete), { concurrency: 4 }),
         Stream.tap(() => Effect.map(Clock.currentTimeMillis, (now) => times.push(now))),
         Stream.runDrain,
@@ -87,8 +87,8 @@ describe("a stream", () => {
     }).pipe(silently))
 
   const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
-    [TUBE, { keepAlive: "yes" }, "keepAlive"],
-    [TUBE, { keepAlive: null }, "keepAlive"],
+    [TUBE, { keepLeases: "yes" }, "keepLeases"],
+    [TUBE, { keepLeases: null }, "keepLeases"],
     ["no tube", {}, "tubes"],
     [[], {}, "tubes"],
     [["a", ""], {}, "tubes"],
@@ -116,7 +116,7 @@ describe("a stream", () => {
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
-      const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepAlive: undefined }
+      const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepLeases: undefined }
       for (const options of [nothing, { maxInFlight: Infinity }]) {
         assert.strictEqual((yield* Consumer.stream(TUBE, options).pipe(drained, Stream.runHead))._tag, "Some")
       }
@@ -201,7 +201,7 @@ const oneOf = (client: Client.Service) =>
         concurrency: 1 + (yield* number(30)),
         maxConnections: 1 + (yield* number(4)),
         maxAttempts: Infinity,
-        retry: Schedule.forever,
+        retrySchedule: Schedule.forever,
         crashGuard: (yield* number(2)) === 0,
         shutdownTimeout: yield* number(10)
       })

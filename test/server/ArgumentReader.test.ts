@@ -3,13 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { Fields } from "../../src/internal/server/argumentReader.ts"
+import { ArgumentReader } from "../../src/internal/server/argumentReader.ts"
 
 type Reader = "uint64" | "uint32" | "lastUint64" | "lastUint32" | "tubeName" | "tubeCharacters" | "bound" | "timeout"
 
 const read = (reader: Reader, text: string) => {
   // The line has a command before its arguments.
-  const fields = new Fields(`command${text}`, "command".length)
+  const fields = new ArgumentReader(`command${text}`, "command".length)
   return { value: fields[reader](), isAtEnd: fields.isAtEnd }
 }
 
@@ -88,10 +88,10 @@ describe("a priority, a delay, a ttr, a size", () => {
   })
 
   it("comes after the others, which need no space behind them but before", () => {
-    const fields = new Fields("put 1  2 3 4x", 4)
+    const fields = new ArgumentReader("put 1  2 3 4x", 4)
     assert.deepStrictEqual([fields.uint32(), fields.uint32(), fields.uint32(), fields.uint32()], [1, 2, 3, 4])
     assert.isFalse(fields.isAtEnd)
-    const other = new Fields("release 1-2", 8)
+    const other = new ArgumentReader("release 1-2", 8)
     assert.deepStrictEqual([other.uint64(), other.uint32()], [1, undefined])
   })
 })
@@ -135,7 +135,7 @@ describe("the name of a tube that is to be paused", () => {
   })
 
   it("has its delay behind it", () => {
-    const fields = new Fields("pause-tube  foo   5", 10)
+    const fields = new ArgumentReader("pause-tube  foo   5", 10)
     assert.deepStrictEqual([fields.tubeCharacters(), fields.lastUint32(), fields.isAtEnd], ["foo", 5, true])
   })
 })
@@ -220,7 +220,7 @@ describe("the seconds of reserve-with-timeout", () => {
 describe("any reader", () => {
   it.prop("reads no further than the line, and throws at nothing", [AnyLine], ([line]) => {
     for (let at = 0; at <= line.length; at++) {
-      const fields = new Fields(line, at)
+      const fields = new ArgumentReader(line, at)
       assert.strictEqual(fields.isAtEnd, at === line.length)
       for (
         const reader of [
@@ -234,11 +234,11 @@ describe("any reader", () => {
           "timeout"
         ] as const
       ) {
-        const one = new Fields(line, at)
+        const one = new ArgumentReader(line, at)
         const value = one[reader]()
         if (typeof value === "string") assert.include(line.slice(at), value)
         // A second look at the same place finds the same.
-        assert.deepStrictEqual(new Fields(line, at)[reader](), value)
+        assert.deepStrictEqual(new ArgumentReader(line, at)[reader](), value)
       }
     }
   }, { arbitrary: { runs: 300 } })

@@ -6,13 +6,13 @@ import { Effect } from "effect"
 import { Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
-import { MemoryNetwork } from "../../src/internal/server/loopback.ts"
+import { Loopback } from "../../src/internal/server/loopback.ts"
 import type { Handlers } from "../../src/internal/connection/transport.ts"
 
 /** A network whose later turns come when the test says so. */
 const makeNetwork = () => {
   const later: Array<() => void> = []
-  const network = new MemoryNetwork((task) => later.push(task))
+  const network = new Loopback((task) => later.push(task))
   return {
     network,
     later,

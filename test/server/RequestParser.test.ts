@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
-import { Input, TOO_LONG } from "../../src/internal/server/requestParser.ts"
+import { RequestParser, TOO_LONG } from "../../src/internal/server/requestParser.ts"
 
 const latin1 = (text: string): Buffer => Buffer.from(text, "latin1")
 
@@ -30,7 +30,7 @@ type Answer = string | { readonly body: string; readonly isEnded: boolean } | { 
 
 /** Asks for one thing after the other, for lines in the end, as long as there is something; as a server does. */
 class Reader {
-  readonly input = new Input()
+  readonly input = new RequestParser()
   readonly answers: Array<Answer> = []
   readonly #asks: Array<Ask>
   #toSkip: number | undefined
@@ -215,7 +215,7 @@ describe("a body", () => {
   it("has its own memory when it is large, and no more than it has bytes", () => {
     const size = 100_000
     for (const position of [0, 1_000, size + 1, size + 2]) {
-      const input = new Input()
+      const input = new RequestParser()
       const bytes = Buffer.alloc(size + 2, "x")
       bytes.write("\r\n", size, "latin1")
       let body
@@ -231,7 +231,7 @@ describe("a body", () => {
   })
 
   it("that was announced costs nothing before it comes", () => {
-    const inputs = Array.from({ length: 100 }, () => new Input())
+    const inputs = Array.from({ length: 100 }, () => new RequestParser())
     const before = process.memoryUsage().arrayBuffers
     for (const input of inputs) {
       input.push(latin1("hello"))
@@ -252,7 +252,7 @@ describe("what is thrown away", () => {
   })
 
   it("leaves a number to throw away when more comes", () => {
-    const input = new Input()
+    const input = new RequestParser()
     assert.strictEqual(input.skip(5), 5)
     input.push(latin1("abc"))
     assert.deepStrictEqual([input.skip(5), input.size], [2, 0])
@@ -263,7 +263,7 @@ describe("what is thrown away", () => {
 
 describe("what is left", () => {
   it("is counted", () => {
-    const input = new Input()
+    const input = new RequestParser()
     input.push(latin1("a\r\nbc"))
     assert.strictEqual(input.size, 5)
     assert.strictEqual(input.line(), "a")
@@ -275,7 +275,7 @@ describe("what is left", () => {
   })
 
   it("is a copy once it is kept, so that neither a change of the piece nor its size matters", () => {
-    const input = new Input()
+    const input = new RequestParser()
     const piece = Buffer.alloc(1_000_000, "x")
     piece.write("a\r\n", 0, "latin1")
     const tail = piece.subarray(0, 8)

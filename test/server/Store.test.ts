@@ -4,72 +4,25 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
-import * as Schema from "effect/Schema"
-import { type Reserver, Store, type StoredJob, type StoredTube } from "../../src/internal/server/store.ts"
-
-/** A store whose clock stands until the test sets it forward. */
-class TimedStore extends Store {
-  readonly #clock: { millis: number }
-
-  constructor() {
-    const clock = { millis: 0 }
-    super(() => clock.millis)
-    this.#clock = clock
-  }
-
-  /** Lets so many milliseconds pass, in one step. */
-  pass(millis: number): void {
-    this.#clock.millis += millis
-    this.setNow()
-    this.runTimers()
-  }
-}
-
-/** Somebody who is connected, and what the store has told him. */
-interface Someone {
-  readonly reserver: Reserver
-  readonly told: Array<string>
-  used: StoredTube
-}
-
-const join = (store: Store): Someone => {
-  const told: Array<string> = []
-  const reserver = store.join({
-    onReserved: ({ id }) => told.push(`RESERVED ${id}`),
-    onDeadlineSoon: () => told.push("DEADLINE_SOON"),
-    onTimedOut: () => told.push("TIMED_OUT")
-  })
-  return { reserver, told, used: store.use(store.default) }
-}
-
-const leave = (store: Store, { reserver, used }: Someone): void => {
-  store.leave(reserver)
-  store.unuse(used)
-}
-
-const put = (store: Store, { used }: Someone, { delay = 0, pri = 1024, ttr = 60 } = {}): StoredJob => {
-  const id = store.nextId()
-  store.put(id, used, "body", pri, delay, ttr)
-  return store.jobs.get(id)!
-}
-
-const use = (store: Store, someone: Someone, name: string): void => {
-  const before = someone.used
-  someone.used = store.use(store.findOrMake(name)!)
-  store.unuse(before)
-}
-
-/** All jobs that there are: here every id that is given out becomes one. */
-const jobsOf = (store: Store): ReadonlyArray<StoredJob> =>
-  Array.from({ length: store.totalJobs }, (_, i) => store.jobs.get(i + 1)).filter((job) => job !== undefined)
-
-const FOR_EVER = Infinity
+import type { StoredJob, StoredTube } from "../../src/internal/server/entities.ts"
+import type { Store } from "../../src/internal/server/store.ts"
+import {
+  AnyStep,
+  compareUrgency,
+  FOREVER,
+  jobsOf,
+  join,
+  leave,
+  put,
+  run,
+  type Someone,
+  TimedStore,
+  use
+} from "./StoreSteps.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // One who looks at everything
 // ---------------------------------------------------------------------------------------------------------------------
-
-const compareUrgency = (a: StoredJob, b: StoredJob): number => a.pri - b.pri || a.id - b.id
 
 const compareDeadlines = (a: StoredJob, b: StoredJob): number => a.deadline - b.deadline || a.id - b.id
 
@@ -127,13 +80,13 @@ const isSound = (store: Store, everyone: ReadonlyArray<Someone>): void => {
   assert.deepStrictEqual({ buried, delayed, ready, reserved, urgent }, countsOf(jobs))
   assert.strictEqual(store.waiting, everyone.filter(({ reserver }) => reserver.isWaiting).length)
   const needed = new Set([
-    store.default,
+    store.tubes.default,
     ...jobs.map(({ tube }) => tube),
     ...everyone.flatMap(({ reserver, used }) => [used, ...reserver.watched])
   ])
   assert.sameMembers([...store.tubes.values()], [...needed])
-  for (const [name, tube] of store.tubes) {
-    assert.strictEqual(tube.name, name)
+  for (const tube of store.tubes.values()) {
+    assert.strictEqual(store.tubes.get(tube.name), tube)
     isSoundTube(tube, jobs.filter((job) => job.tube === tube), everyone)
   }
   for (const { reserver } of everyone) {
@@ -188,9 +141,9 @@ describe("ready jobs", () => {
   it("go to the one who has waited longest for any of the tubes", () => {
     const store = new TimedStore()
     const [producer, first, second] = [join(store), join(store), join(store)]
-    store.watch(first.reserver, "a")
-    store.wait(first.reserver, FOR_EVER)
-    store.wait(second.reserver, FOR_EVER)
+    store.tubes.watch(first.reserver, "a")
+    store.wait(first.reserver, FOREVER)
+    store.wait(second.reserver, FOREVER)
     put(store, producer)
     use(store, producer, "a")
     put(store, producer)
@@ -201,14 +154,14 @@ describe("ready jobs", () => {
   it("of a paused tube go to nobody until the pause is over, and then the most urgent of all first", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.pause(store.default, 10)
+    store.pause(store.tubes.default, 10)
     put(store, me, { pri: 2 })
     put(store, me, { pri: 1 })
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     store.pass(9_999)
-    assert.deepStrictEqual([me.told, store.default.pause], [[], 10])
+    assert.deepStrictEqual([me.told, store.tubes.default.pause], [[], 10])
     store.pass(1)
-    assert.deepStrictEqual([me.told, store.default.pause, store.default.pauses], [["RESERVED 2"], 0, 1])
+    assert.deepStrictEqual([me.told, store.tubes.default.pause, store.tubes.default.pauses], [["RESERVED 2"], 0, 1])
   })
 })
 
@@ -216,12 +169,12 @@ describe("a pause", () => {
   it("of no time ends the one before at once, and is one all the same", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.pause(store.default, 10)
+    store.pause(store.tubes.default, 10)
     put(store, me)
-    store.wait(me.reserver, FOR_EVER)
-    store.pause(store.default, 0)
+    store.wait(me.reserver, FOREVER)
+    store.pause(store.tubes.default, 0)
     assert.deepStrictEqual(me.told, ["RESERVED 1"])
-    assert.deepInclude(store.default, { isPaused: false, pause: 0, pauses: 2 })
+    assert.deepInclude(store.tubes.default, { isPaused: false, pause: 0, pauses: 2 })
     isSound(store, [me])
   })
 })
@@ -244,12 +197,12 @@ describe("a delayed job", () => {
     const [late, early, buried] = [put(store, me, { delay: 20 }), put(store, me, { delay: 10 }), put(store, me)]
     store.reserveJob(buried, me.reserver)
     store.bury(buried, 0)
-    assert.strictEqual(store.kick(store.default, 2), 1)
+    assert.strictEqual(store.kick(store.tubes.default, 2), 1)
     assert.deepStrictEqual([buried.state, early.state], ["ready", "delayed"])
-    assert.strictEqual(store.kick(store.default, 1), 1)
+    assert.strictEqual(store.kick(store.tubes.default, 1), 1)
     assert.deepStrictEqual([early.state, late.state, early.delay], ["ready", "delayed", 10])
-    assert.strictEqual(store.kick(store.default, 2 ** 32 - 1), 1)
-    assert.strictEqual(store.kick(store.default, 2 ** 32 - 1), 0)
+    assert.strictEqual(store.kick(store.tubes.default, 2 ** 32 - 1), 1)
+    assert.strictEqual(store.kick(store.tubes.default, 2 ** 32 - 1), 0)
   })
 })
 
@@ -262,8 +215,8 @@ describe("buried jobs", () => {
     for (const [at, pri] of [[1, 9], [2, 0], [0, 5]] as const) store.bury(jobs[at], pri)
     const kicked: Array<number> = []
     for (let i = 0; i < 3; i++) {
-      kicked.push(store.default.buried.head!.id)
-      store.kick(store.default, 1)
+      kicked.push(store.tubes.default.buried.head!.id)
+      store.kick(store.tubes.default, 1)
     }
     assert.deepStrictEqual(kicked, [2, 3, 1])
     isSound(store, [me])
@@ -276,7 +229,7 @@ describe("buried jobs", () => {
     for (const job of jobs) store.reserveJob(job, me.reserver)
     for (const job of jobs) store.bury(job, 0)
     assert.isTrue(store.delete(2, me.reserver))
-    assert.strictEqual(store.kick(store.default, 10), 2)
+    assert.strictEqual(store.kick(store.tubes.default, 10), 2)
     isSound(store, [me])
   })
 })
@@ -319,16 +272,16 @@ describe("a reserved job", () => {
     const me = join(store)
     put(store, me, { ttr: 10 })
     store.wait(me.reserver, 0)
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     store.pass(8_999)
     assert.deepStrictEqual(me.told, ["RESERVED 1"])
     store.pass(1)
     assert.deepStrictEqual(me.told, ["RESERVED 1", "DEADLINE_SOON"])
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     assert.deepStrictEqual(me.told.slice(2), ["DEADLINE_SOON"])
     // A job that is ready comes first all the same.
     put(store, me)
-    store.wait(me.reserver, FOR_EVER)
+    store.wait(me.reserver, FOREVER)
     assert.deepStrictEqual(me.told.slice(3), ["RESERVED 2"])
     isSound(store, [me])
   })
@@ -338,7 +291,7 @@ describe("a reserved job", () => {
     const [me, other] = [join(store), join(store)]
     for (const pri of [3, 1, 2]) put(store, me, { pri })
     for (const id of [3, 1, 2]) store.reserveJob(store.jobs.get(id), me.reserver)
-    store.wait(other.reserver, FOR_EVER)
+    store.wait(other.reserver, FOREVER)
     leave(store, me)
     assert.deepStrictEqual(other.told, ["RESERVED 3"])
     assert.deepStrictEqual([store.ready, store.reserved, store.timeouts], [2, 1, 0])
@@ -350,13 +303,13 @@ describe("a tube", () => {
   it("is there as long as somebody uses or watches it, or a job is in it, and forgets everything then", () => {
     const store = new TimedStore()
     const me = join(store)
-    const has = () => store.tubes.has("a")
+    const has = () => store.tubes.get("a") !== undefined
     use(store, me, "a")
-    store.watch(me.reserver, "a")
+    store.tubes.watch(me.reserver, "a")
     const job = put(store, me, { delay: 1 })
     store.pause(job.tube, 100)
     use(store, me, "default")
-    store.ignore(me.reserver, job.tube)
+    store.tubes.ignore(me.reserver, job.tube)
     assert.isTrue(has())
     store.pass(1_000)
     assert.isTrue(has())
@@ -367,14 +320,14 @@ describe("a tube", () => {
     store.delete(job.id, me.reserver)
     assert.isFalse(has())
     assert.strictEqual(store.nextDeadline, Infinity)
-    const anew = store.findOrMake("a")
+    const anew = store.tubes.findOrMake("a")
     assert.deepInclude(anew, { pause: 0, pauses: 0, totalJobs: 0, deletes: 0, isPaused: false })
   })
 
   it("default is there for ever", () => {
     const store = new TimedStore()
     leave(store, join(store))
-    assert.deepStrictEqual([...store.tubes.keys()], ["default"])
+    assert.deepStrictEqual(Array.from(store.tubes.values(), ({ name }) => name), ["default"])
   })
 })
 
@@ -382,7 +335,7 @@ describe("a wait", () => {
   it("is over when its time is, and then leaves no place in any line", () => {
     const store = new TimedStore()
     const me = join(store)
-    store.watch(me.reserver, "a")
+    store.tubes.watch(me.reserver, "a")
     store.wait(me.reserver, 5_000)
     assert.deepStrictEqual([store.waiting, store.nextDeadline], [1, 5_000])
     store.pass(5_000)
@@ -403,114 +356,6 @@ describe("a wait", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 // At random
 // ---------------------------------------------------------------------------------------------------------------------
-
-const oneOf = <const Names extends ReadonlyArray<string>>(names: Names) => Arbitrary.schema(Schema.Literals(names))
-
-const upTo = (maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum })))
-
-const AnyStep = Arbitrary.all({
-  action: oneOf([
-    // The more often, the more likely.
-    "put",
-    "put",
-    "put",
-    "wait",
-    "wait",
-    "pass",
-    "pass",
-    "release",
-    "bury",
-    "touch",
-    "delete",
-    "kick",
-    "kick-job",
-    "reserve-job",
-    "use",
-    "watch",
-    "ignore",
-    "pause",
-    "stop-waiting",
-    "join",
-    "leave"
-  ]),
-  who: upTo(99),
-  which: upTo(99),
-  tube: oneOf(["default", "a", "b"]),
-  pri: Arbitrary.schema(Schema.Literals([0, 1, 1023, 1024, 4_294_967_295])),
-  seconds: Arbitrary.schema(Schema.Literals([0, 0, 1, 2, 5])),
-  millis: Arbitrary.schema(Schema.Literals([0, 1, 500, 999, 1_000, 1_500, 3_000, 10_000]))
-})
-
-type Step = typeof AnyStep extends Arbitrary.Arbitrary<infer A> ? A : never
-
-const run = (store: TimedStore, everyone: Array<Someone>, step: Step): void => {
-  const someone = everyone[step.who % everyone.length]!
-  const { reserver } = someone
-  const jobs = jobsOf(store)
-  const job = jobs[step.which % Math.max(1, jobs.length)]
-  const held = jobs.filter(({ holder }) => holder === reserver)
-  const mine = held[step.which % Math.max(1, held.length)]
-  const isFreeOrMine = job?.holder === undefined || job.holder === reserver
-  switch (step.action) {
-    case "join":
-      if (everyone.length < 5) everyone.push(join(store))
-      return
-    case "leave":
-      if (everyone.length > 1) leave(store, everyone.splice(everyone.indexOf(someone), 1)[0]!)
-      return
-    case "stop-waiting":
-      return store.stopWaiting(reserver)
-    case "pass":
-      return store.pass(step.millis)
-  }
-  // Who waits does nothing else.
-  if (reserver.isWaiting) return
-  const tube = store.tubes.get(step.tube)
-  switch (step.action) {
-    case "put":
-      put(store, someone, { pri: step.pri, delay: step.seconds, ttr: Math.max(1, step.which % 5) })
-      return
-    case "wait": {
-      const open = [...reserver.watched].filter(({ isPaused }) => !isPaused)
-      const best =
-        jobs.filter(({ state, tube }) => state === "ready" && open.includes(tube)).toSorted(compareUrgency)[0]
-      store.wait(reserver, step.millis === 10_000 ? FOR_EVER : step.millis)
-      if (best !== undefined) assert.strictEqual(someone.told.at(-1), `RESERVED ${best.id}`)
-      return
-    }
-    case "release":
-      return mine && store.release(mine, step.pri, step.seconds)
-    case "bury":
-      return mine && store.bury(mine, step.pri)
-    case "touch":
-      return mine && store.touch(mine)
-    case "delete":
-      if (job === undefined) return
-      assert.strictEqual(store.delete(job.id, reserver), isFreeOrMine)
-      return
-    case "kick": {
-      const { buried, delayed } = someone.used
-      const kickable = buried.size > 0 ? buried.size : delayed.size
-      assert.strictEqual(store.kick(someone.used, step.which), Math.min(step.which, kickable))
-      return
-    }
-    case "kick-job":
-      store.kickJob(job)
-      return
-    case "reserve-job":
-      store.reserveJob(job, reserver)
-      return
-    case "use":
-      return use(store, someone, step.tube)
-    case "watch":
-      return void store.watch(reserver, step.tube)
-    case "ignore":
-      if (tube !== undefined && reserver.watched.size > 1) store.ignore(reserver, tube)
-      return
-    case "pause":
-      return tube && store.pause(tube, step.seconds)
-  }
-}
 
 describe("whatever happens", () => {
   it.prop("the counters, heads and lines are what one finds who looks at everything", [
@@ -537,10 +382,10 @@ describe("whatever happens", () => {
     const last = join(store)
     for (const { id } of jobsOf(store)) assert.isTrue(store.delete(id, last.reserver))
     leave(store, last)
-    assert.deepStrictEqual([...store.tubes.keys()], ["default"])
+    assert.deepStrictEqual(Array.from(store.tubes.values(), ({ name }) => name), ["default"])
     const { buried, delayed, ready, reserved, urgent, waiting } = store
     assert.deepStrictEqual([ready, urgent, reserved, delayed, buried, waiting], [0, 0, 0, 0, 0, 0])
     // Only the pause of the tube that never goes away is left.
-    assert.strictEqual(store.nextDeadline, store.default.isPaused ? store.default.resumes.at : Infinity)
+    assert.strictEqual(store.nextDeadline, store.tubes.default.isPaused ? store.tubes.default.resumes.at : Infinity)
   }, { arbitrary: { runs: 200, size: 80 } })
 })

@@ -1,7 +1,8 @@
 /**
  * Counts everything in the store of an embedded server one by one, and compares that with what it says of itself.
  */
-import type { Store, StoredJob } from "../../src/internal/server/store.ts"
+import type { StoredJob } from "../../src/internal/server/entities.ts"
+import type { Store } from "../../src/internal/server/store.ts"
 
 export interface Census {
   readonly jobs: number
@@ -53,7 +54,7 @@ export const censusOf = (store: Store): Census => {
     compare(`reserved in ${tube.name}`, tube.reserved, count(own, "reserved"))
     compare(`urgent in ${tube.name}`, tube.urgent, urgent(own))
     if (tube.canServe) contradictions.push(`${tube.name} has a ready job and somebody who waits for it`)
-    if (own.length === 0 && tube.using === 0 && tube.watching === 0 && tube !== store.default) {
+    if (own.length === 0 && tube.using === 0 && tube.watching === 0 && tube !== store.tubes.default) {
       contradictions.push(`${tube.name} is there for nobody`)
     }
   }

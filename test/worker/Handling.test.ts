@@ -3,7 +3,7 @@
  * no handler sees.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Latch, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema } from "effect"
 import { Errors, type Job, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { areIn, keepLog, onItsOwn, outcomes, silently, statesOf, Texts, TUBE, work } from "./Workplace.ts"
@@ -159,7 +159,7 @@ describe("bodies that do not decode", () => {
           concurrency: 4,
           deadLetter: "dead",
           onFailure: () => Effect.sync(() => failures++),
-          onBury: (cause, job) =>
+          onGiveUp: (cause, job) =>
             Effect.sync(() => {
               const error = Cause.squash(cause)
               assert.instanceOf(error, Errors.DecodeError)
@@ -199,15 +199,15 @@ describe("options that make no sense", () => {
     [{ maxConnections: 0 }, "maxConnections"],
     [{ maxAttempts: 0 }, "maxAttempts"],
     [{ maxAttempts: -Infinity }, "maxAttempts"],
-    [{ deadLetter: "no tube" }, "tube"],
-    [{ deadLetter: { name: "" } }, "tube"],
+    [{ deadLetter: "no tube" }, "deadLetter"],
+    [{ deadLetter: { name: "" } }, "deadLetter"],
     [{ shutdownTimeout: -1 }, "shutdownTimeout"],
     [{ shutdownTimeout: "soon" }, "shutdownTimeout"],
-    [{ retry: 3 }, "retry"],
+    [{ retrySchedule: 3 }, "retrySchedule"],
     [{ retryIf: true }, "retryIf"],
     [{ crashGuard: "off" }, "crashGuard"],
     [{ onFailure: Effect.void }, "onFailure"],
-    [{ onBury: null }, "onBury"],
+    [{ onGiveUp: null }, "onGiveUp"],
     [{ onLost: "log" }, "onLost"]
   ]
 
@@ -229,6 +229,37 @@ describe("options that make no sense", () => {
       }))
   )
 
+  const secret = new Proxy({}, {
+    get: () => {
+      throw new Error("nobody looks at it")
+    }
+  })
+  const tubeRule = "1 to 200 characters of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
+  const messages: Record<string, unknown> = {
+    "concurrency must be a whole number, at least 1, got 0": { concurrency: 0 },
+    [`deadLetter must be ${tubeRule}, got "no tube"`]: { deadLetter: "no tube" },
+    [`deadLetter must be ${tubeRule}, got ""`]: { deadLetter: { name: "" } },
+    [`deadLetter must be ${tubeRule}, got null`]: { deadLetter: null },
+    [`deadLetter must be ${tubeRule}, got [inspection threw]`]: { deadLetter: secret },
+    "onGiveUp must be a function, got null": { onGiveUp: null },
+    "retrySchedule must be a Schedule, got 3": { retrySchedule: 3 },
+    "options must be an object, got \"fast\"": "fast"
+  }
+
+  it.effect.each(Object.keys(messages))(
+    "are told by the name of what was called, without a word about connecting: %s",
+    (message) =>
+      onItsOwn(Effect.fnUntraced(function*() {
+        const options = messages[message] as never
+        const error = yield* Effect.flip(Worker.run(Texts, () => Effect.void, options))
+        assert.strictEqual(error.message, `Worker.run: ${message}`)
+        assert.strictEqual(error.command, "Worker.run")
+        const layer = Worker.layer(Texts, () => Effect.void, options)
+        const failure = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+        assert.strictEqual(failure.message, `Worker.layer: ${message}`)
+      }))
+  )
+
   it.effect.each([undefined, null, Effect.void, {}])(
     "or a handler that is no function: %o",
     (handler) =>
@@ -236,7 +267,7 @@ describe("options that make no sense", () => {
         yield* beanstalkd.put(TUBE, "hello")
         const error = yield* Effect.flip(Worker.run(Texts, handler as () => Effect.Effect<void>))
         isInvalid(error, "handler")
-        assert.include(error.message, "a function")
+        assert.match(error.message, /^Worker\.run: handler must be a function, got /)
         yield* areIn(beanstalkd, { ready: 1 })
         assert.strictEqual(yield* server.connections, 1)
       }))
@@ -245,7 +276,9 @@ describe("options that make no sense", () => {
   it.effect("or a tube that none can be", () =>
     onItsOwn(Effect.fnUntraced(function*() {
       const nowhere = Tube.make("no tube", { codec: "text" })
-      isInvalid(yield* Effect.flip(Worker.run(nowhere, () => Effect.void)), "tube")
+      const error = yield* Effect.flip(Worker.run(nowhere, () => Effect.void))
+      isInvalid(error, "tube")
+      assert.strictEqual(error.message, `Worker.run: tube must be ${tubeRule}, got "no tube"`)
     })))
 
   it.effect("are not those that are there but undefined", () =>
@@ -255,14 +288,14 @@ describe("options that make no sense", () => {
       const options = {
         concurrency: undefined,
         maxConnections: undefined,
-        retry: undefined,
+        retrySchedule: undefined,
         maxAttempts: undefined,
         retryIf: undefined,
         crashGuard: undefined,
         deadLetter: undefined,
         shutdownTimeout: undefined,
         onFailure: undefined,
-        onBury: undefined,
+        onGiveUp: undefined,
         onLost: undefined
       } satisfies { [K in keyof Required<Worker.Options<string, never, never>>]: undefined }
       const worker = yield* work((value) => Deferred.succeed(done, value), options)

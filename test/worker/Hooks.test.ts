@@ -22,7 +22,7 @@ describe("hooks", () => {
       const worker = work((value) => Effect.andThen(note(`handles ${value}`), Effect.fail("no")), {
         maxAttempts: 2,
         onFailure: (cause, job) => note(`onFailure ${String(Cause.squash(cause))} ${job.value}`),
-        onBury: (cause, job) => note(`onBury ${String(Cause.squash(cause))} ${job.text}`)
+        onGiveUp: (cause, job) => note(`onGiveUp ${String(Cause.squash(cause))} ${job.text}`)
       })
       yield* audited(worker, entries)
       yield* TestClock.adjust("1 second")
@@ -31,7 +31,7 @@ describe("hooks", () => {
         "onFailure no hello",
         "handles hello",
         "onFailure no hello",
-        "onBury no hello"
+        "onGiveUp no hello"
       ])
       yield* areIn(beanstalkd, { buried: 1 })
     })).pipe(silently)
@@ -45,9 +45,9 @@ describe("hooks", () => {
         maxAttempts: 1,
         deadLetter: "dead",
         onFailure: (cause) => Effect.sync(() => entries.push(`onFailure ${String(Cause.squash(cause))}`)),
-        onBury: (cause) => Effect.sync(() => entries.push(`onBury ${String(Cause.squash(cause))}`))
+        onGiveUp: (cause) => Effect.sync(() => entries.push(`onGiveUp ${String(Cause.squash(cause))}`))
       })
-      assert.deepStrictEqual(entries, ["onFailure no", "onBury no", "onFailure defect", "onBury defect"])
+      assert.deepStrictEqual(entries, ["onFailure no", "onGiveUp no", "onFailure defect", "onGiveUp defect"])
       yield* areIn(beanstalkd, { buried: 1 })
       yield* areIn(beanstalkd, { ready: 1 }, "dead")
     })).pipe(silently))
@@ -60,7 +60,7 @@ describe("hooks", () => {
       yield* work((value, job) => {
         if (value === "deletes") return Effect.andThen(job.delete, Effect.fail("no"))
         return Effect.flatMap(job.attempt, (attempt) => attempt === 1 ? Effect.interrupt : Effect.void)
-      }, { onFailure: enter("onFailure"), onBury: enter("onBury"), onLost: enter("onLost") })
+      }, { onFailure: enter("onFailure"), onGiveUp: enter("onGiveUp"), onLost: enter("onLost") })
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, {})
       assert.deepStrictEqual(entries, [])
@@ -85,7 +85,7 @@ describe("hooks", () => {
       yield* work(() => ++runs === 3 ? Effect.never : Effect.fail("no"), {
         maxAttempts: 2,
         onFailure: hook,
-        onBury: hook,
+        onGiveUp: hook,
         onLost: hook
       })
       yield* TestClock.adjust("1 second")
@@ -130,7 +130,7 @@ describe("hooks that do not end", () => {
         concurrency: 2,
         shutdownTimeout: "5 seconds",
         onFailure: never(events, "onFailure"),
-        onBury: never(events, "onBury")
+        onGiveUp: never(events, "onGiveUp")
       })
       yield* TestClock.adjust("1 hour")
       yield* areIn(beanstalkd, { reserved: 2 })
@@ -146,8 +146,8 @@ describe("hooks that do not end", () => {
         "onFailure",
         "onFailure interrupted",
         "onFailure interrupted",
-        "onBury",
-        "onBury interrupted"
+        "onGiveUp",
+        "onGiveUp interrupted"
       ])
       const interrupted = log.filter(({ message }) =>
         message === "a hook of the worker was interrupted by its shutdown"
@@ -167,7 +167,7 @@ describe("hooks that do not end", () => {
         return value === "dies" ? Effect.die("defect") : Effect.sync(() => done.push(value))
       }, {
         shutdownTimeout: "5 seconds",
-        onBury: never(events, "onBury"),
+        onGiveUp: never(events, "onGiveUp"),
         onLost: never(events, "onLost")
       })
       yield* server.dropConnections
@@ -175,11 +175,11 @@ describe("hooks that do not end", () => {
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, { buried: 1 })
       assert.sameMembers(done, ["lost", "lost", "lost", "good"])
-      assert.deepStrictEqual(events, ["onLost", "onBury"])
+      assert.deepStrictEqual(events, ["onLost", "onGiveUp"])
       yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.await(worker)
-      assert.deepStrictEqual(events, ["onLost", "onBury", "onLost interrupted", "onBury interrupted"])
+      assert.deepStrictEqual(events, ["onLost", "onGiveUp", "onLost interrupted", "onGiveUp interrupted"])
     })).pipe(silently))
 
   it.effect("may take their time, and end in the time that a shutdown has", () =>
@@ -190,7 +190,7 @@ describe("hooks that do not end", () => {
         maxAttempts: 1,
         shutdownTimeout: "5 seconds",
         onFailure: () => Effect.andThen(Effect.sleep("1 hour"), Effect.sync(() => events.push("onFailure"))),
-        onBury: () => Effect.andThen(Effect.sleep("3 seconds"), Effect.sync(() => events.push("onBury")))
+        onGiveUp: () => Effect.andThen(Effect.sleep("3 seconds"), Effect.sync(() => events.push("onGiveUp")))
       })
       yield* TestClock.adjust("3599 seconds")
       yield* areIn(beanstalkd, { reserved: 1 })
@@ -200,7 +200,7 @@ describe("hooks that do not end", () => {
       yield* areIn(beanstalkd, { buried: 1 })
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.await(worker)
-      assert.deepStrictEqual(events, ["onFailure", "onBury"])
+      assert.deepStrictEqual(events, ["onFailure", "onGiveUp"])
     })).pipe(silently))
 })
 
@@ -335,13 +335,13 @@ describe("a logger that dies", () => {
         maxAttempts: 1,
         deadLetter: "dead",
         onFailure: () => Effect.die("defect"),
-        onBury: () => Effect.sync(() => entries.push("onBury")),
+        onGiveUp: () => Effect.sync(() => entries.push("onGiveUp")),
         onLost: () => Effect.sync(() => entries.push("onLost"))
       })
       yield* areIn(beanstalkd, { ready: 1 }, "dead")
       yield* areIn(beanstalkd, { reserved: 1 })
       yield* server.dropConnections
-      assert.deepStrictEqual(entries, ["onBury", "onLost"])
+      assert.deepStrictEqual(entries, ["onGiveUp", "onLost"])
       // It is reserved again, and was reserved too often.
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, { ready: 2 }, "dead")

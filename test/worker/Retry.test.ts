@@ -18,7 +18,7 @@ const noting = <A, E>(effect: Effect.Effect<A, E>) => {
   return { seconds, handler }
 }
 
-const patient = { retry: Schedule.exponential("1 second"), maxAttempts: 4 }
+const patient = { retrySchedule: Schedule.exponential("1 second"), maxAttempts: 4 }
 
 describe("a handler that fails", () => {
   it.effect("is run again after 1, 2 and 4 seconds, then the job is buried with its own priority", () =>
@@ -58,6 +58,10 @@ describe("a handler that fails", () => {
       assert.notStrictEqual(moved.id, id)
       assert.deepStrictEqual(Buffer.from(moved.body), Buffer.from(bytes))
       assert.deepInclude(yield* beanstalkd.statsJob(moved.id), { pri: 7, ttr: 90, delay: 0, reserves: 0 })
+      assert.deepStrictEqual(
+        yield* outcomes(beanstalkd.server),
+        { reserved: 4, failed: 4, retried: 3, deadLettered: 1 }
+      )
     })).pipe(silently))
 
   it.effect("for good buries its job when it cannot be put into the dead-letter tube", () => {
@@ -73,6 +77,7 @@ describe("a handler that fails", () => {
         "Error: cannot be put into dead",
         "Error: failed for good, buried"
       ])
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 1, failed: 1, buried: 1 })
     })).pipe(logged)
   })
 
@@ -117,7 +122,7 @@ describe("a handler that fails", () => {
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello")
       const { handler, seconds } = noting(fails)
-      yield* work(handler, { retry: Schedule.spaced(Duration.days(100_000)), maxAttempts: Infinity })
+      yield* work(handler, { retrySchedule: Schedule.spaced(Duration.days(100_000)), maxAttempts: Infinity })
       yield* TestClock.adjust("1 hour")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", delay: 2 ** 32 - 1 })
       assert.deepStrictEqual(seconds, [0])
@@ -127,8 +132,8 @@ describe("a handler that fails", () => {
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       yield* beanstalkd.put(TUBE, "hello")
-      const retry = Schedule.recurs(2).pipe(Schedule.addDelay(() => Effect.succeed(Duration.seconds(5))))
-      yield* work(handler, { retry })
+      const retrySchedule = Schedule.recurs(2).pipe(Schedule.addDelay(() => Effect.succeed(Duration.seconds(5))))
+      yield* work(handler, { retrySchedule })
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(seconds, [0, 5, 10])
       yield* areIn(beanstalkd, { buried: 1 })
@@ -205,9 +210,9 @@ describe("a retry policy that is broken itself", () => {
         throw new Error("thrown")
       }
     },
-    "a Schedule that dies": { retry: delayedBy(Effect.die("died")) },
-    "a Schedule that is interrupted": { retry: delayedBy(Effect.interrupt) },
-    "a Schedule that gives no effect": { retry: delayedBy(Promise.resolve(Duration.zero) as never) }
+    "a Schedule that dies": { retrySchedule: delayedBy(Effect.die("died")) },
+    "a Schedule that is interrupted": { retrySchedule: delayedBy(Effect.interrupt) },
+    "a Schedule that gives no effect": { retrySchedule: delayedBy(Promise.resolve(Duration.zero) as never) }
   }
 
   it.effect.each(Object.entries(policies))(
@@ -225,7 +230,7 @@ describe("a retry policy that is broken itself", () => {
   it.effect("(a Schedule that never says anything) has the job released after the shutdownTimeout", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
-      const worker = yield* work(() => fails, { retry: delayedBy(Effect.never), shutdownTimeout: "5 seconds" })
+      const worker = yield* work(() => fails, { retrySchedule: delayedBy(Effect.never), shutdownTimeout: "5 seconds" })
       yield* TestClock.adjust("1 hour")
       yield* areIn(beanstalkd, { reserved: 1 })
       yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
@@ -237,7 +242,7 @@ describe("a retry policy that is broken itself", () => {
   it.effect("(delays below zero) tries again at once", () =>
     onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
-      yield* work(() => fails, { retry: delayedBy(Effect.succeed(Duration.seconds(-5))), maxAttempts: 3 })
+      yield* work(() => fails, { retrySchedule: delayedBy(Effect.succeed(Duration.seconds(-5))), maxAttempts: 3 })
       yield* areIn(beanstalkd, { buried: 1 })
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 3, failed: 3, retried: 2, buried: 1 })
     })).pipe(silently))

@@ -74,7 +74,7 @@ describe("the type of a worker", () => {
           expectTypeOf(job).toEqualTypeOf<Tube.TypedJob<Email>>()
           return Effect.void
         },
-        onBury: (cause, job) => {
+        onGiveUp: (cause, job) => {
           expectTypeOf(cause).toEqualTypeOf<Cause.Cause<Refused | Offline | Errors.DecodeError>>()
           expectTypeOf(job).toEqualTypeOf<Job.Job>()
           return Effect.void
@@ -92,7 +92,7 @@ describe("the type of a worker", () => {
 
   it("takes options that were made elsewhere, for its errors or for more", () => {
     const options: Worker.Options<Email, Refused, never> = { retryIf: (error) => !error.permanent }
-    const wider: Worker.Options<Email, Refused | Offline, never> = { retry: Schedule.exponential("1 second") }
+    const wider: Worker.Options<Email, Refused | Offline, never> = { retrySchedule: Schedule.exponential("1 second") }
     const run = () => Worker.run(Emails, (email) => send(email), options)
     const generous = () => Worker.run(Emails, (email) => send(email), wider)
     expectTypeOf(run).returns.toEqualTypeOf<Effect.Effect<never, Any, Client.Beanstalkd | Smtp>>()

@@ -98,8 +98,8 @@ export const silently: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effec
 
 /** What became of the jobs of a tube, as the metrics have it; outcomes that did not occur are left out. */
 export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE) {
-  const counts: Partial<Record<Metrics.Outcome, number>> = {}
-  for (const outcome of ["reserved", "succeeded", "failed", "retried", "buried", "lost"] as const) {
+  const counts: Partial<Record<Metrics.JobOutcome, number>> = {}
+  for (const outcome of ["reserved", "succeeded", "failed", "retried", "buried", "deadLettered", "lost"] as const) {
     const { count } = yield* Metric.value(Metric.withAttributes(Metrics.jobs, { server, tube, outcome }))
     if (count > 0) counts[outcome] = count
   }

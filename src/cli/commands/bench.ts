@@ -1,5 +1,5 @@
 /**
- * `bench`: how fast the server is from here.
+ * `bench`: measures how fast the server is from here.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -12,6 +12,7 @@ import { commands } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 import { BATCH, batch, ifThere, values } from "../jobs/batch.ts"
 import { connect, openPipeline } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { BoundedInt } from "../flags.ts"
 import { scratchTube } from "../jobs/listing.ts"
 import { result } from "../terminal/output.ts"
@@ -27,7 +28,7 @@ const timed = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R
   return { value, seconds: Number(clock.monotonicTimeNanosUnsafe() - began) / 1e9 }
 })
 
-// Even a run that was cut short leaves nothing behind. What it has reserved is ready again once its connection is closed.
+// Removes the jobs of a run that was interrupted. Its reserved jobs become ready once its connection is closed.
 const cleanUp = Effect.fnUntraced(function*({ pool: { shared } }: Service, pipeline: Pipeline, tube: string) {
   yield* Effect.exit(pipeline.run(commands.quit))
   while (true) {
@@ -60,7 +61,7 @@ const measure = Effect.fnUntraced(function*(pipeline: Pipeline, tube: string, co
     yield* timedBatch("put", batch(pipeline, commands.put, times(n, [body, {}, tube] as const)))
     progress.at(done += n)
   }
-  // Few at a time: a server that has thousands of jobs reserved by one connection is slow to delete them.
+  // Few at a time, because a server deletes slowly while one connection holds thousands of reserved jobs.
   for (const n of sizes(count, RESERVED_AT_ONCE)) {
     const jobs = yield* timedBatch("reserve", batch(pipeline, commands.reserveWithTimeout, times(n, [0] as const)))
     yield* timedBatch("delete", batch(pipeline, commands.delete, jobs.map(({ id }): [JobId] => [id])))
@@ -88,12 +89,12 @@ export const bench = Command.make(
     count: BoundedInt(Flag.String("jobs"), 1, 10_000_000).pipe(
       Flag.withAlias("n"),
       Flag.withMetavar("N"),
-      Flag.withDescription("How many jobs, default 50000"),
+      Flag.withDescription("Number of jobs, default 50000"),
       Flag.withDefault(50_000)
     ),
     size: BoundedInt(Flag.String("size"), 0, 1024 * 1024).pipe(
       Flag.withMetavar("BYTES"),
-      Flag.withDescription("Bytes of each body, default 64"),
+      Flag.withDescription("Size of each body, default 64"),
       Flag.withDefault(64)
     )
   },
@@ -118,14 +119,13 @@ export const bench = Command.make(
       figures
     )
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Measure how fast jobs are put, reserved and deleted, in a scratch tube that is gone afterwards, and how long a way to " +
-      "the server and back takes"
-  ),
-  Command.withShortDescription("Measure how fast the server is from here"),
-  Command.withExamples([
-    { command: "beanstalk bench", description: "50000 jobs of 64 bytes" },
-    { command: "beanstalk bench -n 1000 --size 10000 --json", description: "Fewer and bigger ones, as JSON" }
-  ])
-)
+).pipe(documented({
+  description:
+    "Measure how many jobs per second the server puts, reserves and deletes, in a scratch tube that is removed afterwards, " +
+    "and how long a round trip takes",
+  short: "Measure how fast the server is from here",
+  examples: {
+    "beanstalk bench": "Measure with 50000 jobs of 64 bytes",
+    "beanstalk bench -n 1000 --size 10000 --json": "Measure with fewer and larger jobs, and print JSON"
+  }
+}))

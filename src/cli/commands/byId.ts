@@ -9,13 +9,14 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { commands } from "../../Protocol.ts"
 import { type JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
-import { buryJob } from "../jobs/buryUnreserved.ts"
 import { connect, openPipeline } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { describe } from "../failures.ts"
 import { BoundedInt, idArgument, newPriority, use } from "../flags.ts"
+import { buryJob } from "../jobs/buryUnreserved.ts"
 import { note, result } from "../terminal/output.ts"
 
-// One that cannot be done does not keep the others from it; each has its line, and the last decides the exit code.
+// A failure does not stop the other jobs. Each failure gets its line, and the last one decides the exit code.
 const each = Effect.fnUntraced(
   function*<E, R>(ids: ReadonlyArray<JobId>, f: (id: JobId) => Effect.Effect<unknown, E, R>) {
     const failures: Array<E> = []
@@ -39,16 +40,14 @@ export const deleteJobs = Command.make(
     const client = yield* connect
     yield* each(ids, client.delete)
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Delete jobs that are ready, delayed or buried"),
-  Command.withExamples([
-    { command: "beanstalk delete 42", description: "Delete job 42" },
-    {
-      command: "beanstalk jobs emails --body spam | cut -f1 | xargs beanstalk delete",
-      description: "All with \"spam\" in them"
-    }
-  ])
-)
+).pipe(documented({
+  description: "Delete jobs that are ready, delayed or buried",
+  examples: {
+    "beanstalk delete 42": "Delete job 42",
+    "beanstalk jobs emails --body spam | cut -f1 | xargs beanstalk delete":
+      "Delete all jobs with \"spam\" in their body"
+  }
+}))
 
 export const bury = Command.make(
   "bury",
@@ -64,10 +63,10 @@ export const bury = Command.make(
         (pri) => buryJob(pipeline, id, pri)
       ))
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Bury jobs that are ready or delayed, so that nobody gets them until they are kicked"),
-  Command.withExamples([{ command: "beanstalk bury 42 43", description: "Put jobs 42 and 43 aside" }])
-)
+).pipe(documented({
+  description: "Bury jobs that are ready or delayed, so that no worker gets them until they are kicked",
+  examples: { "beanstalk bury 42 43": "Bury jobs 42 and 43" }
+}))
 
 export const kickJob = Command.make(
   "kick-job",
@@ -76,10 +75,10 @@ export const kickJob = Command.make(
     const client = yield* connect
     yield* each(ids, client.kickJob)
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Make jobs ready that are buried or delayed"),
-  Command.withExamples([{ command: "beanstalk kick-job 42", description: "Make job 42 ready" }])
-)
+).pipe(documented({
+  description: "Make buried or delayed jobs ready",
+  examples: { "beanstalk kick-job 42": "Make job 42 ready" }
+}))
 
 export const kick = Command.make(
   "kick",
@@ -87,7 +86,7 @@ export const kick = Command.make(
     bound: BoundedInt(Flag.String("bound"), 0, MAX_UINT32).pipe(
       Flag.withAlias("b"),
       Flag.withMetavar("N"),
-      Flag.withDescription("How many at most, default 1"),
+      Flag.withDescription("How many jobs at most, default 1"),
       Flag.withDefault(1)
     ),
     use
@@ -97,9 +96,8 @@ export const kick = Command.make(
     const kicked = yield* client.kick(use, bound)
     yield* result(String(kicked), { kicked })
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Make the next buried jobs of a tube ready, or if there are none, delayed ones; prints how many"
-  ),
-  Command.withExamples([{ command: "beanstalk kick -b 100 -u emails", description: "Up to 100 jobs of emails" }])
-)
+).pipe(documented({
+  description:
+    "Make the next buried jobs of a tube ready, or the next delayed jobs if none is buried, and print how many",
+  examples: { "beanstalk kick -b 100 -u emails": "Make up to 100 jobs of the tube emails ready" }
+}))

@@ -4,8 +4,9 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { connect, openPipeline } from "../connect.ts"
-import { deleteAndPeek, emptyTube, states } from "../jobs/heads.ts"
+import { documented } from "../documented.ts"
 import { tubeArgument } from "../flags.ts"
+import { deleteAndPeek, emptyTube, states } from "../jobs/heads.ts"
 
 export const drain = Command.make(
   "drain",
@@ -21,13 +22,11 @@ export const drain = Command.make(
       step: ({ id }, state) => deleteAndPeek(pipeline, id, tube, state)
     })
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Delete all jobs of a tube that nobody has reserved, and print how many. Ctrl-C ends it after the job it is at"
-  ),
-  Command.withShortDescription("Delete the jobs of a tube"),
-  Command.withExamples([
-    { command: "beanstalk drain emails --state buried", description: "Clear the buried jobs" },
-    { command: "beanstalk drain emails", description: "Leave nothing but what workers have in hand" }
-  ])
-)
+).pipe(documented({
+  description: "Delete all jobs of a tube except reserved ones, and print how many. Ctrl-C stops after the current job",
+  short: "Delete the jobs of a tube",
+  examples: {
+    "beanstalk drain emails --state buried": "Delete the buried jobs",
+    "beanstalk drain emails": "Delete everything except the jobs that workers have reserved"
+  }
+}))

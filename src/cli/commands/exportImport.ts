@@ -1,5 +1,5 @@
 /**
- * `export` and `import`: jobs as NDJSON, lossless.
+ * `export` and `import`: jobs as NDJSON, without loss.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -11,9 +11,9 @@ import * as Result from "effect/Result"
 import { commands } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
 import { connect, openPipeline } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { type Copy, putCopies } from "../jobs/copy.ts"
-import { Failed } from "../failed.ts"
-import { describe } from "../failures.ts"
+import { describe, Failed } from "../failures.ts"
 import { ALL_STATES, states, switchedOff, tubeArgument } from "../flags.ts"
 import { findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
 import { countOfJobs, note, result, undoneIfClosed, write } from "../terminal/output.ts"
@@ -24,9 +24,9 @@ import { forEachLines, type Lines, sizeOfStdin } from "../terminal/stdin.ts"
 export const exportJobs = Command.make(
   "export",
   {
-    tubes: tubeArgument("tube", "Tubes to export; without any, all").pipe(Argument.atLeast(0)),
-    states: states(ALL_STATES, "Only jobs in this state; may be given several times"),
-    delete: switchedOff("delete", "Delete what has been written; reserved jobs are written, but stay")
+    tubes: tubeArgument("tube", "Tubes to export; by default all").pipe(Argument.atLeast(0)),
+    states: states(ALL_STATES, "Only jobs in this state; may be repeated"),
+    delete: switchedOff("delete", "Delete the exported jobs, except reserved ones")
   },
   Effect.fnUntraced(function*(flags) {
     yield* Effect.scoped(connect)
@@ -37,7 +37,7 @@ export const exportJobs = Command.make(
 
     const isWanted = ({ stats }: ListedJob) => flags.states.length === 0 || flags.states.includes(stats.state)
 
-    // Deleted is only what has been handed over, and then it is counted.
+    // Deletes only jobs that have been written. Uninterruptible, so that the count of deleted jobs is exact.
     const exportSome = Effect.fnUntraced(function*(jobs: ReadonlyArray<ListedJob>, progress: Progress.Progress) {
       progress.hide()
       const written = write(jobs.map(format).join(""))
@@ -65,25 +65,26 @@ export const exportJobs = Command.make(
     )
     yield* note(said())
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Write jobs to stdout as NDJSON, one a line, with tube, state, priority, delay left, ttr and body (base64 if it is not " +
-      "UTF-8). Nothing is changed unless --delete is given"
-  ),
-  Command.withShortDescription("Write jobs to stdout as NDJSON"),
-  Command.withExamples([
-    { command: "beanstalk export emails > emails.ndjson", description: "A copy of the tube emails" },
-    { command: "beanstalk export | beanstalk --host 10.0.0.2 import", description: "A copy of a whole server" },
-    { command: "beanstalk export emails --state buried --delete > buried.ndjson", description: "Put buried jobs away" }
-  ])
-)
+).pipe(documented({
+  description:
+    "Write jobs to stdout as NDJSON, one per line, with tube, state, priority, rest of the delay, ttr and body (base64 if " +
+    "it is not UTF-8). Without --delete the command changes nothing",
+  short: "Write jobs to stdout as NDJSON",
+  examples: {
+    "beanstalk export emails > emails.ndjson": "Copy the tube emails to a file",
+    "beanstalk export | beanstalk --host 10.0.0.2 import": "Copy all jobs to another server",
+    "beanstalk export emails --state buried --delete > buried.ndjson": "Move the buried jobs to a file"
+  }
+}))
 
-// In JSON a body may be six times as long as it is.
+// JSON escapes one byte as up to six.
 const lineLimit = (maxJobSize: number) => maxJobSize * 6 + 4096
 
 export const importJobs = Command.make(
   "import",
-  { tube: tubeArgument("tube", "Put all into this tube; without it, each into its own").pipe(Argument.optional) },
+  {
+    tube: tubeArgument("tube", "Tube to put all jobs into; by default each goes into its own").pipe(Argument.optional)
+  },
   Effect.fnUntraced(function*({ tube }) {
     const { maxJobSize } = yield* Effect.scoped(Effect.flatMap(connect, (client) => client.stats))
     const pipeline = yield* openPipeline
@@ -127,15 +128,14 @@ export const importJobs = Command.make(
     )
     yield* result(String(imported), { imported })
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Put jobs from stdin, as export writes them, and print how many. Buried jobs are buried again, delays go on from what " +
-      "was left, jobs that were reserved come as ready; ids and counters are new. A line needs no more than a body, the " +
-      "rest is then as with put"
-  ),
-  Command.withShortDescription("Put the jobs that export has written"),
-  Command.withExamples([
-    { command: "beanstalk import < emails.ndjson", description: "Each into the tube that it came from" },
-    { command: "beanstalk import emails-again < emails.ndjson", description: "All into another tube" }
-  ])
-)
+).pipe(documented({
+  description:
+    "Put jobs from stdin, in the form that export writes, and print how many. Buried jobs are buried again, delayed jobs " +
+    "wait for the rest of their delay, jobs that were reserved become ready. Ids and counters are new. A line needs only a " +
+    "body; everything else defaults as with put",
+  short: "Put jobs that export has written",
+  examples: {
+    "beanstalk import < emails.ndjson": "Put each job into the tube that it came from",
+    "beanstalk import emails-again < emails.ndjson": "Put all jobs into another tube"
+  }
+}))

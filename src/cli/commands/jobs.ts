@@ -1,5 +1,5 @@
 /**
- * `jobs`: lists jobs, and filters them by tube, state, age and body.
+ * `jobs`: lists jobs, filtered by tube, state, age and body.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { connect, openPipeline } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { ALL_STATES, base64Bodies, seconds, states, tubeArgument } from "../flags.ts"
 import { findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
 import { bodyFields, write } from "../terminal/output.ts"
@@ -29,7 +30,7 @@ const toJson = ({ job, stats }: ListedJob, base64: boolean) => {
   return { id, tube, state, priority, age, timeLeft, ttr, ...counts, ...bodyFields(job, base64) }
 }
 
-// What of a body fits beside the other columns.
+// How many characters of a body fit beside the other columns.
 const bodyWidth = (rows: ReadonlyArray<ReadonlyArray<Cell>>): number => {
   const others = HEADING.slice(0, -1).map((title, i) =>
     rows.reduce((width, row) => Math.max(width, String(row[i]).length), title.length)
@@ -40,20 +41,20 @@ const bodyWidth = (rows: ReadonlyArray<ReadonlyArray<Cell>>): number => {
 const ageFlag = (name: string, which: string) =>
   seconds(Flag.String(name)).pipe(
     Flag.withMetavar("SECONDS"),
-    Flag.withDescription(`Only jobs put ${which} so many seconds ago`),
+    Flag.withDescription(`Only jobs put ${which} this many seconds ago`),
     Flag.optional
   )
 
 export const jobs = Command.make(
   "jobs",
   {
-    tubes: tubeArgument("tube", "Tubes to look into; without any, all").pipe(Argument.atLeast(0)),
-    states: states(ALL_STATES, "Only jobs in this state; may be given several times"),
+    tubes: tubeArgument("tube", "Tubes to list; by default all").pipe(Argument.atLeast(0)),
+    states: states(ALL_STATES, "Only jobs in this state; may be repeated"),
     older: ageFlag("older", "at least"),
     younger: ageFlag("younger", "less than"),
     body: Flag.String("body").pipe(
       Flag.withMetavar("TEXT"),
-      Flag.withDescription("Only jobs with this text in their body"),
+      Flag.withDescription("Only jobs whose body contains this text"),
       Flag.optional
     ),
     base64: base64Bodies
@@ -88,19 +89,15 @@ export const jobs = Command.make(
     const width = bodyWidth(rows)
     yield* write(yield* table(HEADING, rows.map((row) => [...row.slice(0, -1), cut(String(row.at(-1)), width)])))
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "List jobs in the order of their ids: a table on a terminal, elsewhere columns with tabs in between, which are id, " +
-      "tube, state, priority, age, time left, ttr, reserves, body. It asks for every id there has been, so it takes some " +
-      "seconds on a server that has seen millions of jobs; nothing is changed"
-  ),
-  Command.withShortDescription("List jobs, filter them by state, age and body"),
-  Command.withExamples([
-    { command: "beanstalk jobs emails", description: "All jobs of the tube emails" },
-    {
-      command: "beanstalk jobs --state buried --older \"1 day\"",
-      description: "Buried, in any tube, and put yesterday or before"
-    },
-    { command: "beanstalk jobs emails --body spam --json", description: "With \"spam\" in them, as JSON, one a line" }
-  ])
-)
+).pipe(documented({
+  description:
+    "List jobs in the order of their ids: a table on a terminal, elsewhere columns separated by tabs (id, tube, state, " +
+    "priority, age, time left, ttr, reserves, body). The command looks up every id that the server has given out, which " +
+    "takes some seconds after millions of jobs. It changes nothing",
+  short: "List jobs, filtered by state, age and body",
+  examples: {
+    "beanstalk jobs emails": "List all jobs of the tube emails",
+    "beanstalk jobs --state buried --older \"1 day\"": "List buried jobs of all tubes that are at least a day old",
+    "beanstalk jobs emails --body spam --json": "List jobs with \"spam\" in their body, as one JSON object per line"
+  }
+}))

@@ -1,5 +1,5 @@
 /**
- * `move`: jobs from one tube to another, on the same server or elsewhere.
+ * `move`: moves jobs from one tube to another, on the same server or on another one.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -9,6 +9,7 @@ import * as Open from "../../internal/connection/connect.ts"
 import { commands, type ReceivedJob } from "../../Protocol.ts"
 import { ifThere } from "../jobs/batch.ts"
 import { connect, openPipeline, serverOptions } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { putCopies } from "../jobs/copy.ts"
 import { deleteAndPeek, emptyTube, peekHead, type State, states } from "../jobs/heads.ts"
 import { wrongUsage } from "../failures.ts"
@@ -17,7 +18,7 @@ import { delayLeft } from "../jobs/record.ts"
 
 const toUrl = Flag.String("to-url").pipe(
   Flag.withMetavar("URL"),
-  Flag.withDescription("The server of the tube TO, as with --url; by default the same"),
+  Flag.withDescription("Server of the tube TO, in the form of --url; by default the same server"),
   Flag.optional
 )
 
@@ -29,7 +30,7 @@ export const move = Command.make(
     states,
     ready: switchedOff(
       "ready",
-      "Put all as ready, whatever they were; by default buried ones are buried, delayed delayed"
+      "Put all jobs as ready; by default buried jobs stay buried and delayed jobs stay delayed"
     ),
     toUrl
   },
@@ -44,8 +45,8 @@ export const move = Command.make(
       url: flags.toUrl.value
     })
 
-    // A ready job is reserved while it is copied, lest a worker takes it meanwhile: should we die, it is ready again. That
-    // would be wrong for the others, so with them a worker may be faster.
+    // Reserving a ready job keeps workers away while it is copied, and if this process dies the job is ready again. Delayed
+    // and buried jobs would come back in the wrong state, so a worker may take them first.
     const hold = ({ id }: ReceivedJob, state: State) =>
       state === "ready" ? pipeline.run(ifThere.reserveJob, id) : pipeline.run(ifThere.peek, id)
 
@@ -53,7 +54,7 @@ export const move = Command.make(
       const [stats, job] = yield* Effect.all([pipeline.run(ifThere.statsJob, head.id), hold(head, state)], {
         concurrency: "unbounded"
       })
-      // Taken by somebody in this very moment.
+      // A worker has just taken it.
       if (stats === undefined || job === undefined) {
         return { isDone: false, next: yield* peekHead(pipeline, from, state) }
       }
@@ -63,23 +64,22 @@ export const move = Command.make(
       const [put] = yield* putCopies(target, [copy])
       const id = yield* put!
       const step = yield* deleteAndPeek(pipeline, job.id, from, state)
-      // A worker was faster: the job is its, and the copy one too many.
+      // A worker took the original before it was deleted, so the copy must go.
       if (!step.isDone) yield* Effect.ignore(target.run(commands.delete, id))
       return step
     })
 
     yield* emptyTube({ pipeline, tube: from, states, done: "moved", step: moveOne })
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Move jobs to another tube, with their state, priority, ttr and what is left of their delay, and print how many. The " +
-      "copy is put before the original is deleted: whatever happens, no job is lost, though one may be there twice. Ids " +
-      "and counters are new; reserved jobs stay"
-  ),
-  Command.withShortDescription("Move jobs to another tube"),
-  Command.withExamples([
-    { command: "beanstalk move emails emails-old", description: "All but those that are reserved" },
-    { command: "beanstalk move emails retry --state buried --ready", description: "Another try for the buried ones" },
-    { command: "beanstalk move emails emails --to-url beanstalk://10.0.0.2", description: "To another server" }
-  ])
-)
+).pipe(documented({
+  description:
+    "Move jobs to another tube, with their state, priority, ttr and the rest of their delay, and print how many. Each job " +
+    "is copied first and deleted second: a crash in between can duplicate it, never lose it. Ids and counters are new. " +
+    "Reserved jobs stay",
+  short: "Move jobs to another tube",
+  examples: {
+    "beanstalk move emails emails-old": "Move all jobs except reserved ones",
+    "beanstalk move emails retry --state buried --ready": "Retry the buried jobs",
+    "beanstalk move emails emails --to-url beanstalk://10.0.0.2": "Move the jobs to another server"
+  }
+}))

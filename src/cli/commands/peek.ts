@@ -5,6 +5,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Client from "../../Client.ts"
 import { connect } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { base64Bodies, idArgument, use } from "../flags.ts"
 import { printJob } from "../terminal/output.ts"
 
@@ -15,10 +16,10 @@ export const peek = Command.make(
     const client = yield* connect
     yield* printJob(yield* client.peek(id), base64)
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Look at a job, whatever its state"),
-  Command.withExamples([{ command: "beanstalk peek 42", description: "Print job 42" }])
-)
+).pipe(documented({
+  description: "Look at a job in any state",
+  examples: { "beanstalk peek 42": "Print job 42" }
+}))
 
 const peekHead = (
   state: "ready" | "delayed" | "buried",
@@ -32,13 +33,10 @@ const peekHead = (
       const client = yield* connect
       yield* printJob(yield* look(client)(use), base64)
     }, Effect.scoped)
-  ).pipe(
-    Command.withDescription(`Look at the ${state} job of a tube ${which}`),
-    Command.withExamples([{
-      command: `beanstalk peek-${state} -u emails`,
-      description: `Print it, of the tube emails`
-    }])
-  )
+  ).pipe(documented({
+    description: `Look at the ${state} job of a tube ${which}`,
+    examples: { [`beanstalk peek-${state} -u emails`]: "Print that job of the tube emails" }
+  }))
 
 export const peekReady = peekHead("ready", "that comes next", (client) => client.peekReady)
 export const peekDelayed = peekHead("delayed", "whose delay ends first", (client) => client.peekDelayed)

@@ -1,5 +1,5 @@
 /**
- * `put`: a job from the command line, from stdin, or one from each line of stdin.
+ * `put`: one job from the command line or from stdin, or one job per line of stdin.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -11,8 +11,8 @@ import * as Cause from "effect/Cause"
 import { commands, type PutOptions } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
 import { connect, openPipeline } from "../connect.ts"
-import { Failed } from "../failed.ts"
-import { describe, wrongUsage } from "../failures.ts"
+import { documented } from "../documented.ts"
+import { describe, Failed, wrongUsage } from "../failures.ts"
 import { delayOf, priority, switchedOff, ttr, use } from "../flags.ts"
 import { countOfJobs, note, result, undoneIfClosed, write } from "../terminal/output.ts"
 import * as Progress from "../terminal/progress.ts"
@@ -27,7 +27,7 @@ interface Flags {
   readonly base64: boolean
 }
 
-// As base64 a body is longer than itself, and lines are broken.
+// The limit for what is read from stdin: base64 makes a body longer and may break it into lines.
 const limitOf = (maxJobSize: number) => maxJobSize * 2 + 4096
 
 const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
@@ -51,7 +51,7 @@ const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
   const failedAt = (line: number, why: string) =>
     new Failed({ message: `${why} (line ${line}; ${countOfJobs(put)} put into ${options.use})` })
 
-  // All or nothing of it happens: what was put has its id printed.
+  // Uninterruptible, so that the ids of all jobs that were put are printed.
   const putSome = Effect.fnUntraced(function*(lines: ReadonlyArray<Uint8Array>, first: number) {
     const bodies: ReadonlyArray<Uint8Array | undefined> = base64
       ? lines.map((line) => fromBase64(line.toString()))
@@ -88,15 +88,15 @@ export const put = Command.make(
   "put",
   {
     body: Argument.String("body").pipe(
-      Argument.withDescription("The job's body; - takes all of stdin; after -- it may begin with a dash"),
+      Argument.withDescription("Body of the job; - reads all of stdin; after -- it may begin with a dash"),
       Argument.optional
     ),
     use,
     priority,
-    delay: delayOf("Seconds before the job becomes ready"),
+    delay: delayOf("How many seconds until the job becomes ready"),
     ttr,
-    lines: switchedOff("lines", "Put one job for each line of stdin; the ids come out in the same order"),
-    base64: switchedOff("base64", "The body, or each line, is base64: put the bytes behind it")
+    lines: switchedOff("lines", "Put one job per line of stdin, and print the ids in the same order"),
+    base64: switchedOff("base64", "Decode the body, or each line, from base64")
   },
   Effect.fnUntraced(function*({ body, lines, ...flags }) {
     if (lines) {
@@ -108,15 +108,12 @@ export const put = Command.make(
     if (Option.isNone(body)) return yield* wrongUsage("a body is missing: give it, or - for stdin, or --lines", "put")
     yield* putOne(body.value, flags)
   })
-).pipe(
-  Command.withDescription("Put a job into a tube, and print its id"),
-  Command.withExamples([
-    { command: "beanstalk put \"A job to work on\"", description: "Into the tube default" },
-    {
-      command: "beanstalk put -u emails -p 10 -d 60 -t 300 hello",
-      description: "Urgent, in a minute, with five to run"
-    },
-    { command: "beanstalk put -u images - < cat.png", description: "All bytes of stdin as one job" },
-    { command: "seq 100000 | beanstalk put --lines -u numbers", description: "One job for each line" }
-  ])
-)
+).pipe(documented({
+  description: "Put a job into a tube, and print its id",
+  examples: {
+    "beanstalk put \"A job to work on\"": "Put a job into the tube default",
+    "beanstalk put -u emails -p 10 -d 60 -t 300 hello": "An urgent job, ready in a minute, with 5 minutes to run",
+    "beanstalk put -u images - < cat.png": "Put all bytes of stdin as one job",
+    "seq 100000 | beanstalk put --lines -u numbers": "Put one job per line"
+  }
+}))

@@ -1,5 +1,5 @@
 /**
- * `reserve`: takes a job and ends with it; `tail`: the same for all jobs, as they come.
+ * `reserve`: takes one job, prints it and settles it; `tail`: does so with every job that comes.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Job } from "../../Job.ts"
 import { connect } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { wrongUsage } from "../failures.ts"
 import { base64Bodies, BoundedInt, delayOf, newPriority, seconds, switchedOff, tube } from "../flags.ts"
 import { bodyFields, countOfJobs, note, printJob, undoneIfClosed, write } from "../terminal/output.ts"
@@ -19,7 +20,7 @@ const ACTIONS = ["delete", "release", "bury"] as const
 
 const watch = tube(Flag.String("watch")).pipe(
   Flag.withAlias("w"),
-  Flag.withDescription("Tube to watch besides default; may be given several times"),
+  Flag.withDescription("Tube to watch besides default; may be repeated"),
   Flag.atLeast(0)
 )
 
@@ -67,48 +68,48 @@ export const reserve = Command.make(
   "reserve",
   {
     action: action.pipe(
-      Argument.withDescription("What to do with the job; without it the job goes back as it was"),
+      Argument.withDescription("What to do with the job; by default it goes back as it was"),
       Argument.optional
     ),
-    timeout: timeoutOf("Seconds to wait for a job, 0 to only look; by default for ever"),
+    timeout: timeoutOf("How many seconds to wait for a job, 0 for none; by default forever"),
     watch,
     ignoreDefault,
     priority: newPriority,
-    delay: delayOf("With release: seconds before the job is ready again"),
+    delay: delayOf("With release: how many seconds until the job is ready again"),
     base64: base64Bodies
   },
   Effect.fnUntraced(function*({ action, base64, delay, priority, ...flags }) {
     const tubes = yield* watched("reserve", flags)
     const client = yield* connect
     const job = yield* client.reserve(tubes, { timeout: Option.getOrUndefined(flags.timeout) })
-    // Printed first: a job that could not be shown to anybody is released, not deleted.
+    // Print before settling: a job that could not be printed must be released, not deleted.
     yield* undoneIfClosed(printJob(job, base64))
     if (Option.isSome(action)) yield* end(job, { action: action.value, priority, delay })
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Reserve a job, print it, and delete, release or bury it"),
-  Command.withExamples([
-    { command: "beanstalk reserve delete", description: "Take the next job of the tube default" },
-    { command: "beanstalk reserve bury -i -w emails -t 10", description: "Of emails only, waiting at most 10 seconds" },
-    { command: "beanstalk reserve release -w emails -d 60 -p 5", description: "Back in a minute, more urgent" }
-  ])
-)
+).pipe(documented({
+  description: "Reserve a job, print it, and delete, release or bury it",
+  examples: {
+    "beanstalk reserve delete": "Take the next job of the tube default",
+    "beanstalk reserve bury -i -w emails -t 10": "Bury the next job of the tube emails, if one comes within 10 seconds",
+    "beanstalk reserve release -w emails -d 60 -p 5": "Release a job that is ready again, and more urgent, in a minute"
+  }
+}))
 
 export const tail = Command.make(
   "tail",
   {
-    action: action.pipe(Argument.withDescription("What to do with each job once it is shown")),
-    timeout: timeoutOf("End when no job has come for so many seconds; by default never"),
+    action: action.pipe(Argument.withDescription("What to do with each job after printing it")),
+    timeout: timeoutOf("Stop when no job has come for this many seconds; by default never"),
     count: BoundedInt(Flag.String("count"), 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withAlias("n"),
       Flag.withMetavar("N"),
-      Flag.withDescription("End after so many jobs"),
+      Flag.withDescription("Stop after this many jobs"),
       Flag.optional
     ),
     watch,
     ignoreDefault,
     priority: newPriority,
-    delay: delayOf("With release: seconds before the job is ready, and shown, again", 1),
+    delay: delayOf("With release: how many seconds until the job is ready, and printed, again", 1),
     base64: base64Bodies
   },
   Effect.fnUntraced(function*({ action, base64, delay, priority, ...flags }) {
@@ -134,14 +135,11 @@ export const tail = Command.make(
       Effect.onInterrupt(() => note(`interrupted: ${countOfJobs(shown)} shown, each ended with ${action}`))
     )
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Show jobs as they come, each ended at once with delete, release or bury"),
-  Command.withExamples([
-    { command: "beanstalk tail delete -i -w log", description: "Print and delete all that comes into log" },
-    { command: "beanstalk tail bury -w emails -n 10 --json", description: "Put the next ten aside, as JSON" },
-    {
-      command: "beanstalk tail release -d 60 -t 5",
-      description: "Once through the tube, until nothing comes for 5 seconds"
-    }
-  ])
-)
+).pipe(documented({
+  description: "Print jobs as they come, and delete, release or bury each of them at once",
+  examples: {
+    "beanstalk tail delete -i -w log": "Print and delete every job of the tube log",
+    "beanstalk tail bury -w emails -n 10 --json": "Bury the next ten jobs, and print them as JSON",
+    "beanstalk tail release -d 60 -t 5": "Go through the tube once, until no job comes for 5 seconds"
+  }
+}))

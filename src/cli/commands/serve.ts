@@ -1,10 +1,11 @@
 /**
- * `serve`: a beanstalkd in this process.
+ * `serve`: runs a beanstalkd in this process.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { documented } from "../documented.ts"
 import { wrongUsage } from "../failures.ts"
 import { BoundedInt } from "../flags.ts"
 import { note, result } from "../terminal/output.ts"
@@ -27,17 +28,19 @@ export const serve = Command.make(
     maxJobSize: BoundedInt(Flag.String("max-job-size"), 0, 1_073_741_824).pipe(
       Flag.withAlias("z"),
       Flag.withMetavar("BYTES"),
-      Flag.withDescription("The longest body that is accepted, default 65535"),
+      Flag.withDescription("Longest body that is accepted, default 65535"),
       Flag.optional
     ),
     maxConnections: BoundedInt(Flag.String("max-connections"), 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("COUNT"),
-      Flag.withDescription("Cut off who comes when there are so many already, default any number"),
+      Flag.withDescription("Close new connections beyond this number; by default there is no limit"),
       Flag.optional
     ),
     maxMemory: BoundedInt(Flag.String("max-memory"), 0, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("BYTES"),
-      Flag.withDescription("Answer OUT_OF_MEMORY when jobs and tubes take about so much, default any number"),
+      Flag.withDescription(
+        "Answer OUT_OF_MEMORY when jobs and tubes take about this much; by default there is no limit"
+      ),
       Flag.optional
     )
   },
@@ -49,7 +52,7 @@ export const serve = Command.make(
     if (Option.isSome(flags.unix) && (Option.isSome(host) || Option.isSome(port))) {
       return yield* wrongUsage("either --unix, or --host and --port", "serve")
     }
-    // Loaded only here: no other command needs it.
+    // No other command needs the server, so the others start faster without it.
     const Server = yield* Effect.promise(() => import("../../Server.ts"))
     const server = yield* Server.make({
       host: Option.getOrUndefined(host),
@@ -62,21 +65,20 @@ export const serve = Command.make(
     const fork = Effect.runForkWith(yield* Effect.context())
     const drain = Effect.andThen(server.drain, note("draining: no job is accepted any more"))
     yield* listenTo("SIGUSR1", () => fork(drain))
-    // Interrupted it is by any signal, but this one is how a server is meant to end.
+    // Any signal interrupts, but SIGTERM is the normal end of a server.
     yield* listenTo("SIGTERM", () => process.exitCode = 0)
     yield* result(`listening on ${server.address}`, { listening: server.address })
     return yield* Effect.never
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Be a beanstalkd, on 127.0.0.1:11300 unless told otherwise: --port 0 takes any port that is free, --host 0.0.0.0 lets " +
-      "other machines in. Jobs are kept in memory only. SIGUSR1 makes it drain, SIGTERM ends it with exit code 0, Ctrl-C " +
-      "with 130. BEANSTALKD_URL does not count here"
-  ),
-  Command.withShortDescription("Be a beanstalkd, with its jobs in memory"),
-  Command.withExamples([
-    { command: "beanstalk serve", description: "On 127.0.0.1:11300" },
-    { command: "beanstalk serve --port 0 --json", description: "Any free port; the address is printed as JSON" },
-    { command: "beanstalk serve --unix /tmp/beanstalkd.sock -z 1000000", description: "A unix socket, and larger jobs" }
-  ])
-)
+).pipe(documented({
+  description:
+    "Run a beanstalkd, by default on 127.0.0.1:11300. --port 0 takes any free port, --host 0.0.0.0 lets other machines " +
+    "connect. Jobs are kept in memory only. SIGUSR1 starts draining, SIGTERM ends the server with exit code 0, Ctrl-C with " +
+    "130. BEANSTALKD_URL has no effect here",
+  short: "Run a beanstalkd that keeps its jobs in memory",
+  examples: {
+    "beanstalk serve": "Listen on 127.0.0.1:11300",
+    "beanstalk serve --port 0 --json": "Listen on any free port, and print the address as JSON",
+    "beanstalk serve --unix /tmp/beanstalkd.sock -z 1000000": "Listen on a unix socket, and accept larger jobs"
+  }
+}))

@@ -4,10 +4,12 @@
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Service } from "../../Client.ts"
 import { connect } from "../connect.ts"
+import { type Documentation, documented } from "../documented.ts"
 import { delayOf, idArgument, tubeArgument } from "../flags.ts"
-import { printJson, result, write } from "../terminal/output.ts"
 import { beanstalk } from "../root.ts"
+import { printJson, result, write } from "../terminal/output.ts"
 import { type Cell, table } from "../terminal/table.ts"
 
 interface Stats {
@@ -17,7 +19,7 @@ interface Stats {
 
 const toCamelCase = (key: string) => key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
-// By the server's own names and in its order; the Schema has decided what is a number.
+// The names and the order are the server's. The Schema of the statistics decides which values are numbers.
 const byServersNames = (stats: Stats): Record<string, Cell> => {
   const keys = stats.raw.split("\n").flatMap((line) => /^([^:\s]+):/.exec(line)?.[1] ?? [])
   const value = (key: string): Cell =>
@@ -32,43 +34,48 @@ const printStats = Effect.fnUntraced(function*(stats: Stats) {
   yield* write(yield* table(["NAME", "VALUE"], Object.entries(entries).map(([key, value]) => [key, String(value)])))
 })
 
-export const stats = Command.make(
-  "stats",
-  {},
-  Effect.fnUntraced(function*() {
-    const client = yield* connect
-    yield* printStats(yield* client.stats)
-  }, Effect.scoped)
-).pipe(
-  Command.withDescription("Print the statistics of the server: a table on a terminal, JSON elsewhere"),
-  Command.withExamples([
-    { command: "beanstalk stats", description: "All of them" },
-    { command: "beanstalk stats --json | jq '.\"current-jobs-ready\"'", description: "One of them" }
-  ])
-)
+/** A command that prints the statistics which `ask` gets from the server. */
+const printing = <const Name extends string, const Config extends Command.Command.Config, E, R>(
+  name: Name,
+  config: Config,
+  ask: (client: Service, input: Command.Command.Config.Infer<Config>) => Effect.Effect<Stats, E, R>,
+  documentation: Documentation
+) =>
+  Command.make(
+    name,
+    config,
+    Effect.fnUntraced(function*(input) {
+      const client = yield* connect
+      yield* printStats(yield* ask(client, input))
+    }, Effect.scoped)
+  ).pipe(documented(documentation))
 
-export const statsTube = Command.make(
+export const stats = printing("stats", {}, (client) => client.stats, {
+  description: "Print the statistics of the server: a table on a terminal, JSON elsewhere",
+  examples: {
+    "beanstalk stats": "Print all of them",
+    "beanstalk stats --json | jq '.\"current-jobs-ready\"'": "Print one of them"
+  }
+})
+
+export const statsTube = printing(
   "stats-tube",
   { tube: tubeArgument("name", "Name of the tube") },
-  Effect.fnUntraced(function*({ tube }) {
-    const client = yield* connect
-    yield* printStats(yield* client.statsTube(tube))
-  }, Effect.scoped)
-).pipe(
-  Command.withDescription("Print the statistics of a tube"),
-  Command.withExamples([{ command: "beanstalk stats-tube emails", description: "Those of the tube emails" }])
+  (client, { tube }) => client.statsTube(tube),
+  {
+    description: "Print the statistics of a tube",
+    examples: { "beanstalk stats-tube emails": "Print the statistics of the tube emails" }
+  }
 )
 
-export const statsJob = Command.make(
+export const statsJob = printing(
   "stats-job",
   { id: idArgument("Id of the job") },
-  Effect.fnUntraced(function*({ id }) {
-    const client = yield* connect
-    yield* printStats(yield* client.statsJob(id))
-  }, Effect.scoped)
-).pipe(
-  Command.withDescription("Print the statistics of a job"),
-  Command.withExamples([{ command: "beanstalk stats-job 42", description: "Those of job 42" }])
+  (client, { id }) => client.statsJob(id),
+  {
+    description: "Print the statistics of a job",
+    examples: { "beanstalk stats-job 42": "Print the statistics of job 42" }
+  }
 )
 
 export const list = Command.make(
@@ -81,26 +88,26 @@ export const list = Command.make(
     if (json) return yield* write(tubes.map((tube) => `${JSON.stringify({ tube })}\n`).join(""))
     yield* printJson(tubes)
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("List all tubes, as a JSON array; with --json one object a line"),
-  Command.withExamples([{ command: "beanstalk list", description: "The names of all tubes" }])
-)
+).pipe(documented({
+  description: "List all tubes as a JSON array; with --json, as one object per line",
+  examples: { "beanstalk list": "Print the names of all tubes" }
+}))
 
 export const pause = Command.make(
   "pause",
   {
     tube: tubeArgument("name", "Name of the tube"),
-    delay: delayOf("Seconds in which nobody gets a job of the tube; 0 ends a pause")
+    delay: delayOf("How many seconds the tube hands out no jobs; 0 ends a pause")
   },
   Effect.fnUntraced(function*({ delay, tube }) {
     const client = yield* connect
     yield* client.pauseTube(tube, delay)
     yield* result("", { tube, delay: Math.ceil(Duration.toSeconds(delay)) })
   }, Effect.scoped)
-).pipe(
-  Command.withDescription("Pause a tube: its jobs stay where they are for a while"),
-  Command.withExamples([
-    { command: "beanstalk pause emails -d 60", description: "For a minute" },
-    { command: "beanstalk pause emails", description: "Go on at once" }
-  ])
-)
+).pipe(documented({
+  description: "Pause a tube: its jobs stay where they are until the pause ends",
+  examples: {
+    "beanstalk pause emails -d 60": "Pause the tube emails for a minute",
+    "beanstalk pause emails": "End the pause now"
+  }
+}))

@@ -1,5 +1,5 @@
 /**
- * `top`: what goes on in all tubes, again and again, through restarts of the server.
+ * `top`: shows all tubes again and again, through restarts of the server.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -13,30 +13,17 @@ import * as Result from "effect/Result"
 import type { Service } from "../../Client.ts"
 import { ifThere } from "../jobs/batch.ts"
 import { connect } from "../connect.ts"
+import { documented } from "../documented.ts"
 import { describe } from "../failures.ts"
 import { BoundedInt, seconds, switchedOff } from "../flags.ts"
 import { note, write } from "../terminal/output.ts"
 import { beanstalk } from "../root.ts"
-import { align, type Cell, cut } from "../terminal/table.ts"
-import { COLUMNS, type Order, reorder, type Row, rowsOf, type Sample, sort } from "../terminal/topModel.ts"
+import { Board } from "../terminal/topBoard.ts"
+import { COLUMNS, type Sample } from "../terminal/topModel.ts"
 import * as Screen from "../terminal/topScreen.ts"
 
-/** How often to look whether a lost server is back. */
-const RETRY = Duration.millis(200)
-
-const TITLES: Record<typeof COLUMNS[number], string> = {
-  tube: "TUBE",
-  ready: "READY",
-  urgent: "URGENT",
-  reserved: "RESERVED",
-  delayed: "DELAYED",
-  buried: "BURIED",
-  waiting: "WAITING",
-  watching: "WATCHING",
-  puts: "PUT/S",
-  deletes: "DELETE/S",
-  paused: "PAUSED"
-}
+/** How often `top` checks whether a lost server is back. */
+const RETRY_INTERVAL = Duration.millis(200)
 
 const takeSample = Effect.fnUntraced(function*({ pool: { shared }, ...client }: Service) {
   const names = yield* client.listTubes
@@ -51,61 +38,15 @@ const takeSample = Effect.fnUntraced(function*({ pool: { shared }, ...client }: 
   } satisfies Sample
 })
 
-const cell = (row: Row, column: typeof COLUMNS[number]): Cell => {
-  const value = row[column]
-  if (column === "paused") return value === 0 ? "" : `${value} s`
-  return value
-}
-
-const mark = (order: Order) => (column: typeof COLUMNS[number]) =>
-  column === order.column ? `${TITLES[column]}${order.isReversed ? "^" : "*"}` : TITLES[column]
-
-const tableOf = (rows: ReadonlyArray<Row>, order: Order) =>
-  align(COLUMNS.map(mark(order)), sort(rows, order).map((row) => COLUMNS.map((column) => cell(row, column))))
-
-const summary = ({ server }: Sample): string =>
-  `jobs: ${server.currentJobsReady} ready, ${server.currentJobsReserved} reserved, ${server.currentJobsDelayed} delayed, ` +
-  `${server.currentJobsBuried} buried; connections: ${server.currentConnections}, ${server.currentWaiting} waiting` +
-  (server.draining === true ? "; DRAINING" : "")
-
-interface View {
-  readonly address: string
-  readonly now: Sample
-  readonly rows: ReadonlyArray<Row>
-  readonly trouble: string | undefined
-  readonly order: Order
-  readonly isColoured: boolean
-}
-
-const screen = ({ address, isColoured, now, order, rows, trouble }: View): ReadonlyArray<string> => {
-  const paint = (code: string, text: string) => isColoured ? `\u001B[${code}m${text}\u001B[0m` : text
-  const fit = (line: string) => cut(line, Screen.width())
-  const [heading, ...lines] = tableOf(rows, order)
-  const shown = lines.slice(0, Math.max(0, Screen.height() - 5))
-  return [
-    paint("1", fit(`beanstalk top  ${address}  beanstalkd ${now.server.version}  up ${now.server.uptime} s`)),
-    trouble === undefined ? fit(summary(now)) : paint("31", fit(`RECONNECTING: ${trouble}`)),
-    "",
-    paint("7", fit(heading!)),
-    ...shown.map((line) => paint(trouble === undefined ? "0" : "2", fit(line))),
-    paint("2", fit(`left, right: sort by another column   r: reverse   q: quit   ${rows.length} tubes`))
-  ]
-}
-
-const toJson = (now: Sample, rows: ReadonlyArray<Row>) => {
-  const { currentConnections, currentJobsBuried, currentJobsDelayed, currentJobsReady, currentJobsReserved, uptime } =
-    now.server
-  return {
-    time: now.millis,
-    uptime,
-    connections: currentConnections,
-    ready: currentJobsReady,
-    reserved: currentJobsReserved,
-    delayed: currentJobsDelayed,
-    buried: currentJobsBuried,
-    tubes: rows.map(({ deletes, puts, ...row }) => ({ ...row, puts: puts ?? null, deletes: deletes ?? null }))
-  }
-}
+// The client redials a lost connection by itself, so there is no point in waiting for an answer meanwhile.
+const nextSample = Effect.fnUntraced(function*(client: Service, interval: Duration.Duration) {
+  if (!(yield* client.pool.shared.isUp)) return Result.fail(`${client.server} is gone`)
+  const sample = yield* Effect.result(
+    Effect.timeoutOption(takeSample(client), Duration.max(interval, Duration.seconds(2)))
+  )
+  if (Result.isFailure(sample)) return Result.fail(describe(sample.failure))
+  return Result.fromOption(sample.success, () => `${client.server} does not answer`)
+})
 
 export const top = Command.make(
   "top",
@@ -114,99 +55,79 @@ export const top = Command.make(
       Flag.withDescription("The column to sort by, default tube"),
       Flag.withDefault("tube" as const)
     ),
-    reverse: switchedOff("reverse", "The other way round: smallest numbers first, names from z to a"),
+    reverse: switchedOff("reverse", "Reverse the order: smallest numbers first, names from z to a"),
     interval: seconds(Flag.String("interval"), { min: 0.1 }).pipe(
       Flag.withAlias("d"),
       Flag.withMetavar("SECONDS"),
-      Flag.withDescription("Time between two looks, default 1"),
+      Flag.withDescription("Time between two samples, default 1"),
       Flag.withDefault(Duration.seconds(1))
     ),
     count: BoundedInt(Flag.String("count"), 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withAlias("n"),
       Flag.withMetavar("N"),
-      Flag.withDescription("End after so many looks"),
+      Flag.withDescription("Stop after this many samples"),
       Flag.optional
     )
   },
   Effect.fnUntraced(function*({ interval, ...flags }) {
     const { json } = yield* beanstalk
     const client = yield* connect
-    const { canAnimate, canColor: isColoured } = yield* TerminalCapabilities.TerminalCapabilities
+    const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
     const isScreen = canAnimate && !json
     const count = Option.getOrElse(flags.count, () => Infinity)
     const quit = yield* Deferred.make<void>()
-
-    let order: Order = { column: flags.sort, isReversed: flags.reverse }
-    let trouble: string | undefined
-    // It fails as any other command does if there is no server to begin with. From then on it waits for it.
-    let now: Sample = yield* takeSample(client)
-    let rows = rowsOf(now)
+    // Without a server the first sample fails, as any other command does. From then on `top` waits for the server.
+    const order = { column: flags.sort, isReversed: flags.reverse }
+    const board = new Board(client.server, yield* takeSample(client), order)
 
     const repaint = () => {
-      if (isScreen) Screen.paint(screen({ address: client.server, now, rows, trouble, order, isColoured }))
+      if (isScreen) Screen.paint(board.screen(canColor))
     }
     const onKey = (key: string) => {
       if (key === "q") Deferred.doneUnsafe(quit, Effect.void)
       // In raw mode Ctrl-C is a key.
       else if (key === "\u0003") Deferred.doneUnsafe(quit, Effect.interrupt)
-      else order = reorder(order, key)
+      else board.onKey(key)
       repaint()
     }
 
     const show = Effect.suspend(() => {
-      if (json) return write(`${JSON.stringify(toJson(now, sort(rows, order)))}\n`)
-      if (!isScreen) return write(`${[summary(now), ...tableOf(rows, order)].join("\n")}\n\n`)
-      return Effect.sync(repaint)
+      if (json) return write(`${JSON.stringify(board.json())}\n`)
+      return isScreen ? Effect.sync(repaint) : write(`${board.text()}\n\n`)
     })
 
     const lose = Effect.fnUntraced(function*(why: string) {
-      if (trouble === undefined && !isScreen) yield* note(`RECONNECTING: ${why}`)
-      trouble = why
+      if (!board.isLost && !isScreen) yield* note(`RECONNECTING: ${why}`)
+      board.lose(why)
       repaint()
-      yield* Effect.sleep(RETRY)
-    })
-
-    // A lost connection is dialled again by the client, whoever asks; so there is no need to wait for an answer meanwhile.
-    const look = Effect.gen(function*() {
-      if (!(yield* client.pool.shared.isUp)) {
-        yield* lose(`${client.server} is gone`)
-        return false
-      }
-      const sample = yield* Effect.result(
-        Effect.timeoutOption(takeSample(client), Duration.max(interval, Duration.seconds(2)))
-      )
-      if (Result.isFailure(sample)) yield* lose(describe(sample.failure))
-      else if (Option.isNone(sample.success)) yield* lose(`${client.server} does not answer`)
-      else {
-        rows = rowsOf(sample.success.value, now)
-        now = sample.success.value
-        trouble = undefined
-        yield* show
-        return true
-      }
-      return false
+      yield* Effect.sleep(RETRY_INTERVAL)
     })
 
     if (isScreen) yield* Screen.take(onKey, repaint)
     yield* show
     const loop = Effect.gen(function*() {
-      for (let looks = 1; looks < count;) {
-        if (trouble === undefined) yield* Effect.sleep(interval)
-        if (yield* look) looks++
+      for (let shown = 1; shown < count;) {
+        if (!board.isLost) yield* Effect.sleep(interval)
+        const sample = yield* nextSample(client, interval)
+        if (Result.isFailure(sample)) yield* lose(sample.failure)
+        else {
+          board.update(sample.success)
+          yield* show
+          shown++
+        }
       }
     })
     yield* Effect.raceFirst(loop, Deferred.await(quit))
   }, Effect.scoped)
-).pipe(
-  Command.withDescription(
-    "Show all tubes, with their jobs by state, who waits and watches, and how many jobs are put and deleted a second. Keys: " +
-      "left and right choose the column to sort by, r reverses, q quits. It goes on when the server is restarted. Where " +
-      "stdout is no terminal the table is printed again and again, with --json as one object a line"
-  ),
-  Command.withShortDescription("Show what goes on in all tubes, live"),
-  Command.withExamples([
-    { command: "beanstalk top", description: "Every second" },
-    { command: "beanstalk top --sort ready --interval 5", description: "The fullest tubes first, every 5 seconds" },
-    { command: "beanstalk top --json -n 2 | tail -1", description: "One object with rates, for a monitor" }
-  ])
-)
+).pipe(documented({
+  description:
+    "Show all tubes, with their jobs by state, their waiting and watching connections, and their puts and deletes per " +
+    "second. Keys: left and right choose the column to sort by, r reverses, q quits. top goes on when the server is " +
+    "restarted. If stdout is no terminal, top prints the table for every sample, with --json as one object per line",
+  short: "Show all tubes, live",
+  examples: {
+    "beanstalk top": "Show all tubes, with a new sample every second",
+    "beanstalk top --sort ready --interval 5": "Show the fullest tubes first, every 5 seconds",
+    "beanstalk top --json -n 2 | tail -1": "Print one object with rates, for a monitor"
+  }
+}))

@@ -1,8 +1,8 @@
 /**
- * Many commands at once, on one connection.
+ * Batches of commands on one connection.
  *
- * A batch is not interruptible: all its commands are sent, and their answers awaited, so that what is counted afterwards
- * is exact. Ctrl-C takes effect between batches.
+ * A batch is not interruptible: it sends all its commands and awaits all their answers, so that later counts are exact.
+ * Ctrl-C takes effect between batches.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,10 +13,10 @@ import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { type Command, commands, type Outcome, type Success } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 
-/** How many commands of a few bytes make a batch: enough that the way to the server and back does not count. */
+/** How many commands of a few bytes make a batch: enough that the round trip costs next to nothing per command. */
 export const BATCH = 4096
 
-/** Sends a command once for each set of arguments, and gives the answers in that order. */
+/** Sends a command once for each set of arguments, and returns the answers in that order. */
 export const batch = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
   pipeline: Pipeline,
   command: Command<Args, Invalid, A, E>,
@@ -39,7 +39,7 @@ export const values = <A, E>(answers: ReadonlyArray<Exit.Exit<A, E>>): Effect.Ef
 
 type MayBeMissing<Args extends ReadonlyArray<unknown>, A> = Command<Args, Errors.InvalidArgument, A, Errors.NotFound>
 
-// Most ids of a range belong to no job. An error for each of them would cost more than all the rest.
+// Most ids of a range belong to no job. Making an error for each of them would cost more than everything else.
 const nothing: Outcome<undefined, never> = {
   fields: Schema.Tuple([]),
   decode: () => Result.succeed(Exit.succeed(undefined))
@@ -55,7 +55,7 @@ const orNothing = <Args extends ReadonlyArray<unknown>, A>(
   ])
 })
 
-/** Commands that give `undefined` where there is no such job or tube. */
+/** Commands that return `undefined` where there is no such job or tube. */
 export const ifThere = {
   statsJob: orNothing<[id: JobId], Success<"statsJob">>(commands.statsJob),
   statsTube: orNothing<[tube: string], Success<"statsTube">>(commands.statsTube),

@@ -1,5 +1,5 @@
 /**
- * Burying jobs that nobody has reserved, which the protocol has no command for.
+ * Burying jobs that are not reserved, for which the protocol has no command.
  */
 import * as Effect from "effect/Effect"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
@@ -7,13 +7,13 @@ import { commands } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 
 /**
- * Buries a job with this priority. It has to be reserved for that, and whoever loses the connection in between makes it
- * ready: so the bury leaves in the same write, and the server carries out both or neither.
+ * Reserves a job and buries it with this priority. A connection lost in between would make the job ready, so both commands
+ * leave in one write, and the server carries out both or neither.
  */
 export const buryJob = (pipeline: Pipeline, id: JobId, priority: number) =>
   Effect.all([
     pipeline.run(commands.reserveJob, id),
-    // Of a job that could not be reserved this fails too, and says less.
+    // If the reserve fails this fails too, with a message that says less.
     Effect.exit(pipeline.run(commands.bury, id, { priority }))
   ], { concurrency: "unbounded" }).pipe(
     Effect.flatMap(([, buried]) => buried),

@@ -1,26 +1,25 @@
 /**
- * Putting a job as it was elsewhere: its state, priority, ttr, and what was left of its delay.
+ * Putting a copy of a job, with its state, its priority, its ttr and the rest of its delay.
  */
 import * as Effect from "effect/Effect"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { commands } from "../../Protocol.ts"
-import type { Body } from "../../internal/job/putAll.ts"
 import type { JobState } from "../../Stats.ts"
 import { type JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
 import { batch } from "./batch.ts"
 import { buryJob } from "./buryUnreserved.ts"
 
-/** A job to be put. `delay` and `ttr` are in seconds. One that was reserved is put as ready. */
+/** A job to put. `delay` and `ttr` are in seconds. A reserved job is put as ready. */
 export interface Copy {
   readonly tube: string
   readonly state: JobState
   readonly priority: number
   readonly delay: number
   readonly ttr: number
-  readonly body: Body
+  readonly body: string | Uint8Array
 }
 
-// Until it is buried nobody must get it, even if we never come to that: so it is delayed for as long as can be.
+// No worker may get a copy before it is buried, even if this process dies first: it gets the longest possible delay.
 const delayOf = ({ delay, state }: Copy): number => state === "buried" ? MAX_UINT32 : state === "delayed" ? delay : 0
 
 const buryCopy = (pipeline: Pipeline, id: JobId, priority: number) =>
@@ -29,7 +28,7 @@ const buryCopy = (pipeline: Pipeline, id: JobId, priority: number) =>
     Effect.as(id)
   )
 
-/** Puts copies, in their order, and gives the id or the failure of each. */
+/** Puts copies in their order, and returns the id or the failure of each. */
 export const putCopies = Effect.fnUntraced(function*(pipeline: Pipeline, copies: ReadonlyArray<Copy>) {
   const answers = yield* batch(
     pipeline,

@@ -1,6 +1,6 @@
 /**
- * Emptying a tube from its heads, job by job: what `drain` and `move` have in common. A step is not interruptible, so
- * that the count that is told in the end, or when it was interrupted, is exact.
+ * Emptying a tube from its heads, job by job, as `drain` and `move` do. A step is not interruptible, so the count that is
+ * printed at the end, or after an interruption, is exact.
  */
 import * as Cause from "effect/Cause"
 import type * as Flag from "effect/cli/Flag"
@@ -15,14 +15,14 @@ import * as flags from "../flags.ts"
 import { countOfJobs, note, result } from "../terminal/output.ts"
 import * as Progress from "../terminal/progress.ts"
 
-/** The states whose jobs can be had without a reserve; delayed first, since those become ready with time. */
+/** States whose jobs can be taken without a reserve. Delayed jobs come first, because they become ready with time. */
 const STATES = ["delayed", "ready", "buried"] as const
 export type State = typeof STATES[number]
 
-/** `--state STATE`, by default all of them. */
+/** `--state STATE`. Default: all three. */
 export const states: Flag.Flag<ReadonlyArray<State>> = flags.states(
   STATES,
-  "Only jobs in this state; may be given several times; by default all but reserved ones"
+  "Only jobs in this state; may be repeated; by default all jobs except reserved ones"
 )
 
 const peeks = { ready: ifThere.peekReady, delayed: ifThere.peekDelayed, buried: ifThere.peekBuried }
@@ -35,15 +35,15 @@ export const peekHead = (
 ): Effect.Effect<ReceivedJob | undefined, Errors.InvalidArgument | Errors.BeanstalkdError> =>
   pipeline.run(peeks[state], tube)
 
-/** What became of a job, and which is next. */
+/** Whether a job was deleted or moved, and the next job. */
 export interface Step {
   readonly isDone: boolean
   readonly next: ReceivedJob | undefined
 }
 
 /**
- * Deletes a job, and looks at the next one, for which one way to the server and back is enough. `isDone` is false if the
- * job was gone, or in the hands of a worker.
+ * Deletes a job and looks at the next one, in one round trip. `isDone` is false if the job was gone, or reserved by a
+ * worker.
  */
 export const deleteAndPeek = (
   pipeline: Pipeline,
@@ -67,7 +67,7 @@ export interface Emptying<E> {
   readonly step: (job: ReceivedJob, state: State) => Effect.Effect<Step, E>
 }
 
-/** Takes one step after the other until no job is left, with a progress line, and prints how many were done. */
+/** Takes steps until no job is left, shows a progress line, and prints how many jobs were deleted or moved. */
 export const emptyTube = Effect.fnUntraced(function*<E>({ done, pipeline, step, tube, ...options }: Emptying<E>) {
   const states = options.states.length === 0 ? STATES : options.states
   const stats = yield* pipeline.run(ifThere.statsTube, tube)
@@ -82,7 +82,7 @@ export const emptyTube = Effect.fnUntraced(function*<E>({ done, pipeline, step, 
 
   yield* Effect.gen(function*() {
     const progress = yield* Progress.make(`${done} from ${tube}`, { total })
-    // Counting belongs to the step: an interruption that waits for the step comes right behind it.
+    // The step counts its job itself: an interruption that waits for the step follows immediately.
     const takeOne = (job: ReceivedJob, state: State) =>
       Effect.uninterruptible(Effect.map(step(job, state), ({ isDone, next }) => {
         if (isDone) progress.at(++count)

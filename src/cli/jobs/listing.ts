@@ -1,9 +1,9 @@
 /**
- * Which jobs there are, though the protocol has no command for it.
+ * Listing jobs, for which the protocol has no command.
  *
- * The newest id comes from a job that is put into a scratch tube and deleted. From there all ids are asked for, downwards,
- * since most jobs are young, until as many were found as the statistics say there are. Nothing is reserved, and nothing
- * else changes.
+ * The newest id comes from a job that is put into a scratch tube and deleted. From there the listing looks up every id,
+ * downwards because most jobs are young, until it has found as many jobs as the statistics count. It reserves nothing, and
+ * changes nothing else.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -17,19 +17,19 @@ import { openPipeline } from "../connect.ts"
 import { note } from "../terminal/output.ts"
 import type { Progress } from "../terminal/progress.ts"
 
-/** A job with its body and its statistics, as they were at one moment. */
+/** A job with its body and its statistics, both of one moment. */
 export interface ListedJob {
   readonly stats: JobStats
   readonly job: ReceivedJob
 }
 
-/** A tube that is nobody else's. */
+/** The name of a tube that no other client uses. */
 export const scratchTube = Effect.map(
   Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER),
   (n) => `beanstalk-scratch-${n.toString(36)}`
 )
 
-// On a connection of its own: the tube is gone when that is closed. A draining server takes no job, not even this one.
+// On a connection of its own, because the tube disappears when that closes. A draining server refuses this job too.
 const newestId = Effect.gen(function*() {
   const pipeline = yield* openPipeline
   const tube = yield* scratchTube
@@ -42,7 +42,7 @@ const newestId = Effect.gen(function*() {
   Effect.catchTag("Draining", () => Effect.succeedNone)
 )
 
-/** How many jobs the tubes have, or all tubes. */
+/** How many jobs these tubes have, or all tubes if the set is empty. */
 const countJobs = Effect.fnUntraced(function*(pipeline: Pipeline, tubes: ReadonlySet<string>) {
   const all = tubes.size === 0
     ? [yield* pipeline.run(commands.stats)]
@@ -76,7 +76,7 @@ const downwards = Effect.fnUntraced(function*(
   newest: number,
   progress: Progress
 ) {
-  // Counted after the newest id was taken: as many as that, and there can be no other below it.
+  // Count after taking the newest id: once this many jobs are found, no other id below it can have one.
   const expected = yield* countJobs(pipeline, tubes)
   const found: Array<ReadonlyArray<JobId>> = []
   let count = 0
@@ -89,8 +89,8 @@ const downwards = Effect.fnUntraced(function*(
   return found.toReversed().flat()
 })
 
-// With no newest id to begin from. No job is added any more, so it ends when all that were found and still exist are as
-// many as there are.
+// A draining server gives no newest id, but also adds no job: the listing ends when the jobs that it has found, and that
+// still exist, are as many as the statistics count.
 const upwards = Effect.fnUntraced(function*(pipeline: Pipeline, tubes: ReadonlySet<string>, progress: Progress) {
   let found: ReadonlyArray<JobId> = []
   for (let from = 1;; from += BATCH) {
@@ -104,7 +104,7 @@ const upwards = Effect.fnUntraced(function*(pipeline: Pipeline, tubes: ReadonlyS
   }
 })
 
-/** The ids of all jobs of these tubes, or of all tubes if there are none named, in ascending order. */
+/** The ids of all jobs of these tubes, or of all tubes if none is named, in ascending order. */
 export const findIds = Effect.fnUntraced(function*(
   pipeline: Pipeline,
   tubes: ReadonlyArray<string>,
@@ -123,16 +123,16 @@ export const findIds = Effect.fnUntraced(function*(
 })
 
 /** How many bytes of bodies are in memory at once, if all are as long as the server allows. */
-const MEMORY = 32 * 1024 * 1024
+const MAX_BODY_BYTES = 32 * 1024 * 1024
 
-/** Fetches these jobs, some at a time, in order. Those that are gone by now are left out. */
+/** Fetches these jobs, some at a time, in order, and leaves out jobs that no longer exist. */
 export const forEachJobs = Effect.fnUntraced(function*<E, R>(
   pipeline: Pipeline,
   ids: ReadonlyArray<JobId>,
   f: (jobs: ReadonlyArray<ListedJob>) => Effect.Effect<unknown, E, R>
 ) {
   const { maxJobSize } = yield* pipeline.run(commands.stats)
-  const many = Math.min(256, Math.max(1, Math.floor(MEMORY / maxJobSize)))
+  const many = Math.min(256, Math.max(1, Math.floor(MAX_BODY_BYTES / maxJobSize)))
   for (let from = 0; from < ids.length; from += many) {
     const some = ids.slice(from, from + many).map((id) => [id] as const)
     const [stats, jobs] = yield* Effect.all([

@@ -1,5 +1,5 @@
 /**
- * A job as a line of NDJSON: what `export` writes and `import` reads.
+ * A job as a line of NDJSON, which `export` writes and `import` reads.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -22,7 +22,7 @@ import { fromBase64 } from "../terminal/stdin.ts"
 
 const secondsFrom = (minimum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum: MAX_UINT32 }))
 
-/** Whatever is missing but the body is as with `put`. `delay` is what was left of it, in seconds. */
+/** Every key except `body` may be missing and defaults as with `put`. `delay` is the rest of the delay, in seconds. */
 const JobRecord = Schema.Struct({
   tube: TubeName.pipe(Schema.withDecodingDefaultKey(Effect.succeed("default"))),
   state: JobState.pipe(Schema.withDecodingDefaultKey(Effect.succeed("ready" as const))),
@@ -39,7 +39,7 @@ const explain = SchemaIssue.makeFormatterDefault()
 const parseJson = (text: string): Result.Result<unknown, string> =>
   Result.try({ try: () => JSON.parse(text) as unknown, catch: () => "not JSON" })
 
-/** The job that a line describes, or what is wrong with the line; undefined for a blank line. */
+/** The job that a line describes, or an explanation of what is wrong with the line. A blank line gives undefined. */
 export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined => {
   if (!isUtf8(line)) return Result.fail("not UTF-8")
   const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString()
@@ -53,7 +53,7 @@ export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined
   return body === undefined ? Result.fail("the body is not base64") : Result.succeed({ ...job, body })
 }
 
-/** What is left of a job's delay. The server cuts the seconds; a job must not become ready sooner for having moved. */
+/** The rest of a job's delay. The server rounds it down, and a copy must not become ready before the original would. */
 export const delayLeft = ({ state, timeLeft }: ListedJob["stats"]): number => state === "delayed" ? timeLeft + 1 : 0
 
 /** The line for a job, with its LF. */

@@ -1,56 +1,49 @@
 /**
- * Results, on stdout, and everything else, on stderr.
+ * Results go to stdout, everything else goes to stderr.
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { isUtf8 } from "node:buffer"
 import type { ReceivedJob } from "../../Protocol.ts"
-import { Failed } from "../failed.ts"
+import { Failed, OutputClosed } from "../failures.ts"
 import { beanstalk } from "../root.ts"
-
-/** Whoever read our stdout has gone: `| head`. That is no error, unless work was left undone for it. */
-export class OutputClosed extends Schema.TaggedError<OutputClosed>("effect-beanstalkd/cli/OutputClosed")(
-  "OutputClosed",
-  { isUndone: Schema.Boolean }
-) {}
 
 const writeFailed = (error: NodeJS.ErrnoException) =>
   error.code === "EPIPE"
     ? new OutputClosed({ isUndone: false })
     : new Failed({ message: `cannot write to stdout: ${error.message}` })
 
-/** Writes results, and returns when they have been handed over. */
+/** Writes results, and returns when stdout has taken them. */
 export const write = (text: string): Effect.Effect<void, OutputClosed | Failed> =>
   text === "" ? Effect.void : Effect.callback((resume) => {
     process.stdout.write(text, (error) => resume(error ? Effect.fail(writeFailed(error)) : Effect.void))
   })
 
-/** For commands that change something: if nobody reads on, they have not done what they were told. */
+/** For commands that change something: a closed stdout has then stopped them before they were done. */
 export const undoneIfClosed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.catchIf(effect, (error) => error instanceof OutputClosed, () => new OutputClosed({ isUndone: true }))
 
-/** Says something that is not a result. */
+/** Prints a line that is not a result. */
 export const note = (text: string): Effect.Effect<void> =>
   Effect.sync(() => {
     process.stderr.write(`${text}\n`)
   })
 
-/** So many jobs, in words. */
+/** A number of jobs in words. */
 export const countOfJobs = (count: number): string => count === 1 ? "1 job" : `${count} jobs`
 
-/** Prints a result: for people, or as JSON if that was asked for. */
+/** Prints a result for people, or with `--json` as JSON. */
 export const result = Effect.fnUntraced(function*(human: string, json: object) {
   const flags = yield* beanstalk
   yield* write(flags.json ? `${JSON.stringify(json)}\n` : human === "" ? "" : `${human}\n`)
 })
 
-/** Prints a value as JSON: indented, or in one line if it is for machines. */
+/** Prints a value as JSON: indented, or with `--json` in one line. */
 export const printJson = Effect.fnUntraced(function*(value: unknown) {
   const flags = yield* beanstalk
   yield* write(`${JSON.stringify(value, undefined, flags.json ? undefined : 2)}\n`)
 })
 
-/** A body in JSON: as text if it is UTF-8, otherwise as base64, which is then said. */
+/** A body in JSON: as text if it is UTF-8, otherwise as base64, with `encoding` to tell. */
 export const bodyFields = (
   job: Pick<ReceivedJob, "body" | "text">,
   base64 = false
@@ -59,6 +52,6 @@ export const bodyFields = (
     ? { body: job.text }
     : { body: Buffer.from(job.body).toString("base64"), encoding: "base64" }
 
-/** Prints a job, with the keys that beanstalkt prints. */
+/** Prints a job with the keys that beanstalkt prints. */
 export const printJob = (job: Pick<ReceivedJob, "id" | "body" | "text">, base64: boolean) =>
   printJson({ ...bodyFields(job, base64), id: job.id })

@@ -1,19 +1,19 @@
 /**
- * A line on stderr that tells how far long work has come, while somebody watches: nothing if stderr is no terminal.
+ * A line on stderr that shows how far long work has come. Without a terminal on stderr there is no line.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
-/** How long a line stands before it is drawn again. */
+/** The shortest time between two drawings of the line. */
 const REDRAW_MILLIS = 100
 const BAR_WIDTH = 24
 const CLEAR_LINE = "\r\u001B[K"
 
 export interface Progress {
-  /** So many are done; `part` of the whole, from 0 to 1, where that cannot be told from the total. */
+  /** Sets how many are done, and which part of the whole, from 0 to 1, if `total` does not tell. */
   readonly at: (done: number, part?: number) => void
-  /** Makes room for results, which may go to the same terminal. */
+  /** Clears the line before results are printed, which may go to the same terminal. */
   readonly hide: () => void
 }
 
@@ -27,7 +27,7 @@ const duration = (seconds: number): string => {
     : `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`
 }
 
-/** The line, without the codes that place it. */
+/** The text of the line, without the codes that place it. */
 export const draw = (label: string, done: number, part: number | undefined, millis: number): string => {
   const rate = millis > 0 ? Math.round(done * 1000 / millis) : 0
   if (part === undefined) return `${label}  ${done}  ${rate}/s`
@@ -38,8 +38,8 @@ export const draw = (label: string, done: number, part: number | undefined, mill
 }
 
 /**
- * A progress line, which ends with the Scope. With a `total` it has a bar and tells the time left. One that `vanishes`
- * leaves no trace.
+ * A progress line, which ends with the Scope. With a `total` it has a bar and shows the time left. With `vanishes` the line
+ * is cleared at the end.
  */
 export const make = Effect.fnUntraced(function*(
   label: string,

@@ -1,34 +1,57 @@
 /**
- * What comes in on stdin: all of it as one body, or line by line, as bytes.
+ * Bodies from stdin: all of it as one body, or one per line.
  */
 import * as Effect from "effect/Effect"
-import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
 import { fstatSync } from "node:fs"
-import { Failed } from "../failed.ts"
+import { Failed } from "../failures.ts"
 
-/** Some lines of stdin, without their LF; `first` is the number of the first, from 1, `bytes` how many came so far. */
+/** Some lines of stdin, without their LF. */
 export interface Lines {
   readonly lines: ReadonlyArray<Uint8Array>
+  /** The number of the first of them, counted from 1. */
   readonly first: number
+  /** How many bytes of stdin have been read so far. */
   readonly bytes: number
 }
 
 const LF = 10
 
-const bytesOfStdin = Effect.map(
-  Stdio.Stdio,
-  ({ stdin }) => Stream.mapError(stdin, ({ reason }) => new Failed({ message: `cannot read stdin: ${reason.message}` }))
-)
-
 const tooLong = (what: string, limit: number) =>
   new Failed({ message: `JOB_TOO_BIG: ${what} is longer than anything the server takes (more than ${limit} bytes)` })
 
-/** All of stdin, to the last byte. `limit` bounds what is kept in memory. */
+/** The next piece of stdin, or undefined at its end. */
+const nextPiece: Effect.Effect<Uint8Array | undefined, Failed> = Effect.callback((resume) => {
+  const { stdin } = process
+  const end = (next: Effect.Effect<Uint8Array | undefined, Failed>) => {
+    stop()
+    resume(next)
+  }
+  const fail = (error: Error) => end(Effect.fail(new Failed({ message: `cannot read stdin: ${error.message}` })))
+  const read = () => {
+    const piece = stdin.read() as Uint8Array | null
+    if (piece === null && stdin.errored !== null) fail(stdin.errored)
+    else if (piece !== null || stdin.readableEnded || stdin.destroyed) end(Effect.succeed(piece ?? undefined))
+  }
+  const stop = () => {
+    for (const event of ["readable", "end", "close"]) stdin.off(event, read)
+    stdin.off("error", fail)
+  }
+  for (const event of ["readable", "end", "close"]) stdin.on(event, read)
+  stdin.on("error", fail)
+  read()
+  return Effect.sync(stop)
+})
+
+/** Runs `f` on the pieces of stdin, one after the other. */
+const forEachPiece = Effect.fnUntraced(function*<E, R>(f: (piece: Uint8Array) => Effect.Effect<unknown, E, R>) {
+  for (let piece = yield* nextPiece; piece !== undefined; piece = yield* nextPiece) yield* f(piece)
+})
+
+/** All of stdin, to the last byte. `limit` bounds how much of it is kept in memory. */
 export const readAll = Effect.fnUntraced(function*(limit: number) {
   const pieces: Array<Uint8Array> = []
   let size = 0
-  yield* Stream.runForEach(yield* bytesOfStdin, (piece) => {
+  yield* forEachPiece((piece) => {
     pieces.push(piece)
     size += piece.length
     return size > limit ? Effect.fail(tooLong("what came on stdin", limit)) : Effect.void
@@ -36,13 +59,51 @@ export const readAll = Effect.fnUntraced(function*(limit: number) {
   return Buffer.concat(pieces)
 })
 
+/** Cuts pieces into lines. A line may span pieces. */
+class LineSplitter {
+  #begun: Array<Uint8Array> = []
+  #begunSize = 0
+
+  /** How many bytes the last line has so far. */
+  get begunSize(): number {
+    return this.#begunSize
+  }
+
+  /** The lines that end in this piece. */
+  push(piece: Uint8Array): ReadonlyArray<Uint8Array> {
+    const lines: Array<Uint8Array> = []
+    let from = 0
+    for (let at = piece.indexOf(LF); at >= 0; at = piece.indexOf(LF, from)) {
+      lines.push(this.#end(piece.subarray(from, at)))
+      from = at + 1
+    }
+    if (from < piece.length) {
+      this.#begun.push(piece.subarray(from))
+      this.#begunSize += piece.length - from
+    }
+    return lines
+  }
+
+  /** The last line, if it had no LF. */
+  rest(): ReadonlyArray<Uint8Array> {
+    return this.#begunSize === 0 ? [] : [this.#end(new Uint8Array())]
+  }
+
+  #end(piece: Uint8Array): Uint8Array {
+    if (this.#begunSize === 0) return piece
+    const line = Buffer.concat([...this.#begun, piece])
+    this.#begun = []
+    this.#begunSize = 0
+    return line
+  }
+}
+
 /** Runs `f` on the lines of stdin, many at a time, in order. A last line without LF counts. */
 export const forEachLines = Effect.fnUntraced(function*<E, R>(
   limit: number,
   f: (lines: Lines) => Effect.Effect<unknown, E, R>
 ) {
-  let begun: Array<Uint8Array> = []
-  let begunSize = 0
+  const splitter = new LineSplitter()
   let count = 0
   let bytes = 0
   const emit = (lines: ReadonlyArray<Uint8Array>) => {
@@ -50,36 +111,18 @@ export const forEachLines = Effect.fnUntraced(function*<E, R>(
     count += lines.length
     return lines.length === 0 ? Effect.void : f({ lines, first, bytes })
   }
-  const endLine = (piece: Uint8Array): Uint8Array => {
-    if (begunSize === 0) return piece
-    const line = Buffer.concat([...begun, piece])
-    begun = []
-    begunSize = 0
-    return line
-  }
-  yield* Stream.runForEach(
-    yield* bytesOfStdin,
-    (piece): Effect.Effect<unknown, E | Failed, R> => {
-      const lines: Array<Uint8Array> = []
-      let from = 0
-      for (let at = piece.indexOf(LF); at >= 0; at = piece.indexOf(LF, from)) {
-        lines.push(endLine(piece.subarray(from, at)))
-        from = at + 1
-      }
-      bytes += piece.length
-      if (from < piece.length) {
-        begun.push(piece.subarray(from))
-        begunSize += piece.length - from
-      }
-      return begunSize > limit
-        ? Effect.andThen(emit(lines), Effect.suspend(() => Effect.fail(tooLong(`line ${count + 1}`, limit))))
-        : emit(lines)
-    }
-  )
-  if (begunSize > 0) yield* emit([endLine(new Uint8Array())])
+  yield* forEachPiece((piece): Effect.Effect<unknown, E | Failed, R> => {
+    const lines = splitter.push(piece)
+    bytes += piece.length
+    const emitted = emit(lines)
+    return splitter.begunSize > limit
+      ? Effect.andThen(emitted, Effect.suspend(() => Effect.fail(tooLong(`line ${count + 1}`, limit))))
+      : emitted
+  })
+  yield* emit(splitter.rest())
 })
 
-/** How many bytes will come in all, if stdin is a file and that can be known. */
+/** How many bytes stdin has in all, if it is a file. */
 export const sizeOfStdin = Effect.sync((): number | undefined => {
   try {
     const stat = fstatSync(0)
@@ -89,7 +132,7 @@ export const sizeOfStdin = Effect.sync((): number | undefined => {
   }
 })
 
-/** The bytes behind base64, or undefined if it is none. White space, which `base64` puts between, does not count. */
+/** The bytes that base64 encodes, or undefined if the text is not base64. White space is ignored: `base64` wraps lines. */
 export const fromBase64 = (text: string): Uint8Array | undefined => {
   const compact = text.replace(/\s+/g, "")
   const bytes = Buffer.from(compact, "base64")

@@ -1,11 +1,12 @@
 /**
- * Tables: aligned on a terminal, with a heading; elsewhere one line a row, with tabs in between, for `cut` and `awk`.
+ * Tables. On a terminal they are aligned and have a heading; elsewhere they are lines of cells separated by tabs, for `cut`
+ * and `awk`.
  */
 import * as CliOutput from "effect/cli/CliOutput"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 
-/** Text, or a number; `undefined` is a number that is not known. */
+/** Text, or a number. `undefined` is an unknown number. */
 export type Cell = string | number | undefined
 
 const show = (cell: Cell): string => String(cell ?? "-")
@@ -16,7 +17,7 @@ const pad = (cell: Cell, width: number): string => {
   return typeof cell === "string" ? text + blanks : blanks + text
 }
 
-/** The lines of an aligned table, the heading first: numbers to the right, everything else to the left. */
+/** The lines of an aligned table, the heading first. Numbers are aligned to the right, text to the left. */
 export const align = (
   heading: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<Cell>>
@@ -29,7 +30,7 @@ export const align = (
   return [titles, ...rows].map((row) => row.map((cell, i) => pad(cell, widths[i]!)).join("  ").trimEnd())
 }
 
-/** Text that cannot move the cursor, break a line or a table: control characters as escapes. */
+/** Text with escapes for control characters, which could move the cursor or break a line or a table. */
 export const oneLine = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
   text.replace(/[\u0000-\u001F\u007F-\u009F\u2028\u2029]/g, (c) =>
@@ -41,11 +42,11 @@ export const oneLine = (text: string): string =>
       ? "\\r"
       : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** Cut to so many characters, with dots to tell. */
+/** Cuts text to this many characters. Three dots mark the cut. */
 export const cut = (text: string, length: number): string =>
   text.length > length ? `${text.slice(0, Math.max(0, length - 3))}...` : text
 
-/** The text of a table for stdout. */
+/** The table as stdout needs it. */
 export const table = Effect.fnUntraced(function*(
   heading: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<Cell>>

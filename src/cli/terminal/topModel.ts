@@ -1,16 +1,16 @@
 /**
- * What `top` shows: the tubes of a sample, with rates from the sample before, in some order.
+ * The table of `top`: the tubes of a sample in some order, with rates since the sample before.
  */
 import type { ServerStats, TubeStats } from "../../Stats.ts"
 
-/** The statistics of one moment. */
+/** The statistics of the server and of all tubes at one moment. */
 export interface Sample {
   readonly millis: number
   readonly server: ServerStats
   readonly tubes: ReadonlyMap<string, TubeStats>
 }
 
-/** A tube in the table. Rates are per second, and unknown in the first sample; `paused` is the seconds left. */
+/** A tube in the table. Rates are per second and unknown in the first sample. `paused` is the rest of the pause in seconds. */
 export interface Row {
   readonly tube: string
   readonly ready: number
@@ -41,13 +41,13 @@ export const COLUMNS = [
 
 export type Column = typeof COLUMNS[number]
 
-/** By what the rows are sorted; numbers begin with the largest, `isReversed` turns that round. */
+/** The column that sorts the rows: numbers from the largest, names from a to z, with `isReversed` the other way round. */
 export interface Order {
   readonly column: Column
   readonly isReversed: boolean
 }
 
-// A counter that went down has begun anew, with its tube or with the server.
+// A counter that went down has started again at 0, with its tube or with the server.
 const rate = (now: number, before: number, seconds: number): number =>
   seconds > 0 ? Math.round((now >= before ? now - before : now) / seconds) : 0
 
@@ -72,16 +72,16 @@ export const rowsOf = (now: Sample, before?: Sample): ReadonlyArray<Row> =>
     }
   })
 
-/** Sorts rows; those that are equal go by name. */
+/** Sorts rows. Rows that are equal in the column are sorted by name. */
 export const sort = (rows: ReadonlyArray<Row>, { column, isReversed }: Order): ReadonlyArray<Row> => {
   const byName = (a: Row, b: Row) => a.tube < b.tube ? -1 : a.tube > b.tube ? 1 : 0
   const by = column === "tube" ? byName : (a: Row, b: Row) => (b[column] ?? 0) - (a[column] ?? 0)
   return rows.toSorted((a, b) => (isReversed ? -by(a, b) : by(a, b)) || byName(a, b))
 }
 
-/** The order after a key: left and right go from column to column, r turns it round. */
+/** The order after a key: left and right change the column, r reverses the order. */
 export const reorder = (order: Order, key: string): Order => {
-  const go = (steps: number): Order => ({
+  const move = (steps: number): Order => ({
     column: COLUMNS[(COLUMNS.indexOf(order.column) + steps + COLUMNS.length) % COLUMNS.length]!,
     isReversed: false
   })
@@ -89,11 +89,11 @@ export const reorder = (order: Order, key: string): Order => {
     case "\u001B[C":
     case "\u001BOC":
     case ">":
-      return go(1)
+      return move(1)
     case "\u001B[D":
     case "\u001BOD":
     case "<":
-      return go(-1)
+      return move(-1)
     case "r":
       return { ...order, isReversed: !order.isReversed }
     default:

@@ -2,7 +2,7 @@
  * The seam between those who take jobs, streams and workers, and whoever reserves for them: one server or several.
  */
 import type * as Errors from "../../Errors.ts"
-import type { ReservedJob } from "../../Job.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 
 /** What a stream or a worker tells whoever reserves for it. */
 export interface IntakeSettings {

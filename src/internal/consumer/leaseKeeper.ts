@@ -1,45 +1,47 @@
 /**
- * Keeps jobs from running out of time while somebody has them in hand: each is touched, on its own connection, when half of
- * its time to run is over. Jobs that are settled within a moment cost nothing: only who is older than that is asked how
- * long its time to run is.
+ * Keeps leases from running out while somebody has the jobs in hand: it touches each job, on its own connection, when half
+ * of its ttr is over. Jobs that are settled within a moment cost nothing, since only those that are older are asked for
+ * their ttr.
  */
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type * as Errors from "../../Errors.ts"
-import type { ReservedJob } from "../../Job.ts"
 import type { Failure } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
+import { type ScopedFork, scopedFork } from "./scopedFork.ts"
 
-// Well before the shortest time to run, a second, is over.
+// Well before half of the shortest ttr, a second, is over.
 const YOUNG_MILLIS = 250
 
 /** The leases of one consumer. */
-export class Leases {
+export class LeaseKeeper {
   readonly #clock: Clock.Clock
-  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly #fork: ScopedFork
   /** Those that have just been reserved, and when; oldest first. */
   readonly #young = new Map<ReservedJob, number>()
   readonly #keepers = new Map<ReservedJob, Fiber.Fiber<void>>()
   #timer: Fiber.Fiber<void> | undefined
 
-  constructor(clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+  constructor(clock: Clock.Clock, fork: ScopedFork) {
     this.#clock = clock
     this.#fork = fork
   }
 
-  /** Keeps a job that has just been reserved. */
+  /** Keeps the lease of a job that has just been reserved. */
   add(job: ReservedJob): void {
     this.#young.set(job, this.#now())
-    if (this.#timer === undefined) this.#ringIn(YOUNG_MILLIS)
+    if (this.#timer === undefined) this.#setTimer(YOUNG_MILLIS)
   }
 
-  /** Whether it keeps this job. */
+  /** Whether it keeps the lease of this job. */
   has(job: ReservedJob): boolean {
     return this.#young.has(job) || this.#keepers.has(job)
   }
 
-  /** Keeps it no longer. */
+  /** Keeps the lease of this job no longer. */
   remove(job: ReservedJob): void {
     if (this.#young.delete(job)) return
     const keeper = this.#keepers.get(job)
@@ -52,16 +54,16 @@ export class Leases {
     return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  #ringIn(millis: number): void {
-    this.#timer = this.#fork(Effect.andThen(Effect.sleep(millis), Effect.sync(this.#ring)))
+  #setTimer(millis: number): void {
+    this.#timer = this.#fork(Effect.andThen(Effect.sleep(millis), Effect.sync(this.#onTimer)))
   }
 
-  readonly #ring = (): void => {
+  readonly #onTimer = (): void => {
     this.#timer = undefined
     const now = this.#now()
     for (const [job, since] of this.#young) {
       if (since + YOUNG_MILLIS > now) {
-        if (this.#timer === undefined) this.#ringIn(Math.ceil(since + YOUNG_MILLIS - now))
+        if (this.#timer === undefined) this.#setTimer(Math.ceil(since + YOUNG_MILLIS - now))
         return
       }
       this.#young.delete(job)
@@ -70,7 +72,7 @@ export class Leases {
   }
 
   #keep(job: ReservedJob, since: number): void {
-    const keeping = keepAlive(job, since, () => this.#now()).pipe(
+    const keeping = touchInTime(job, since, () => this.#now()).pipe(
       Effect.ignore,
       Effect.andThen(Effect.sync(() => this.#keepers.delete(job)))
     )
@@ -79,24 +81,29 @@ export class Leases {
   }
 }
 
-const inspect = (job: ReservedJob): Effect.Effect<JobStats, Failure<"statsJob">> =>
+/** A keeper whose fibers end with the Scope. */
+export const make: Effect.Effect<LeaseKeeper, never, Scope.Scope> = Effect.gen(function*() {
+  return new LeaseKeeper(yield* Clock.Clock, yield* scopedFork)
+})
+
+const statsOf = (job: ReservedJob): Effect.Effect<JobStats, Failure<"statsJob">> =>
   Effect.suspend(() =>
     job.known === undefined
       ? Effect.callback<JobStats, Failure<"statsJob">>((resume) => job.inspect(resume))
       : Effect.succeed(job.known)
   )
 
-const keepAlive = Effect.fnUntraced(function*(
+const touchInTime = Effect.fnUntraced(function*(
   job: ReservedJob,
   since: number,
   now: () => number
 ): Effect.fn.Return<void, Errors.NotFound | Errors.InvalidArgument | Errors.BeanstalkdError> {
-  const { ttr } = yield* Effect.tapErrorTag(inspect(job), "NotFound", () => Effect.sync(() => job.lose()))
-  const half = ttr * 500
-  let due = since + half
+  const { ttr } = yield* Effect.tapErrorTag(statsOf(job), "NotFound", () => Effect.sync(() => job.lose()))
+  const halfMillis = ttr * 500
+  let due = since + halfMillis
   while (!job.isOver) {
     yield* Effect.sleep(Math.max(0, due - now()))
     yield* job.touch
-    due = now() + half
+    due = now() + halfMillis
   }
 })

@@ -10,12 +10,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Latch from "effect/Latch"
-import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
 import * as Protocol from "../../Protocol.ts"
+import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "./dialBackoff.ts"
 
 /**
  * What it needs: how to open a pipeline, when to dial again, and how long a command waits while there is none.
@@ -23,7 +23,7 @@ import * as Protocol from "../../Protocol.ts"
 export interface Settings {
   readonly server: string
   readonly open: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
-  readonly reconnect: Schedule.Schedule<unknown, Errors.BeanstalkdError>
+  readonly reconnect: Reconnect
   readonly patienceMillis: number
 }
 
@@ -66,6 +66,7 @@ export const make = Effect.fnUntraced(function*(
   const fork = Effect.runForkWith(yield* Effect.context())
   const isUp = Latch.makeUnsafe(false)
   const oneAtATime = Semaphore.makeUnsafe(1)
+  const backoff = new DialBackoff(reconnect, clock)
   let current: Pipeline | undefined
   let supervisor: Fiber.Fiber<void> | undefined
   let isClosing = false
@@ -98,23 +99,23 @@ export const make = Effect.fnUntraced(function*(
     )
   })).pipe(oneAtATime.withPermits(1))
 
-  // From the dial to the death. A connection that was taken and closed without an answer to anything counts as a dial
-  // that failed, so that the Schedule has its way.
-  const oneLife = Effect.gen(function*() {
-    const pipeline = yield* dial
-    yield* awaitDeath(pipeline)
-    if (pipeline.wasTurnedAway) return yield* failure("connect")
-  })
+  // From the dial to the death, over and over, until the Schedule ends.
+  const lives: Effect.Effect<void> = backoff.dial(dial).pipe(
+    Effect.flatMap((pipeline) =>
+      Effect.map(awaitDeath(pipeline), () => {
+        if (closedBeforeFirstReply(pipeline)) backoff.onClosedBeforeFirstReply(lossOf(pipeline))
+        else backoff.onReply()
+      })
+    ),
+    Effect.retry({ while: (error) => !backoff.isFinal(error) }),
+    Effect.forever,
+    Effect.ignore
+  )
 
   const supervise = () => {
     if (supervisor !== undefined || isClosing) return
-    const lives = oneLife.pipe(
-      Effect.retry(reconnect),
-      Effect.forever,
-      Effect.ignore,
-      Effect.ensuring(Effect.sync(() => supervisor = undefined))
-    )
-    const fiber = fork(lives)
+    backoff.beginAnew()
+    const fiber = fork(Effect.ensuring(lives, Effect.sync(() => supervisor = undefined)))
     supervisor = fiber.pollUnsafe() === undefined ? fiber : undefined
   }
 

@@ -19,7 +19,7 @@ const isDigit = (code: number): boolean => code >= ZERO && code <= NINE
 /**
  * Reads a line from a position on. Each reader gives undefined for what it does not accept.
  */
-export class Fields {
+export class ArgumentReader {
   readonly #line: string
   #at: number
 

@@ -1,6 +1,6 @@
 /**
- * An engine that runs: its clock is Effect's, its connections can be dropped, its replies go through faults, and one can
- * wait for what happens in it. How bytes reach it is decided elsewhere.
+ * An engine that runs: with Effect's clock, with faults in the way of its replies, and for tests that wait for something to
+ * happen in it. It does not know how bytes reach it.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,19 +10,32 @@ import * as Scope from "effect/Scope"
 import * as NodeCrypto from "node:crypto"
 import * as Os from "node:os"
 import * as Process from "node:process"
-import { type Conn, Engine, type Options as EngineOptions, type Output } from "./engine.ts"
-import type { HostFacts } from "./statsText.ts"
+import { Engine, type Options as EngineOptions } from "./engine.ts"
 import { type Faults, FaultyOutput } from "./faults.ts"
+import { MemoryBudget } from "./memoryBudget.ts"
+import type { Output, ServerConnection } from "./serverConnection.ts"
+import type { HostFacts } from "./statsText.ts"
+import { Store } from "./store.ts"
 
 /** A running engine. */
 export interface EngineHost {
   readonly engine: Engine
   /** A new connection, or undefined if it is refused. */
-  readonly accept: (output: Output) => Conn | undefined
-  readonly inject: (faults: Faults) => void
-  readonly awaitWaiting: (tube: string, count: number) => Effect.Effect<void>
-  /** Runs a task in a later turn, and after so many milliseconds. */
+  readonly accept: (output: Output) => ServerConnection | undefined
+  readonly injectFaults: (faults: Faults) => void
+  readonly awaitReservers: (tube: string, count: number) => Effect.Effect<void>
+  /** Runs a task in a later tick, and after so many milliseconds. */
   readonly later: (millis: number, task: () => void) => void
+}
+
+/** The limits of an engine and its connections, all without bounds by default but the size of a job. */
+export interface Options extends Pick<EngineOptions, "maxJobSize"> {
+  /** How many connections there may be. */
+  readonly maxClients?: number | undefined
+  /** About how many bytes jobs and tubes may take. */
+  readonly maxMemory?: number | undefined
+  /** What the statistics say of the machine. Default: what is true. */
+  readonly facts?: HostFacts | undefined
 }
 
 /** The version whose behaviour and statistics it has. */
@@ -38,56 +51,92 @@ const hostFacts = (): HostFacts => ({
   cpuMicros: () => Process.cpuUsage()
 })
 
-// What setTimeout can wait for at most; whoever wakes up before something is due just goes to sleep again.
+// Node's timers cannot wait longer. One that fires before anything is due is just set again.
 const LONGEST_SLEEP = 2 ** 31 - 1
 
-/** The limits of an engine and its connections; its statistics say of this machine what is true, or `facts`. */
-export interface Options extends Pick<EngineOptions, "maxJobSize" | "maxMemory"> {
-  readonly maxConnections?: number | undefined
-  readonly facts?: HostFacts | undefined
+/** One timer for all that is due. It moves to an earlier moment at once, and to a later one only when it has fired. */
+class Alarm {
+  readonly #now: () => number
+  readonly #after: (millis: number, task: () => void) => Fiber.Fiber<void>
+  readonly #onTimer: () => void
+  #timer: Fiber.Fiber<void> | undefined
+  #firesAt = Infinity
+
+  constructor(
+    now: () => number,
+    after: (millis: number, task: () => void) => Fiber.Fiber<void>,
+    onTimer: () => void
+  ) {
+    this.#now = now
+    this.#after = after
+    this.#onTimer = onTimer
+  }
+
+  set(at: number): void {
+    if (at === Infinity || (this.#timer !== undefined && this.#firesAt <= at)) return
+    this.#timer?.interruptUnsafe()
+    this.#firesAt = at
+    const millis = Math.min(Math.max(1, Math.ceil(at - this.#now())), LONGEST_SLEEP)
+    this.#timer = this.#after(millis, () => {
+      this.#timer = undefined
+      this.#onTimer()
+    })
+  }
+}
+
+/** Tests that wait until enough connections wait for a job of a tube. */
+class Waiters {
+  readonly #waitingFor: (tube: string) => number
+  readonly #checks = new Set<() => void>()
+
+  constructor(waitingFor: (tube: string) => number) {
+    this.#waitingFor = waitingFor
+  }
+
+  /** To be called after each change. */
+  check(): void {
+    for (const check of this.#checks) check()
+  }
+
+  await(tube: string, count: number): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const check = () => {
+        if (this.#waitingFor(tube) < count) return
+        this.#checks.delete(check)
+        resume(Effect.void)
+      }
+      this.#checks.add(check)
+      check()
+      return Effect.sync(() => this.#checks.delete(check))
+    })
+  }
 }
 
 /** Runs an engine until the Scope is closed. */
 export const make = Effect.fnUntraced(function*(
-  { facts = hostFacts(), maxConnections = Infinity, maxJobSize, maxMemory }: Options
+  { facts = hostFacts(), maxClients = Infinity, maxJobSize, maxMemory = Infinity }: Options
 ): Effect.fn.Return<EngineHost, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
   const inScope = Fiber.runIn(yield* Scope.fork(yield* Effect.scope))
-  const waits = new Set<() => void>()
   let faults: Faults = {}
-  let timer: Fiber.Fiber<void> | undefined
-  let ringsAt = Infinity
 
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
   const after = (millis: number, task: () => void) =>
     inScope(fork(Effect.andThen(millis > 0 ? Effect.sleep(millis) : Effect.yieldNow, Effect.sync(task))))
 
-  const ring = () => {
-    timer = undefined
-    engine.tick()
-  }
-
-  // One timer for all that is due some time. It is set anew when it rings, and sooner only for what is due before that.
-  const watchClock = () => {
-    const at = engine.nextDeadline
-    if (at === Infinity || (timer !== undefined && ringsAt <= at)) return
-    timer?.interruptUnsafe()
-    ringsAt = at
-    timer = after(Math.min(Math.max(1, Math.ceil(at - now())), LONGEST_SLEEP), ring)
-  }
-
   const engine: Engine = new Engine({
-    now,
+    store: new Store(now, new MemoryBudget(maxMemory)),
     host: facts,
     maxJobSize,
-    maxMemory,
     onChange: () => {
-      watchClock()
-      for (const check of waits) check()
+      alarm.set(engine.nextDeadline)
+      waiters.check()
     }
   })
+  const alarm = new Alarm(now, after, () => engine.runTimers())
+  const waiters = new Waiters((tube) => engine.waitingFor(tube))
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -96,31 +145,17 @@ export const make = Effect.fnUntraced(function*(
     })
   )
 
-  const accept = (output: Output): Conn | undefined =>
-    faults.refuse === true || engine.connections >= maxConnections
-      ? undefined
-      : engine.connect(new FaultyOutput(() => faults, output, after))
-
-  const awaitWaiting = (tube: string, count: number): Effect.Effect<void> =>
-    Effect.callback((resume) => {
-      const check = () => {
-        if (engine.waitingFor(tube) < count) return
-        waits.delete(check)
-        resume(Effect.void)
-      }
-      waits.add(check)
-      check()
-      return Effect.sync(() => waits.delete(check))
-    })
-
   return identity<EngineHost>({
     engine,
-    accept,
-    inject: (next) => {
+    accept: (output) =>
+      faults.refuse === true || engine.connectionCount >= maxClients
+        ? undefined
+        : engine.connect(new FaultyOutput(() => faults, output, after)),
+    injectFaults: (next) => {
       faults = next
       engine.shortage = next.shortage
     },
-    awaitWaiting,
+    awaitReservers: (tube, count) => waiters.await(tube, count),
     later: after
   })
 })

@@ -2,7 +2,8 @@
  * What can be wrong with the embedded server, on demand: for tests of those who talk to it.
  */
 import * as Duration from "effect/Duration"
-import type { Output, Shortage } from "./engine.ts"
+import type { Shortage } from "./engine.ts"
+import type { Output } from "./serverConnection.ts"
 
 /**
  * - `refuse`: nobody can connect any more; who is connected stays so

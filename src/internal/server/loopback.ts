@@ -1,26 +1,23 @@
 /**
- * Connections without sockets, between a client and a server in one process: what one end writes, the other end has read
- * when the outermost write returns. No microtask and no fiber comes in between, so that a clock which is set forward
- * never finds bytes on their way.
+ * The wire between a client and a server in one process: what one end writes, the other end has read when the outermost
+ * write returns. No microtask and no fiber comes in between, so that a clock which is set forward never finds bytes in
+ * flight.
  */
-
-import * as Effect from "effect/Effect"
 import type { EngineHost } from "./engineHost.ts"
-import * as Errors from "../../Errors.ts"
-import type { Dialer, Handlers, Transport } from "../connection/transport.ts"
+import type { Output, ServerConnection } from "./serverConnection.ts"
 
-// After so many pieces others get the processor: a consumer and a producer could feed each other for ever.
-const PIECES_PER_TURN = 10_000
+// Past so many pieces other tasks get the processor: a consumer and a producer could feed each other forever.
+const PIECES_PER_TICK = 10_000
 
-/** Hands pieces over, one after the other and in order, however deep the hands are that they come from. */
-export class MemoryNetwork {
-  readonly #yieldTo: (task: () => void) => void
+/** Delivers pieces one by one and in order, also those that are sent while another is being read. */
+export class Loopback {
+  readonly #later: (task: () => void) => void
   #pieces: Array<() => void> = []
   #isDelivering = false
 
-  /** `yieldTo` runs a task in a later turn. */
-  constructor(yieldTo: (task: () => void) => void) {
-    this.#yieldTo = yieldTo
+  /** `later` runs a task in a later tick. */
+  constructor(later: (task: () => void) => void) {
+    this.#later = later
   }
 
   /** Delivers a piece: now, or after those before it. */
@@ -34,68 +31,24 @@ export class MemoryNetwork {
   readonly #run = (): void => {
     let delivered = 0
     try {
-      while (delivered < this.#pieces.length && delivered < PIECES_PER_TURN) this.#pieces[delivered++]!()
+      while (delivered < this.#pieces.length && delivered < PIECES_PER_TICK) this.#pieces[delivered++]!()
     } finally {
       this.#pieces = this.#pieces.slice(delivered)
-      if (this.#pieces.length > 0) this.#yieldTo(this.#run)
+      if (this.#pieces.length > 0) this.#later(this.#run)
       else this.#isDelivering = false
     }
   }
 }
 
-/** A dialer for clients in this process. */
-export const makeDialer = (host: EngineHost): Dialer => {
-  const network = new MemoryNetwork((task) => host.later(0, task))
-  const refused = new Errors.OpenError({ cause: new Error("the server refuses connections") })
+/** What a client in this process needs of a server. */
+export interface Endpoint {
+  /** The server's end of a new connection, or undefined if it is refused. */
+  readonly accept: (output: Output) => ServerConnection | undefined
+  readonly deliver: (piece: () => void) => void
+}
 
-  const dial = (handlers: Handlers): Transport | undefined => {
-    let isOpen = true
-    const end = (detail: string) =>
-      network.deliver(() => {
-        if (!isOpen) return
-        isOpen = false
-        handlers.onClose(new Errors.ConnectionClosed({ detail }))
-      })
-    const conn = host.accept({
-      write: (bytes) => {
-        network.deliver(() => {
-          if (isOpen) handlers.onData(bytes)
-        })
-        return true
-      },
-      end: () => end("the server closed it"),
-      drop: () => end("the server dropped it"),
-      resume: () =>
-        network.deliver(() => {
-          if (isOpen) handlers.onDrain()
-        })
-    })
-    if (conn === undefined) return undefined
-    return {
-      isSynchronous: true,
-      write: (bytes) => {
-        let goesOn = true
-        network.deliver(() => {
-          goesOn = conn.receive(bytes)
-        })
-        return goesOn
-      },
-      destroy: () => {
-        isOpen = false
-        network.deliver(() => conn.close())
-      }
-    }
-  }
-
-  return {
-    server: "memory",
-    open: (handlers) =>
-      Effect.acquireRelease(
-        Effect.suspend(() => {
-          const transport = dial(handlers)
-          return transport === undefined ? Effect.fail(refused) : Effect.succeed(transport)
-        }),
-        (transport) => Effect.sync(transport.destroy)
-      )
-  }
+/** A server as clients in its process reach it. */
+export const endpointOf = (host: EngineHost): Endpoint => {
+  const loopback = new Loopback((task) => host.later(0, task))
+  return { accept: host.accept, deliver: (piece) => loopback.deliver(piece) }
 }

@@ -1,17 +1,20 @@
 /**
- * The memory that the embedded server takes for what its clients leave with it. What a connection takes that leaves
- * nothing, such as a reply that is not read, is bounded for each.
+ * The memory that the embedded server spends on what its clients leave with it: jobs, tubes, places among those that
+ * watch a tube. Memory that goes with its connection, such as replies that a client does not read, is bounded per
+ * connection instead.
  */
 
-/** About what a job takes, in bytes. */
+/** About how many bytes a job takes whose body has `size` bytes. */
 export const forJob = (size: number): number => size + 256
 
-/** About what a tube takes, in bytes, and a place among those who watch it. */
+/** About how many bytes a tube takes. */
 export const TUBE_BYTES = 1024
-export const PLACE_BYTES = 256
 
-/** So many bytes, and how many of them are taken. */
-export class Memory {
+/** About how many bytes it takes to watch a tube. */
+export const WATCH_BYTES = 256
+
+/** A limit in bytes, and how many of them are taken. */
+export class MemoryBudget {
   readonly limit: number
   taken = 0
 
@@ -19,7 +22,6 @@ export class Memory {
     this.limit = limit
   }
 
-  /** Whether there is room for so many more. */
   hasRoomFor(bytes: number): boolean {
     return this.taken + bytes <= this.limit
   }
@@ -28,7 +30,7 @@ export class Memory {
     this.taken += bytes
   }
 
-  giveBack(bytes: number): void {
+  free(bytes: number): void {
     this.taken -= bytes
   }
 }

@@ -24,7 +24,7 @@ const LF = 10
 const NOTHING: Buffer = Buffer.alloc(0)
 
 /** Bytes between the socket and the commands. */
-export class Input {
+export class RequestParser {
   #bytes: Buffer = NOTHING
   #at = 0
   /** The bytes are nobody else's. */

@@ -49,14 +49,14 @@ export const serve = (host: EngineHost) =>
     // At once, and without what has not gone out.
     const destroy = writer.write(new Socket.CloseEvent(1000))
 
-    const conn = host.accept({
+    const connection = host.accept({
       write: (bytes) => {
         const writing = fork(writer.write(bytes))
         if (writing.pollUnsafe() !== undefined) return true
         // It is not read from meanwhile, so that nothing else would tell that the client is gone.
         writing.addObserver((exit) => {
-          if (Exit.isSuccess(exit)) return conn?.drained()
-          conn?.close()
+          if (Exit.isSuccess(exit)) return connection?.drained()
+          connection?.close()
           end()
         })
         return false
@@ -69,20 +69,20 @@ export const serve = (host: EngineHost) =>
       resume: () => Latch.openUnsafe(mayRead),
       defer: (task) => host.later(0, task)
     })
-    if (conn === undefined) return yield* destroy
+    if (connection === undefined) return yield* destroy
 
     const read = Effect.gen(function*() {
       while (true) {
         for (const piece of yield* pull) {
-          if (!conn.receive(piece)) Latch.closeUnsafe(mayRead)
+          if (!connection.receive(piece)) Latch.closeUnsafe(mayRead)
         }
         yield* mayRead.await
       }
     }).pipe(
       Effect.catch((error) =>
         Effect.sync(() => {
-          if (isEndOfStream(error)) return conn.halfClose()
-          conn.close()
+          if (isEndOfStream(error)) return connection.halfClose()
+          connection.close()
           end()
         })
       )
@@ -90,6 +90,6 @@ export const serve = (host: EngineHost) =>
     yield* Effect.forkChild(read)
     yield* Deferred.await(isOver).pipe(
       Effect.andThen(flush),
-      Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => conn.close()), Effect.ignore(destroy)))
+      Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => connection.close()), Effect.ignore(destroy)))
     )
   }, Effect.scoped)

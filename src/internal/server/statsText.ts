@@ -1,7 +1,8 @@
 /**
  * The statistics of the embedded server as text: names, order and quoting of beanstalkd 1.12.
  */
-import type { Store, StoredJob, StoredTube } from "./store.ts"
+import type { StoredJob, StoredTube } from "./entities.ts"
+import type { Store } from "./store.ts"
 
 /** The commands that have a counter, in the order in which `stats` lists them. */
 export const COUNTED = [
@@ -49,7 +50,7 @@ export interface ServerFacts {
   readonly host: HostFacts
   readonly counts: Readonly<Record<Counted, number>>
   readonly maxJobSize: number
-  readonly connections: number
+  readonly connectionCount: number
   readonly producers: number
   readonly workers: number
   readonly totalConnections: number
@@ -91,7 +92,7 @@ export const ofServer = (store: Store, facts: ServerFacts): string => {
     ["total-jobs", store.totalJobs],
     ["max-job-size", facts.maxJobSize],
     ["current-tubes", store.tubes.size],
-    ["current-connections", facts.connections],
+    ["current-connections", facts.connectionCount],
     ["current-producers", facts.producers],
     ["current-workers", facts.workers],
     ["current-waiting", store.waiting],

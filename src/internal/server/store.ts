@@ -1,190 +1,38 @@
 /**
- * The jobs, the tubes and who waits for them: the states of a job and every way from one to another, as beanstalkd has
- * them. It knows nothing of lines and replies. Nothing on the way of a put, a reserve or a delete looks through all jobs.
+ * The state machine of jobs: every state of a job, and every way from one to another, as beanstalkd has them. It knows
+ * nothing of lines and replies. A put, a reserve or a delete never looks through all jobs.
  *
- * Times are in milliseconds on the scale of its clock, which its owner has it read before every call.
+ * Times are in milliseconds by its clock, which its owner tells it to read before each transaction.
  */
-import { Heap, type HeapItem } from "./heap.ts"
-import type { Body } from "./requestParser.ts"
+import { Deadlines } from "./deadlines.ts"
+import {
+  isMoreUrgent,
+  type ReserveListener,
+  Reserver,
+  type State,
+  StoredJob,
+  type StoredTube,
+  Waiter
+} from "./entities.ts"
 import { JobTable } from "./jobTable.ts"
-import { forJob, Memory, PLACE_BYTES, TUBE_BYTES } from "./memoryBudget.ts"
+import { type Journal, noJournal } from "./journal.ts"
+import { forJob, MemoryBudget } from "./memoryBudget.ts"
+import type { Body } from "./requestParser.ts"
+import { Tubes } from "./tubes.ts"
 
 /** Jobs with a smaller priority count as urgent. */
 const URGENT = 1024
 
-/** So long before its holder's deadline a reserve says DEADLINE_SOON. */
+/** How long before the end of one of its leases a waiting reserver hears DEADLINE_SOON. */
 const MARGIN_MILLIS = 1000
 
 const SECOND = 1000
 
-/** What a job can be in. */
-export type State = "ready" | "reserved" | "delayed" | "buried"
-
-/** A job. Times to run and delays are in seconds, as they were given. */
-export class StoredJob implements HeapItem {
-  readonly id: number
-  readonly tube: StoredTube
-  readonly body: Body
-  readonly ttr: number
-  readonly createdAt: number
-  pri: number
-  delay: number
-  state: State = "ready"
-  /** When it matures, if it is delayed, or when its time to run is over, if it is reserved. */
-  deadline = 0
-  holder: Reserver | undefined
-  reserves = 0
-  timeouts = 0
-  releases = 0
-  buries = 0
-  kicks = 0
-  index = -1
-  previous: StoredJob | undefined
-  next: StoredJob | undefined
-
-  constructor(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number, now: number) {
-    this.id = id
-    this.tube = tube
-    this.body = body
-    this.pri = pri
-    this.delay = delay
-    this.ttr = ttr
-    this.createdAt = now
-  }
-}
-
-const isMoreUrgent = (a: StoredJob, b: StoredJob): boolean => a.pri < b.pri || (a.pri === b.pri && a.id < b.id)
-
-const isDueBefore = (a: StoredJob, b: StoredJob): boolean =>
-  a.deadline < b.deadline || (a.deadline === b.deadline && a.id < b.id)
-
-/** A list whose items can be taken out of the middle. A job is in one list at most. */
-class List<A extends { previous: A | undefined; next: A | undefined }> {
-  head: A | undefined
-  #last: A | undefined
-  size = 0
-
-  append(item: A): void {
-    item.previous = this.#last
-    if (this.#last === undefined) this.head = item
-    else this.#last.next = item
-    this.#last = item
-    this.size++
-  }
-
-  remove(item: A): void {
-    const { next, previous } = item
-    if (previous === undefined) this.head = next
-    else previous.next = next
-    if (next === undefined) this.#last = previous
-    else next.previous = previous
-    item.previous = item.next = undefined
-    this.size--
-  }
-}
-
-/** When something is due, in a heap of such. */
-class Timer<A> implements HeapItem {
-  readonly of: A
-  at = Infinity
-  /** Decides between those that are due at the same time. */
-  rank = 0
-  index = -1
-
-  constructor(of: A) {
-    this.of = of
-  }
-}
-
-const makeTimers = <A>() => new Heap<Timer<A>>((a, b) => a.at < b.at || (a.at === b.at && a.rank < b.rank))
-
-const setTimer = <A>(timers: Heap<Timer<A>>, timer: Timer<A>, at: number, rank: number): void => {
-  timer.at = at
-  timer.rank = rank
-  if (at === Infinity) {
-    if (timer.index !== -1) timers.remove(timer)
-  } else if (timer.index === -1) timers.add(timer)
-  else timers.update(timer)
-}
-
-/** A tube, which lives as long as anybody or any job refers to it. */
-export class StoredTube {
-  readonly name: string
-  readonly ready = new Heap<StoredJob>(isMoreUrgent)
-  readonly delayed = new Heap<StoredJob>(isDueBefore)
-  readonly buried = new List<StoredJob>()
-  readonly waiters = new List<Waiter>()
-  readonly matures: Timer<StoredTube> = new Timer<StoredTube>(this)
-  readonly resumes: Timer<StoredTube> = new Timer<StoredTube>(this)
-  urgent = 0
-  reserved = 0
-  using = 0
-  watching = 0
-  totalJobs = 0
-  deletes = 0
-  pauses = 0
-  /** The length of the current pause in seconds. */
-  pause = 0
-
-  constructor(name: string) {
-    this.name = name
-  }
-
-  get isPaused(): boolean {
-    return this.resumes.index !== -1
-  }
-
-  get canServe(): boolean {
-    return this.waiters.head !== undefined && this.ready.head !== undefined && !this.isPaused
-  }
-}
-
-/** One place in the line of a tube. */
-class Waiter {
-  readonly reserver: Reserver
-  readonly tube: StoredTube
-  previous: Waiter | undefined
-  next: Waiter | undefined
-
-  constructor(reserver: Reserver, tube: StoredTube) {
-    this.reserver = reserver
-    this.tube = tube
-  }
-}
-
-/** How a wait ends. */
-export interface Outcome {
-  readonly onReserved: (job: StoredJob) => void
-  readonly onDeadlineSoon: () => void
-  readonly onTimedOut: () => void
-}
-
-/** Somebody who reserves: what it watches, what it holds, whether it waits. */
-export class Reserver {
-  readonly outcome: Outcome
-  readonly watched = new Set<StoredTube>()
-  readonly held = new List<StoredJob>()
-  readonly deadlines = new Heap<StoredJob>(isDueBefore)
-  readonly timer: Timer<Reserver> = new Timer<Reserver>(this)
-  readonly serial: number
-  places: ReadonlyArray<Waiter> = []
-  timesOutAt = Infinity
-
-  constructor(serial: number, outcome: Outcome) {
-    this.serial = serial
-    this.outcome = outcome
-  }
-
-  get isWaiting(): boolean {
-    return this.places.length > 0
-  }
-}
-
-/** All of it. */
+/** Jobs, tubes, and the reservers that wait for jobs. */
 export class Store {
   readonly #clock: () => number
+  readonly #journal: Journal
   now = 0
-  readonly tubes = new Map<string, StoredTube>()
   readonly jobs = new JobTable<StoredJob>()
   ready = 0
   urgent = 0
@@ -194,17 +42,21 @@ export class Store {
   waiting = 0
   timeouts = 0
   totalJobs = 0
-  readonly memory: Memory
+  readonly memory: MemoryBudget
+  readonly tubes: Tubes
   #lastId = 0
   #reservers = 0
-  readonly #maturing = makeTimers<StoredTube>()
-  readonly #paused = makeTimers<StoredTube>()
-  readonly #reserving = makeTimers<Reserver>()
-  readonly default: StoredTube = this.#make("default")
+  readonly #deadlines = new Deadlines()
 
-  constructor(clock: () => number, memory: Memory = new Memory(Infinity)) {
+  constructor(
+    clock: () => number,
+    memory: MemoryBudget = new MemoryBudget(Infinity),
+    journal: Journal = noJournal
+  ) {
     this.#clock = clock
     this.memory = memory
+    this.tubes = new Tubes(memory, this.#deadlines.resumes)
+    this.#journal = journal
     this.setNow()
   }
 
@@ -214,115 +66,48 @@ export class Store {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Tubes
-  // -------------------------------------------------------------------------------------------------------------------
-
-  #make(name: string): StoredTube {
-    const tube = new StoredTube(name)
-    this.tubes.set(name, tube)
-    return tube
-  }
-
-  /** A tube, which somebody must refer to; or undefined if there is no memory for it. */
-  findOrMake(name: string): StoredTube | undefined {
-    const found = this.tubes.get(name)
-    if (found !== undefined) return found
-    if (!this.memory.hasRoomFor(TUBE_BYTES)) return undefined
-    this.memory.take(TUBE_BYTES)
-    return this.#make(name)
-  }
-
-  #dropIfUnused(tube: StoredTube): void {
-    if (tube.using > 0 || tube.watching > 0 || tube.reserved > 0 || tube.buried.size > 0) return
-    if (tube.ready.size > 0 || tube.delayed.size > 0 || tube === this.default) return
-    setTimer(this.#paused, tube.resumes, Infinity, 0)
-    this.tubes.delete(tube.name)
-    this.memory.giveBack(TUBE_BYTES)
-  }
-
-  use(tube: StoredTube): StoredTube {
-    tube.using++
-    return tube
-  }
-
-  unuse(tube: StoredTube): void {
-    tube.using--
-    this.#dropIfUnused(tube)
-  }
-
-  /** Whether there was memory for it. */
-  watch(reserver: Reserver, name: string): boolean {
-    const tube = this.findOrMake(name)
-    if (tube === undefined) return false
-    if (reserver.watched.has(tube)) return true
-    if (!this.memory.hasRoomFor(PLACE_BYTES)) {
-      this.#dropIfUnused(tube)
-      return false
-    }
-    this.#watch(reserver, tube)
-    return true
-  }
-
-  #watch(reserver: Reserver, tube: StoredTube): void {
-    reserver.watched.add(tube)
-    tube.watching++
-    this.memory.take(PLACE_BYTES)
-  }
-
-  ignore(reserver: Reserver, tube: StoredTube): void {
-    if (!reserver.watched.delete(tube)) return
-    tube.watching--
-    this.memory.giveBack(PLACE_BYTES)
-    this.#dropIfUnused(tube)
-  }
-
-  pause(tube: StoredTube, seconds: number): void {
-    tube.pauses++
-    tube.pause = seconds
-    setTimer(this.#paused, tube.resumes, this.now + seconds * SECOND, 0)
-    if (seconds === 0) this.#resume()
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
   // The life of a job
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Ids follow the order of the commands, not of the bodies. */
+  /** Ids follow the order of the put commands, not of their bodies, which can come later. */
   nextId(): number {
     return ++this.#lastId
   }
 
   put(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
-    this.#enqueue(this.#insert(id, tube, body, pri, delay, ttr), delay)
+    const state = delay > 0 ? "delayed" : "ready"
+    this.#insert(new StoredJob(id, tube, body, pri, delay, ttr, state, this.now))
   }
 
-  /** The same where there is no memory for a place in a queue. */
+  /** A put when there is no memory for a place in a queue. */
   putBuried(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
-    this.#bury(this.#insert(id, tube, body, pri, delay, ttr))
+    this.#insert(new StoredJob(id, tube, body, pri, delay, ttr, "buried", this.now))
   }
 
-  #insert(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): StoredJob {
-    const job = new StoredJob(id, tube, body, pri, delay, ttr, this.now)
-    this.jobs.add(id, job)
-    this.memory.take(forJob(body.length))
+  #insert(job: StoredJob): void {
+    this.#onEntering(job)
+    this.jobs.add(job.id, job)
+    this.memory.take(forJob(job.body.length))
     this.totalJobs++
-    tube.totalJobs++
-    return job
+    job.tube.totalJobs++
+    this.#journal.put(job)
+    this.#queue(job)
   }
 
   isHeldBy(job: StoredJob | undefined, reserver: Reserver): job is StoredJob {
     return job !== undefined && job.holder === reserver
   }
 
-  /** Whether there is one that this client may delete. */
+  /** @returns whether there was a job of this id that this reserver may delete */
   delete(id: number, reserver: Reserver): boolean {
     const job = this.jobs.get(id)
     if (job === undefined || (job.holder !== undefined && job.holder !== reserver)) return false
     this.#takeOut(job)
     this.jobs.remove(id)
-    this.memory.giveBack(forJob(job.body.length))
+    this.memory.free(forJob(job.body.length))
     job.tube.deletes++
-    this.#dropIfUnused(job.tube)
+    this.#journal.deleted(job)
+    this.tubes.dropIfUnused(job.tube)
     return true
   }
 
@@ -331,20 +116,13 @@ export class Store {
     job.pri = pri
     job.delay = delay
     job.releases++
-    this.#enqueue(job, delay)
+    this.#enqueue(job, delay > 0 ? "delayed" : "ready")
   }
 
   bury(job: StoredJob, pri: number): void {
     this.#takeOut(job)
     job.pri = pri
-    this.#bury(job)
-  }
-
-  #bury(job: StoredJob): void {
-    job.buries++
-    job.state = "buried"
-    job.tube.buried.append(job)
-    this.buried++
+    this.#enqueue(job, "buried")
   }
 
   touch(job: StoredJob): void {
@@ -354,7 +132,11 @@ export class Store {
     this.#schedule(holder)
   }
 
-  /** Makes buried jobs ready, or if there are none, delayed ones; how many. */
+  /**
+   * Makes buried jobs ready, or delayed ones if none is buried.
+   *
+   * @returns how many
+   */
   kick(tube: StoredTube, bound: number): number {
     const kicksBuried = tube.buried.size > 0
     let kicked = 0
@@ -367,7 +149,7 @@ export class Store {
     return kicked
   }
 
-  /** Whether this job could be kicked. */
+  /** @returns whether the job was buried or delayed */
   kickJob(job: StoredJob | undefined): boolean {
     if (job === undefined || (job.state !== "buried" && job.state !== "delayed")) return false
     this.#kick(job)
@@ -377,42 +159,16 @@ export class Store {
   #kick(job: StoredJob): void {
     this.#takeOut(job)
     job.kicks++
-    this.#enqueue(job, 0)
+    this.#enqueue(job, "ready")
   }
 
-  /** Reserves this very job, unless somebody has it. */
+  /** @returns whether the job was there, and nobody had it */
   reserveJob(job: StoredJob | undefined, reserver: Reserver): job is StoredJob {
     if (job === undefined || job.state === "reserved") return false
     this.#reserve(job, reserver)
     return true
   }
 
-  #enqueue(job: StoredJob, delay: number): void {
-    const { tube } = job
-    if (delay > 0) {
-      // Of two that are delayed in one turn, the first one matures first.
-      this.setNow()
-      job.state = "delayed"
-      job.deadline = this.now + delay * SECOND
-      tube.delayed.add(job)
-      this.delayed++
-      this.#watchMaturing(tube)
-      return
-    }
-    job.state = "ready"
-    tube.ready.add(job)
-    this.ready++
-    this.#countUrgent(job, 1)
-    if (tube.canServe) this.#serve([tube])
-  }
-
-  #countUrgent(job: StoredJob, by: number): void {
-    if (job.pri >= URGENT) return
-    this.urgent += by
-    job.tube.urgent += by
-  }
-
-  // Out of whatever it is in.
   #takeOut(job: StoredJob): void {
     const { tube } = job
     switch (job.state) {
@@ -440,12 +196,57 @@ export class Store {
     }
   }
 
+  /** Puts a job that was taken out into another state. */
+  #enqueue(job: StoredJob, state: Exclude<State, "reserved">): void {
+    job.state = state
+    this.#onEntering(job)
+    this.#journal.state(job)
+    this.#queue(job)
+  }
+
+  #onEntering(job: StoredJob): void {
+    if (job.state === "buried") job.buries++
+    if (job.state !== "delayed") return
+    // Of two jobs that are delayed in one transaction, the first is ready first.
+    this.setNow()
+    job.deadline = this.now + job.delay * SECOND
+  }
+
+  // The journal has heard of the job before: here a reserver can hear of it.
+  #queue(job: StoredJob): void {
+    const { tube } = job
+    switch (job.state) {
+      case "ready":
+        tube.ready.add(job)
+        this.ready++
+        this.#countUrgent(job, 1)
+        if (tube.canServe) this.#serve([tube])
+        return
+      case "delayed":
+        tube.delayed.add(job)
+        this.delayed++
+        return this.#watchMaturing(tube)
+      case "buried":
+        tube.buried.append(job)
+        this.buried++
+    }
+  }
+
+  #countUrgent(job: StoredJob, by: number): void {
+    if (job.pri >= URGENT) return
+    this.urgent += by
+    job.tube.urgent += by
+  }
+
   #reserve(job: StoredJob, reserver: Reserver): void {
+    const wasReady = job.state === "ready"
     this.#takeOut(job)
     job.state = "reserved"
     job.holder = reserver
     job.reserves++
     job.deadline = this.now + job.ttr * SECOND
+    // A ready job that is reserved is ready after a restart, with or without a record.
+    if (!wasReady) this.#journal.state(job)
     reserver.held.append(job)
     reserver.deadlines.add(job)
     job.tube.reserved++
@@ -457,23 +258,23 @@ export class Store {
   // Waiting
   // -------------------------------------------------------------------------------------------------------------------
 
-  join(outcome: Outcome): Reserver {
-    const reserver = new Reserver(++this.#reservers, outcome)
-    this.#watch(reserver, this.default)
+  join(listener: ReserveListener): Reserver {
+    const reserver = new Reserver(++this.#reservers, listener)
+    this.tubes.watchDefault(reserver)
     return reserver
   }
 
-  /** Gives back what it holds, in the order in which it was reserved, and forgets it. */
+  /** Makes the jobs that it holds ready, in the order in which it reserved them, and forgets it. */
   leave(reserver: Reserver): void {
     this.stopWaiting(reserver)
     for (let job = reserver.held.head; job !== undefined; job = reserver.held.head) {
       this.#takeOut(job)
-      this.#enqueue(job, 0)
+      this.#enqueue(job, "ready")
     }
-    for (const tube of reserver.watched) this.ignore(reserver, tube)
+    for (const tube of reserver.watched) this.tubes.ignore(reserver, tube)
   }
 
-  /** Waits for a job of the tubes that it watches; one of its outcomes follows, or has followed already. */
+  /** Waits for a job of the watched tubes. The listener hears of the end, which may be before this returns. */
   wait(reserver: Reserver, timeoutMillis: number): void {
     let best: StoredJob | undefined
     for (const { isPaused, ready } of reserver.watched) {
@@ -483,10 +284,10 @@ export class Store {
     }
     if (best !== undefined) {
       this.#reserve(best, reserver)
-      return reserver.outcome.onReserved(best)
+      return reserver.listener.onReserved(best)
     }
-    if (this.#isDue(reserver)) return reserver.outcome.onDeadlineSoon()
-    if (timeoutMillis === 0) return reserver.outcome.onTimedOut()
+    if (this.#isDue(reserver)) return reserver.listener.onDeadlineSoon()
+    if (timeoutMillis === 0) return reserver.listener.onTimedOut()
     reserver.places = Array.from(reserver.watched, (tube) => new Waiter(reserver, tube))
     for (const place of reserver.places) place.tube.waiters.append(place)
     reserver.timesOutAt = this.now + timeoutMillis
@@ -503,7 +304,14 @@ export class Store {
     this.#schedule(reserver)
   }
 
-  // As long as one of these tubes has a job and somebody waits for it: the most urgent of all to the first in its line.
+  pause(tube: StoredTube, seconds: number): void {
+    tube.pauses++
+    tube.pause = seconds
+    this.#deadlines.resumes.set(tube.resumes, this.now + seconds * SECOND, 0)
+    if (seconds === 0) this.#resume()
+  }
+
+  /** Gives the most urgent job of these tubes to the reserver that has waited longest for its tube, again and again. */
   #serve(tubes: Iterable<StoredTube>): void {
     while (true) {
       let best: StoredJob | undefined
@@ -514,21 +322,14 @@ export class Store {
       const { reserver } = best.tube.waiters.head!
       this.stopWaiting(reserver)
       this.#reserve(best, reserver)
-      reserver.outcome.onReserved(best)
+      reserver.listener.onReserved(best)
     }
   }
 
-  /** Nobody is there any more: what is not in the jobs themselves begins anew. */
+  /** Forgets what a server forgets that is killed: all but the jobs. Its reservers must have left. */
   restart(): void {
     this.timeouts = this.totalJobs = 0
-    for (const tube of this.tubes.values()) {
-      tube.totalJobs =
-        tube.deletes =
-        tube.pauses =
-        tube.pause =
-          0
-      setTimer(this.#paused, tube.resumes, Infinity, 0)
-    }
+    this.tubes.restart()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -537,34 +338,27 @@ export class Store {
 
   /** When `runTimers` has something to do next; Infinity for never. */
   get nextDeadline(): number {
-    return Math.min(
-      this.#maturing.head?.at ?? Infinity,
-      this.#paused.head?.at ?? Infinity,
-      this.#reserving.head?.at ?? Infinity
-    )
+    return this.#deadlines.next
   }
 
-  /** Does what is due: delays that end, pauses that end, times to run and waits that are over, in this order. */
+  /** Does what is due: first delays that end, then pauses that end, then leases and waits that run out. */
   runTimers(): void {
-    if (this.nextDeadline > this.now) return
-    while (this.#isPast(this.#maturing)) {
-      const job = this.#maturing.head!.of.delayed.head!
+    const { expires, matures, next } = this.#deadlines
+    if (next > this.now) return
+    for (let tube = matures.due(this.now); tube !== undefined; tube = matures.due(this.now)) {
+      const job = tube.delayed.head!
       this.#takeOut(job)
-      this.#enqueue(job, 0)
+      this.#enqueue(job, "ready")
     }
     this.#resume()
-    while (this.#isPast(this.#reserving)) this.#expire(this.#reserving.head!.of)
-  }
-
-  #isPast<A>(timers: Heap<Timer<A>>): boolean {
-    return timers.head !== undefined && timers.head.at <= this.now
+    for (let due = expires.due(this.now); due !== undefined; due = expires.due(this.now)) this.#expire(due)
   }
 
   #resume(): void {
+    const { resumes } = this.#deadlines
     const resumed: Array<StoredTube> = []
-    while (this.#isPast(this.#paused)) {
-      const tube = this.#paused.head!.of
-      setTimer(this.#paused, tube.resumes, Infinity, 0)
+    for (let tube = resumes.due(this.now); tube !== undefined; tube = resumes.due(this.now)) {
+      resumes.set(tube.resumes, Infinity, 0)
       tube.pause = 0
       resumed.push(tube)
     }
@@ -583,22 +377,22 @@ export class Store {
       this.timeouts++
       job.timeouts++
       this.#takeOut(job)
-      this.#enqueue(job, 0)
+      this.#enqueue(job, "ready")
     }
     if (reserver.isWaiting && (isDue || reserver.timesOutAt <= this.now)) {
       this.stopWaiting(reserver)
-      if (isDue) reserver.outcome.onDeadlineSoon()
-      else reserver.outcome.onTimedOut()
+      if (isDue) reserver.listener.onDeadlineSoon()
+      else reserver.listener.onTimedOut()
     }
   }
 
   #watchMaturing(tube: StoredTube): void {
     const first = tube.delayed.head
-    setTimer(this.#maturing, tube.matures, first?.deadline ?? Infinity, first?.id ?? 0)
+    this.#deadlines.matures.set(tube.matures, first?.deadline ?? Infinity, first?.id ?? 0)
   }
 
   #schedule(reserver: Reserver): void {
     const deadline = (reserver.deadlines.head?.deadline ?? Infinity) - (reserver.isWaiting ? MARGIN_MILLIS : 0)
-    setTimer(this.#reserving, reserver.timer, Math.min(deadline, reserver.timesOutAt), reserver.serial)
+    this.#deadlines.expires.set(reserver.expires, Math.min(deadline, reserver.timesOutAt), reserver.serial)
   }
 }

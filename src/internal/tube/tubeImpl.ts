@@ -13,13 +13,13 @@ import * as Stream from "effect/Stream"
 import type * as Client from "../../Client.ts"
 import * as Consumer from "../../Consumer.ts"
 import * as Errors from "../../Errors.ts"
-import type { ReservedJob } from "../../Job.ts"
-import * as Metrics from "../../Metrics.ts"
 import type { ReceivedJob } from "../../Protocol.ts"
 import type { PeekedJob, Tube, TypedJob, Undecodable } from "../../Tube.ts"
+import { decoded } from "../job/decodedJob.ts"
 import { putAll } from "../job/putAll.ts"
 import { describeCause } from "../protocol/describe.ts"
 import * as Validate from "../protocol/validate.ts"
+import { countJob } from "../telemetry/jobRecorder.ts"
 import type { Codec } from "./codec.ts"
 import { TubePrototype } from "./prototype.ts"
 
@@ -32,10 +32,8 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
     Effect.annotateLogs({ tube: error.tube, job: job.id })
   )
   // The job can be gone: its lease has ended, or its connection. Then the next one who reserves it buries it.
-  yield* Effect.ignore(Effect.andThen(job.bury(), Metrics.countJob("buried", { server, tube: error.tube })))
+  yield* Effect.ignore(Effect.andThen(job.bury(), countJob("buried", { server, tube: error.tube })))
 })
-
-const withValue = <A>(job: ReservedJob, value: A): TypedJob<A> => Object.assign(job, { value })
 
 /** A tube with options that make sense. Its name may still be one that the commands refuse. */
 export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> implements Tube<A, C, RD, RE> {
@@ -162,7 +160,7 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
             (job) =>
               Effect.matchEffect(this.decode(job), {
                 onFailure: (error) => onUndecodable(client.server, { job, error }),
-                onSuccess: (value) => Effect.succeed(onJob(withValue(job, value)))
+                onSuccess: (value) => Effect.succeed(onJob(decoded(job, value)))
               })
           )
       )

@@ -1,16 +1,20 @@
 /**
- * A `Schedule` as the policy for attempts of which each may run in another process: the delay before the next one follows
- * from how many there have been, which the server counts.
+ * A `Schedule` as the backoff between attempts that may each run in another process: the delay before the next attempt
+ * follows from how many there have been, which the server counts.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
+import { MAX_UINT32 } from "../protocol/scalars.ts"
+
+// What a server can wait; a Schedule may want it longer, or below zero.
+const BOUNDS = { minimum: Duration.zero, maximum: Duration.seconds(MAX_UINT32) }
 
 /**
- * The delay that the Schedule gives after the attempt with this number (from 1), or none if it is at its end by then. It is
- * played from its start, as if every attempt had failed with this error and taken no time.
+ * The delay that the Schedule gives after the attempt with this number (from 1), or none if it is at its end by then. The
+ * Schedule is replayed from its start, as if every attempt had failed with this error and taken no time.
  */
 export const delayAfter = <E>(
   schedule: Schedule.Schedule<unknown, E>,
@@ -26,5 +30,5 @@ export const delayAfter = <E>(
       delay = next[1]
       now += Duration.toMillis(delay)
     }
-    return Option.some(delay)
+    return Option.some(Duration.clamp(delay, BOUNDS))
   }).pipe(Pull.catchDone(() => Effect.succeedNone))

@@ -35,7 +35,7 @@ const handler: Worker.Handler<WorkItem, Failed, never> = Effect.fnUntraced(funct
 const worker = Worker.run(Work, handler, {
   concurrency: 16,
   maxAttempts: 20,
-  retry: Schedule.recurs(20),
+  retrySchedule: Schedule.recurs(20),
   retryIf: ({ forGood }) => !forGood,
   deadLetter: DEAD,
   shutdownTimeout: "500 millis"

@@ -173,7 +173,7 @@ const flag = among(true, false)
 const WORKS = /^((watch|ignore|reserve-with-timeout|stats-job|touch|delete|release|bury|use|put) ?)+$/
 
 const onConsumer = (client: Client.Service): Record<string, Caller> => {
-  const consumerOptions = { prefetch: few, maxInFlight: few, maxConnections: few, keepAlive: flag }
+  const consumerOptions = { prefetch: few, maxInFlight: few, maxConnections: few, keepLeases: flag }
   const first = <A extends { readonly delete: Effect.Effect<void, unknown> }, E>(
     jobs: Stream.Stream<A, E, Client.Beanstalkd>
   ) =>
@@ -209,10 +209,10 @@ const workerOptions = {
 const workOnce = (client: Client.Service, dice: Dice) => {
   const names = {
     ...workerOptions,
-    retry: () => undefined,
+    retrySchedule: () => undefined,
     retryIf: () => () => true,
     onFailure: () => () => Effect.void,
-    onBury: () => () => Effect.void,
+    onGiveUp: () => () => Effect.void,
     onLost: () => () => Effect.void
   }
   const options = optionsOf(dice, names)

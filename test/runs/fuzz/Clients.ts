@@ -60,7 +60,7 @@ const play = Effect.fnUntraced(function*(dice: Dice, host: EngineHost.EngineHost
   const active = new Set<Hostile>()
   let turnedAway = 0
   const come = () => {
-    if (engine.connections < most) {
+    if (engine.connectionCount < most) {
       const client = hostile(dice, host)
       clients.push(client)
       active.add(client)
@@ -70,8 +70,8 @@ const play = Effect.fnUntraced(function*(dice: Dice, host: EngineHost.EngineHost
     turnedAway++
   }
   const isBounded = () => {
-    assert.ok(engine.connections <= most, "more connections than it takes")
-    assert.ok(memory.taken <= memory.limit + engine.connections * PLACE, "more memory than it takes")
+    assert.ok(engine.connectionCount <= most, "more connections than it takes")
+    assert.ok(memory.taken <= memory.limit + engine.connectionCount * PLACE, "more memory than it takes")
   }
   const act = (client: Hostile) => {
     switch (dice.weighted({ send: 20, stop: 1, start: 0.2, ask: 1 })) {
@@ -104,18 +104,18 @@ const play = Effect.fnUntraced(function*(dice: Dice, host: EngineHost.EngineHost
 /** Whether the jobs that are left may be there, and take nothing with them when they go. */
 const leavesNothing = ({ engine }: EngineHost.EngineHost, tame: Tame, jobs: Jobs, taken: number): void => {
   const { store } = engine
-  assert.equal(engine.connections, 1, "connections are left")
+  assert.equal(engine.connectionCount, 1, "connections are left")
   assert.deepEqual(censusOf(store).contradictions, [])
   for (const { body, id } of Array.from(store.jobs.values())) {
     if (tame.owns(String(id))) continue
     assert.ok(jobs.bodies.has(body.toString("latin1")), "a job that nobody has put")
     assert.equal(tame.ask(`delete ${id}`), "DELETED\r\n")
   }
-  assert.deepEqual([...store.tubes.keys()].sort(), ["default", "tame"])
+  assert.deepEqual(Array.from(store.tubes.values(), ({ name }) => name).sort(), ["default", "tame"])
   assert.equal(store.memory.taken, taken, "memory is not given back")
   tame.hasLostNothing()
   tame.leave()
-  assert.deepEqual([store.memory.taken, engine.connections], [0, 0], "something is left")
+  assert.deepEqual([store.memory.taken, engine.connectionCount], [0, 0], "something is left")
 }
 
 /** A server and those who are against it. */
@@ -123,11 +123,11 @@ const round = Effect.fnUntraced(function*(seed: number) {
   const dice = new Dice(seed)
   const maxJobSize = Number(dice.weighted({ 100: 6, 65_535: 2, 200_000: 1 }))
   const maxMemory = dice.chance(0.3) ? dice.int(3, 12) * 1024 : undefined
-  const maxConnections = dice.chance(0.3) ? dice.int(2, 5) : Infinity
-  const host = yield* EngineHost.make({ facts, maxConnections, maxMemory, maxJobSize })
+  const maxClients = dice.chance(0.3) ? dice.int(2, 5) : Infinity
+  const host = yield* EngineHost.make({ facts, maxClients, maxMemory, maxJobSize })
   const tame = new Tame(host)
   const { taken } = host.engine.store.memory
-  const { clients, turnedAway } = yield* play(dice, host, tame, maxConnections)
+  const { clients, turnedAway } = yield* play(dice, host, tame, maxClients)
   const jobs = new Jobs()
   const checked = clients.map((client) => check(client, maxJobSize, maxMemory !== undefined, jobs))
   jobs.check((id) => tame.owns(id))

@@ -1,8 +1,8 @@
 /**
  * The two kinds of client of an embedded server without sockets: one that does as it pleases, and one that behaves.
  */
-import type { Conn, Output } from "../../../src/internal/server/engine.ts"
 import type { EngineHost } from "../../../src/internal/server/engineHost.ts"
+import type { Output, ServerConnection } from "../../../src/internal/server/serverConnection.ts"
 import assert from "node:assert/strict"
 
 // What the server may write to a client that does not read: what it holds back at most, the reply that went over it, and
@@ -20,7 +20,7 @@ export type End = "halfClose" | "cut"
 
 const NO_MORE = { done: true, value: undefined } as const
 
-const accept = (host: EngineHost, output: Output): Conn => {
+const accept = (host: EngineHost, output: Output): ServerConnection => {
   const conn = host.accept(output)
   assert.ok(conn !== undefined, "it is refused")
   return conn
@@ -28,7 +28,7 @@ const accept = (host: EngineHost, output: Output): Conn => {
 
 /** The other end of a connection. */
 export class Hostile {
-  readonly conn: Conn
+  readonly conn: ServerConnection
   readonly end: End
   sent = ""
   received = ""
@@ -134,7 +134,7 @@ export class Hostile {
 
 /** A client that does what it should, on a tube of its own. */
 export class Tame {
-  readonly #conn: Conn
+  readonly #conn: ServerConnection
   #received = ""
   #jobs: ReadonlyMap<string, string> = new Map()
 

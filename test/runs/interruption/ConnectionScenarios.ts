@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Connection, Protocol } from "effect-beanstalkd"
-import type { Job } from "effect-beanstalkd/Job"
+import type { Job, TypeId } from "effect-beanstalkd/Job"
 import assert from "node:assert/strict"
 import type { Scenario } from "./Scenario.ts"
 import { PRIORITY, type World } from "./World.ts"
@@ -101,17 +101,17 @@ const withJob = (
   ...expected
 })
 
+type Member = Exclude<keyof Job, "server" | "id" | "ref" | "body" | "text" | TypeId>
+
 /** Each member of a reserved job. */
-export const job: Record<
-  Exclude<keyof Job, "id" | "server" | "ref" | "body" | "text"> | `${string} with ${string}`,
-  Scenario
-> = {
+export const job: Record<Member | `${string} with ${string}`, Scenario> = {
   delete: withJob((job) => job.delete, { removes: 1 }),
   release: withJob((job) => job.release()),
   "release with a priority and a delay": withJob((job) => job.release({ ...options, delay: "1 hour" })),
   bury: withJob((job) => job.bury()),
   "bury with a priority": withJob((job) => job.bury(options)),
   touch: withJob((job) => job.touch),
+  lost: withJob((job) => job.lost),
   stats: withJob((job) => job.stats),
   tube: withJob((job) => job.tube),
   attempt: withJob((job) => job.attempt)

@@ -44,7 +44,7 @@ export const consumer: Record<string, Scenario> = {
   }),
   "stream of several tubes, handled side by side": withNumbers(
     () =>
-      Consumer.stream(["numbers", "jobs"], { keepAlive: true, maxInFlight: 2 }).pipe(
+      Consumer.stream(["numbers", "jobs"], { keepLeases: true, maxInFlight: 2 }).pipe(
         Stream.mapEffect((job) => job.delete, { concurrency: 3 }),
         Stream.take(4),
         Stream.runDrain

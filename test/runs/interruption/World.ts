@@ -7,8 +7,9 @@ import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { Client } from "effect-beanstalkd"
+import { makeDialer } from "../../../src/internal/connection/loopback.ts"
 import * as EngineHost from "../../../src/internal/server/engineHost.ts"
-import * as MemoryNetwork from "../../../src/internal/server/loopback.ts"
+import { endpointOf } from "../../../src/internal/server/loopback.ts"
 import type { JobId } from "effect-beanstalkd/Protocol"
 import assert from "node:assert/strict"
 import { censusOf } from "../../support/Census.ts"
@@ -76,7 +77,7 @@ export const make = Effect.fnUntraced(function*(network: Network, stepper: Stepp
   const serverScope = yield* Scope.make()
   const clientScope = yield* Scope.make()
   const host = yield* Scope.provide(EngineHost.make({}), serverScope)
-  const dialer = MemoryNetwork.makeDialer(host)
+  const dialer = makeDialer("memory", endpointOf(host))
   const options: Client.Options = {
     dialer: network === "deferred" ? defer(dialer) : dialer,
     maxConnections: MAX_CONNECTIONS
@@ -131,7 +132,7 @@ export const isSound = Effect.fnUntraced(function*(world: World) {
   yield* settle(stepper)
   const { idle, shared, used, waiting } = yield* client.pool.stats
   assert.deepEqual({ used, waiting, shared }, { used: 0, waiting: 0, shared: true }, "a permit is lost")
-  assert.equal(engine.connections, idle + 1, "a connection is leaked")
+  assert.equal(engine.connectionCount, idle + 1, "a connection is leaked")
 })
 
 /** After all is closed: no connection, no fiber. */
@@ -139,7 +140,7 @@ export const endsCleanly = Effect.fnUntraced(function*(world: World) {
   const { host, stepper } = world
   yield* world.closeClient
   yield* settle(stepper)
-  assert.equal(host.engine.connections, 0, "a connection outlives its client")
+  assert.equal(host.engine.connectionCount, 0, "a connection outlives its client")
   yield* world.closeServer
   yield* settle(stepper)
   const alive = [...stepper.fibers].filter((fiber) => fiber.pollUnsafe() === undefined)

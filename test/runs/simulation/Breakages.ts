@@ -26,15 +26,15 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a put is acknowledged although the server drains",
-    module: "internal/server/engine",
+    module: "internal/server/serverConnection",
     from: `this.reply("DRAINING")`,
     to: "this.reply(`INSERTED ${put.id}`)"
   },
   {
     name: "an interrupted handler does not release its job",
-    module: "Worker",
-    from: `if (Cause.hasInterruptsOnly(cause)) return yield* job.release()`,
-    to: `if (Cause.hasInterruptsOnly(cause)) return`
+    module: "internal/worker/settler",
+    from: `return this.conclude(job, job.release())`,
+    to: `return this.conclude(job, Effect.void)`
   },
   {
     name: "a command that was sent is sent again on the next connection",
@@ -50,33 +50,33 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a release resets the priority",
-    module: "Job",
-    from: `const priority = own.priority ?? this.#known?.pri`,
-    to: `const priority = own.priority ?? 2 ** 31`
+    module: "internal/job/lease",
+    from: `const priority = checked.priority ?? this.#known?.pri`,
+    to: `const priority = checked.priority ?? 2 ** 31`
   },
   {
     name: "reserves that are on their way are not counted",
     module: "internal/consumer/fetcher",
-    from: `return this.#asked + this.#unsettled`,
-    to: `return this.#unsettled`
+    from: `return this.#counts.asked + this.#counts.unsettled`,
+    to: `return this.#counts.unsettled`
   },
   {
     name: "a settled job makes room twice",
-    module: "internal/consumer/fetcher",
-    from: `    if (line.held.get(job.id) !== job) return false
-    line.held.delete(job.id)`,
-    to: `    line.held.delete(job.id)`
+    module: "internal/consumer/fetchConnection",
+    from: `    if (this.held.get(job.id) !== job) return false
+    this.held.delete(job.id)`,
+    to: `    this.held.delete(job.id)`
   },
   {
     name: "leases survive their connection",
-    module: "internal/consumer/fetcher",
-    from: `for (const job of line.held.values()) job.lose()`,
+    module: "internal/consumer/fetchConnection",
+    from: `for (const job of this.held.values()) job.lose()`,
     to: ``
   },
   {
     name: "an older handle outlives the next lease of its job",
-    module: "internal/consumer/fetcher",
-    from: `if (Exit.isSuccess(answer)) line.held.get(answer.value.id)?.lose()`,
+    module: "internal/consumer/fetchConnection",
+    from: `if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose()`,
     to: ``
   },
   {
@@ -115,15 +115,15 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "the server forgets to put a job in its place by priority",
-    module: "internal/server/store",
+    module: "internal/server/entities",
     from: `a.pri < b.pri || (a.pri === b.pri && a.id < b.id)`,
     to: `a.id < b.id`
   },
   {
     name: "delays are over too soon",
     module: "internal/server/store",
-    from: `job.deadline = this.now + delay * SECOND`,
-    to: `job.deadline = this.now + delay * SECOND * 0.9`
+    from: `job.deadline = this.now + job.delay * SECOND`,
+    to: `job.deadline = this.now + job.delay * SECOND * 0.9`
   },
   {
     name: "a touch does not give more time",
@@ -136,7 +136,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     name: "jobs of a connection that is gone are lost",
     module: "internal/server/store",
     from: `      this.#takeOut(job)
-      this.#enqueue(job, 0)
+      this.#enqueue(job, "ready")
     }
     for (const tube of reserver.watched)`,
     to: `      this.#takeOut(job)
@@ -145,39 +145,39 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "the delay of a retry is forgotten",
-    module: "Worker",
-    from: `job.release({ delay: delay.value })`,
+    module: "internal/worker/settler",
+    from: `job.release({ delay })`,
     to: `job.release()`
   },
   {
     name: "attempts are counted from two",
-    module: "Worker",
-    from: `Retry.delayAfter(settings.retry, reserves, error)`,
-    to: `Retry.delayAfter(settings.retry, reserves + 1, error)`
+    module: "internal/worker/judge",
+    from: `delayAfter(retrySchedule, attempt, error)`,
+    to: `delayAfter(retrySchedule, attempt + 1, error)`
   },
   {
     name: "one attempt too many",
-    module: "Worker",
-    from: `reserves < maxAttempts + kicks &&`,
-    to: `reserves <= maxAttempts + kicks &&`
+    module: "internal/worker/policy",
+    from: `if (reserves >= maxAttempts + kicks) return`,
+    to: `if (reserves > maxAttempts + kicks) return`
   },
   {
     name: "the crash guard lets everything through",
-    module: "Worker",
-    from: `if (reserves <= maxAttempts + kicks) return begin(job)`,
-    to: `if (reserves > 0) return begin(job)`
+    module: "internal/worker/policy",
+    from: `if (reserves <= maxAttempts + kicks) return RUN`,
+    to: `if (reserves > 0) return RUN`
   },
   {
     name: "a job is deleted although it was not moved",
-    module: "Worker",
-    from: `    if (Exit.isFailure(moved)) {`,
-    to: `    if (Exit.isFailure(moved)) {
-      return yield* job.delete`
+    module: "internal/worker/settler",
+    from: `      if (Exit.isFailure(moved)) {`,
+    to: `      if (Exit.isFailure(moved)) {
+        return yield* job.delete`
   },
   {
     name: "a lost job does not interrupt its handler",
-    module: "Worker",
-    from: `if (job.isLost) entry.fiber?.interruptUnsafe()`,
+    module: "internal/worker/inFlight",
+    from: `if (job.isLost) running.fiber?.interruptUnsafe()`,
     to: ``
   },
   {

@@ -30,7 +30,7 @@ export const worker = (run: Run, worked: Worked): Program => (client, process) =
     crashGuard: worked.crashGuard,
     deadLetter: worked.deadLetter,
     shutdownTimeout: Duration.seconds(worked.shutdownSeconds),
-    retry: worked.retry.schedule,
+    retrySchedule: worked.retry.schedule,
     retryIf: (error) => error === "again"
   }
   const handler: Worker.Handler<typeof Value.Type, Failure, never> = (value, job) => work(run, process, job, value.key)

@@ -2,7 +2,8 @@
  * What everybody meant, and what the server did: puts and what their callers heard, leases as the server gave them away,
  * handlers as they ran. Each entry is checked against the others when it is made; what they add up to, at the end.
  */
-import { type Job as Handle, ReservedJob } from "../../../src/Job.ts"
+import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
+import type { Job as Handle } from "../../../src/Job.ts"
 import type { Link } from "./Network.ts"
 import type { Process, World } from "./World.ts"
 
@@ -221,7 +222,7 @@ export class Ledger {
       return undefined
     }
     if (job.put.body !== body) this.world.violate(`${process.name} was given job ${id} with another body than was put`)
-    const isLost = handle instanceof ReservedJob && handle.isOver
+    const isLost = reservedOf(handle)?.isOver === true
     const lease = isLost
       ? this.#lostLease(process, id)
       : this.#newLease(process, id) ?? this.#tradedLease(process, id)

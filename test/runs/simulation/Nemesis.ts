@@ -74,7 +74,7 @@ export class Nemesis {
   /** All is well again. */
   heal(): void {
     this.#run.world.tell("all is well again")
-    this.#host.inject({})
+    this.#host.injectFaults({})
     if (this.#host.engine.isDraining) this.#restart()
     this.#run.network.heal()
     for (const machine of this.#machines) if (!machine.process.isAlive) machine.start()
@@ -138,11 +138,11 @@ export class Nemesis {
         this.#host.engine.drain()
         return this.#for(500, 6000, () => this.#restart())
       case "noMemoryForJobs":
-        this.#host.inject({ shortage: "jobs" })
-        return this.#for(100, 3000, () => this.#host.inject({}))
+        this.#host.injectFaults({ shortage: "jobs" })
+        return this.#for(100, 3000, () => this.#host.injectFaults({}))
       case "noMemoryForQueues":
-        this.#host.inject({ shortage: "queues" })
-        return this.#for(100, 3000, () => this.#host.inject({}))
+        this.#host.injectFaults({ shortage: "queues" })
+        return this.#for(100, 3000, () => this.#host.injectFaults({}))
       case "refuse":
         network.refuses = true
         return this.#for(50, 5000, () => {

@@ -4,7 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Conn, Output } from "../../../src/internal/server/engine.ts"
+import type { Output, ServerConnection } from "../../../src/internal/server/serverConnection.ts"
 import * as Errors from "../../../src/Errors.ts"
 import type { Dialer, Handlers, Transport } from "../../../src/internal/connection/transport.ts"
 import type { Dice } from "../../conformance/Dice.ts"
@@ -149,7 +149,7 @@ export class Link {
   readonly #handlers: Handlers
   readonly #up: Direction
   readonly #down: Direction
-  conn: Conn | undefined
+  conn: ServerConnection | undefined
   /** Whether the client has it, for all that it knows. */
   isClientOpen = false
   /** Whether the server has it, for all that it knows. */
@@ -319,7 +319,7 @@ export class Network {
   readonly world: World
   readonly dice: Dice
   readonly #server: Process
-  readonly #accept: (link: Link) => Conn | undefined
+  readonly #accept: (link: Link) => ServerConnection | undefined
   readonly links = new Set<Link>()
   readonly #blocked = new Map<Blocked, { readonly up: boolean; readonly down: boolean }>()
   #waiting: Array<() => void> = []
@@ -332,7 +332,7 @@ export class Network {
   turnsAway = false
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
 
-  constructor(world: World, server: Process, accept: (link: Link) => Conn | undefined) {
+  constructor(world: World, server: Process, accept: (link: Link) => ServerConnection | undefined) {
     this.world = world
     this.dice = world.dice(2)
     this.#server = server

@@ -40,7 +40,7 @@ export interface Streamed {
   readonly prefetch: number
   readonly maxInFlight: number
   readonly maxConnections: number
-  readonly keepAlive: boolean
+  readonly keepLeases: boolean
   readonly hands: number
 }
 
@@ -96,7 +96,7 @@ export const planOf = (dice: Dice): Plan => {
         prefetch: dice.one([1, 2, 16]),
         maxInFlight: dice.one([1, 2, 5, 20]),
         maxConnections: dice.one([1, 2, 8]),
-        keepAlive: dice.chance(0.5),
+        keepLeases: dice.chance(0.5),
         hands: dice.one([1, 2, 5])
       }
       : undefined,

@@ -189,7 +189,7 @@ export const simulate = (seed: number): Result => {
         `handlers have never ended: ${[...ledger.runs].map(({ job, process }) => `${process.name} ${job.id}`).join()}`
     )
     check(network.links.size === 0, () => `connections are still open: ${[...network.links].map(String).join()}`)
-    check(host.engine.connections === 0, () => `the server still has ${host.engine.connections} connections`)
+    check(host.engine.connectionCount === 0, () => `the server still has ${host.engine.connectionCount} connections`)
     for (const put of ledger.puts.values()) {
       const { heard, job, key } = put
       check(heard !== "acknowledged" || job !== undefined, () => `put ${key} was acknowledged, and never came`)

@@ -2,7 +2,8 @@
  * Stands beside the server and sees every job that it takes, gives away and lets go, in the order in which it does so, and
  * whether it may. It watches the store, below the commands: what the replies say is a matter of those who read them.
  */
-import type { Reserver, Store, StoredJob, StoredTube } from "../../../src/internal/server/store.ts"
+import type { Reserver, StoredJob, StoredTube } from "../../../src/internal/server/entities.ts"
+import type { Store } from "../../../src/internal/server/store.ts"
 import type { Job, Lease, Ledger, Put, Rules, Run, Settling } from "./Ledger.ts"
 import type { Link } from "./Network.ts"
 import type { World } from "./World.ts"

@@ -1,0 +1,159 @@
+/**
+ * What a store is made of: jobs, tubes, and the reservers that take jobs from tubes. An entity knows what queues it has or
+ * is in; the store alone moves it from one to another.
+ */
+import { Timer } from "./deadlines.ts"
+import { Heap, type HeapItem } from "./heap.ts"
+import type { Body } from "./requestParser.ts"
+
+/** The states of a job. */
+export type State = "ready" | "reserved" | "delayed" | "buried"
+
+/** A job. `ttr` and `delay` are in seconds, as the producer gave them; all other times are in milliseconds. */
+export class StoredJob implements HeapItem {
+  readonly id: number
+  readonly tube: StoredTube
+  readonly body: Body
+  readonly ttr: number
+  readonly createdAt: number
+  pri: number
+  delay: number
+  state: State
+  /** When a delayed job is ready, or when the lease of a reserved one is over. */
+  deadline = 0
+  holder: Reserver | undefined
+  reserves = 0
+  timeouts = 0
+  releases = 0
+  buries = 0
+  kicks = 0
+  index = -1
+  previous: StoredJob | undefined
+  next: StoredJob | undefined
+
+  constructor(
+    id: number,
+    tube: StoredTube,
+    body: Body,
+    pri: number,
+    delay: number,
+    ttr: number,
+    state: State,
+    now: number
+  ) {
+    this.id = id
+    this.tube = tube
+    this.body = body
+    this.pri = pri
+    this.delay = delay
+    this.ttr = ttr
+    this.state = state
+    this.createdAt = now
+  }
+}
+
+/** Whether `a` is reserved before `b`. */
+export const isMoreUrgent = (a: StoredJob, b: StoredJob): boolean => a.pri < b.pri || (a.pri === b.pri && a.id < b.id)
+
+const isDueBefore = (a: StoredJob, b: StoredJob): boolean =>
+  a.deadline < b.deadline || (a.deadline === b.deadline && a.id < b.id)
+
+/** A linked list, so that an item in the middle can go without a search. An item is in one list at most. */
+export class List<A extends { previous: A | undefined; next: A | undefined }> {
+  head: A | undefined
+  #last: A | undefined
+  size = 0
+
+  append(item: A): void {
+    item.previous = this.#last
+    if (this.#last === undefined) this.head = item
+    else this.#last.next = item
+    this.#last = item
+    this.size++
+  }
+
+  remove(item: A): void {
+    const { next, previous } = item
+    if (previous === undefined) this.head = next
+    else previous.next = next
+    if (next === undefined) this.#last = previous
+    else next.previous = previous
+    item.previous = item.next = undefined
+    this.size--
+  }
+}
+
+/** A tube, which lives as long as a connection or a job refers to it. */
+export class StoredTube {
+  readonly name: string
+  readonly ready = new Heap<StoredJob>(isMoreUrgent)
+  readonly delayed = new Heap<StoredJob>(isDueBefore)
+  readonly buried = new List<StoredJob>()
+  readonly waiters = new List<Waiter>()
+  readonly matures: Timer<StoredTube> = new Timer<StoredTube>(this)
+  readonly resumes: Timer<StoredTube> = new Timer<StoredTube>(this)
+  urgent = 0
+  reserved = 0
+  using = 0
+  watching = 0
+  totalJobs = 0
+  deletes = 0
+  pauses = 0
+  /** The length of the current pause in seconds. */
+  pause = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get isPaused(): boolean {
+    return this.resumes.index !== -1
+  }
+
+  /** Whether it has a job for a reserver that waits, which no state of the store may leave so. */
+  get canServe(): boolean {
+    return this.waiters.head !== undefined && this.ready.head !== undefined && !this.isPaused
+  }
+}
+
+/** The place of a reserver among those that wait for a job of one tube. */
+export class Waiter {
+  readonly reserver: Reserver
+  readonly tube: StoredTube
+  previous: Waiter | undefined
+  next: Waiter | undefined
+
+  constructor(reserver: Reserver, tube: StoredTube) {
+    this.reserver = reserver
+    this.tube = tube
+  }
+}
+
+/** Hears how a wait ends. */
+export interface ReserveListener {
+  readonly onReserved: (job: StoredJob) => void
+  readonly onDeadlineSoon: () => void
+  readonly onTimedOut: () => void
+}
+
+/** The reserving side of a connection: the tubes that it watches, the jobs that it holds, its wait. */
+export class Reserver {
+  readonly listener: ReserveListener
+  readonly watched = new Set<StoredTube>()
+  readonly held = new List<StoredJob>()
+  readonly deadlines = new Heap<StoredJob>(isDueBefore)
+  readonly expires: Timer<Reserver> = new Timer<Reserver>(this)
+  readonly serial: number
+  /** One in each watched tube while it waits. */
+  places: ReadonlyArray<Waiter> = []
+  timesOutAt = Infinity
+
+  constructor(serial: number, listener: ReserveListener) {
+    this.serial = serial
+    this.listener = listener
+  }
+
+  get isWaiting(): boolean {
+    return this.places.length > 0
+  }
+}

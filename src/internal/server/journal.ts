@@ -1,0 +1,22 @@
+/**
+ * What a store tells as it happens, so that its jobs can be had back after a restart. Replayed in order into an empty
+ * store, a journal gives the same jobs in the same states; those that were reserved are ready.
+ */
+import type { StoredJob } from "./entities.ts"
+
+/** Hears of every durable change. It is called before any client can hear of the change. */
+export interface Journal {
+  /** There is a new job: with its id, tube, body, `pri`, `delay` and `ttr`, in its first state. */
+  readonly put: (job: StoredJob) => void
+  /**
+   * A job has gone into another state: `ready`, `delayed` (until its `deadline`) or `buried`, with the `pri` and `delay` that
+   * it has now. Of a reserve it hears only when that takes a delayed or a buried job, by its id: this job is reserved, and
+   * after a restart it is ready, as all that were reserved are.
+   */
+  readonly state: (job: StoredJob) => void
+  /** A job has gone. It is as it was last, for a record that repeats it. */
+  readonly deleted: (job: StoredJob) => void
+}
+
+/** Forgets everything: the store lives as long as the process. */
+export const noJournal: Journal = { put: () => {}, state: () => {}, deleted: () => {} }

@@ -1,0 +1,96 @@
+/**
+ * Counts what becomes of jobs. A Metric caches only the attributes that it had last, so each recorder keeps one Metric per
+ * set of attributes: those with the same name and the same attributes are one.
+ */
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type { JobOutcome } from "../../Metrics.ts"
+
+type Attributes = Readonly<Record<string, string>>
+
+export const makeJobs = (attributes: Attributes = {}) =>
+  Metric.counter("beanstalkd_jobs", { description: "What became of the jobs", incremental: true, attributes })
+
+export const makeJobsInFlight = (attributes: Attributes = {}) =>
+  Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
+
+export const makeJobDuration = (attributes: Attributes = {}) =>
+  Metric.histogram("beanstalkd_job_duration", {
+    description: "How long handlers ran, in milliseconds",
+    boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 20 }),
+    attributes
+  })
+
+/** The attributes that all metrics of a job have. */
+export interface Place {
+  readonly server: string
+  readonly tube: string
+}
+
+/** Counts one job. */
+export const countJob = (outcome: JobOutcome, { server, tube }: Place): Effect.Effect<void> =>
+  Metric.update(makeJobs({ server, tube, outcome }), 1)
+
+/** Updates the metrics of the jobs of one worker from one server, without going through an Effect for each job. */
+export class JobRecorder {
+  readonly server: string
+  readonly #place: Attributes
+  readonly #context: Context.Context<never>
+  readonly #counters = new Map<JobOutcome, Metric.Counter<number>>()
+  readonly #inFlight: Metric.Gauge<number>
+  readonly #duration: Metric.Histogram<number>
+
+  constructor({ server, tube }: Place, context: Context.Context<never>) {
+    this.server = server
+    this.#place = { server, tube }
+    this.#context = context
+    this.#inFlight = makeJobsInFlight(this.#place)
+    this.#duration = makeJobDuration(this.#place)
+  }
+
+  count(outcome: JobOutcome): void {
+    let counter = this.#counters.get(outcome)
+    if (counter === undefined) {
+      counter = makeJobs({ ...this.#place, outcome })
+      this.#counters.set(outcome, counter)
+    }
+    counter.updateUnsafe(1, this.#context)
+  }
+
+  started(): void {
+    this.#inFlight.modifyUnsafe(1, this.#context)
+  }
+
+  ended(millis: number): void {
+    this.#inFlight.modifyUnsafe(-1, this.#context)
+    this.#duration.updateUnsafe(millis, this.#context)
+  }
+}
+
+/** The recorders of one worker, one per server that its jobs come from. */
+export class JobRecorders {
+  readonly #tube: string
+  readonly #context: Context.Context<never>
+  readonly #recorders = new Map<string, JobRecorder>()
+  /** Mostly there is one server, and always the next job is likely to come from the same one. */
+  #last: JobRecorder | undefined
+
+  constructor(tube: string, context: Context.Context<never>) {
+    this.#tube = tube
+    this.#context = context
+  }
+
+  /** The recorder for the jobs of a server. */
+  of(server: string): JobRecorder {
+    if (this.#last?.server === server) return this.#last
+    this.#last = this.#recorders.get(server) ?? this.#make(server)
+    return this.#last
+  }
+
+  #make(server: string): JobRecorder {
+    const recorder = new JobRecorder({ server, tube: this.#tube }, this.#context)
+    this.#recorders.set(server, recorder)
+    return recorder
+  }
+}

@@ -8,7 +8,7 @@ import { type AnyServer, describeServers, type Target } from "../support/AnyServ
 import { eventually } from "../support/Eventually.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
-import * as Program from "../connection/Program.ts"
+import * as Program from "../support/Program.ts"
 
 const TUBE = "work"
 
@@ -475,7 +475,11 @@ RealServer.describeReal("a job that is reserved", () => {
   it.live("and deleted, 20,000 times in one Scope with two connections, leaves nothing behind", () =>
     Effect.gen(function*() {
       const server = yield* RealServer.make()
-      const { code, report, stderr } = yield* Program.run("../../client/programs/Forever", server.port, 20_000)
+      const { code, report, stderr } = yield* Program.run(
+        new URL("programs/Forever.ts", import.meta.url),
+        server.port,
+        20_000
+      )
       assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
       const { growth, ...rest } = report as { readonly growth: number }
       // In bytes, from the 5,000th to the last.

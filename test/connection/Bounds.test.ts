@@ -7,9 +7,9 @@ import { Effect, Exit, Fiber, Scope } from "effect"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import * as RealTime from "../support/RealTime.ts"
-import { id, rows, withBody } from "./Commands.ts"
-import { commandsIn, placesOf } from "./Heard.ts"
-import { connect, errorOf, hears, isAlive, isFailure, put, putLine, says, start } from "./Peer.ts"
+import { id, rows, withBody } from "../support/scripted/Commands.ts"
+import { commandsIn, placesOf } from "../support/scripted/Heard.ts"
+import { connect, errorOf, hears, isAlive, isFailure, put, putLine, says, start } from "../support/scripted/Peer.ts"
 import { watchWrites } from "./Writes.ts"
 
 const KIB = 1024

@@ -6,7 +6,7 @@ import { Connection, Errors } from "effect-beanstalkd"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import type * as Net from "node:net"
 import * as FakeServer from "../support/FakeServer.ts"
-import { id, withBody } from "./Commands.ts"
+import { id, withBody } from "../support/scripted/Commands.ts"
 import {
   connect,
   dies,
@@ -22,7 +22,7 @@ import {
   says,
   socketOf,
   start
-} from "./Peer.ts"
+} from "../support/scripted/Peer.ts"
 
 const deletes = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => `delete ${from + i}\r\n`).join("")

@@ -6,9 +6,21 @@ import { type Connection, Errors } from "effect-beanstalkd"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { id, jobStats, type Row, rows, table, withBody } from "./Commands.ts"
-import { commandsIn } from "./Heard.ts"
-import { connect, errorOf, hears, isAlive, isDead, isFailure, put, putLine, says, seesClose, start } from "./Peer.ts"
+import { id, jobStats, type Row, rows, table, withBody } from "../support/scripted/Commands.ts"
+import { commandsIn } from "../support/scripted/Heard.ts"
+import {
+  connect,
+  errorOf,
+  hears,
+  isAlive,
+  isDead,
+  isFailure,
+  put,
+  putLine,
+  says,
+  seesClose,
+  start
+} from "../support/scripted/Peer.ts"
 
 /** Issues a command and takes it back in the same turn, before anything can have left. */
 const withdraw = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {

@@ -9,7 +9,7 @@ import type { Dialer, Handlers } from "../../src/internal/connection/transport.t
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealTime from "../support/RealTime.ts"
-import { id, rows, table } from "./Commands.ts"
+import { id, rows, table } from "../support/scripted/Commands.ts"
 import {
   atOnce,
   connect,
@@ -23,7 +23,7 @@ import {
   seesClose,
   socketOf,
   start
-} from "./Peer.ts"
+} from "../support/scripted/Peer.ts"
 
 /** Not a millisecond before `millis` from now, and then at once. */
 const endsAfter = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>, millis: number) {

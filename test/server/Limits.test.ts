@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, type Scope } from "effect"
 import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
-import * as Program from "../connection/Program.ts"
+import * as Program from "../support/Program.ts"
 import { eventually } from "../support/Eventually.ts"
 
 const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag

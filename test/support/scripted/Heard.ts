@@ -2,7 +2,7 @@
  * What a server understands of the bytes that have come: a parser of commands that shares nothing with the library, and
  * a server that knows no more than which tube is in use.
  */
-import * as FakeServer from "../support/FakeServer.ts"
+import * as FakeServer from "../FakeServer.ts"
 import { withBody } from "./Commands.ts"
 
 export interface Heard {

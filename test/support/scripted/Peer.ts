@@ -7,8 +7,8 @@ import { Connection, Errors } from "effect-beanstalkd"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Net from "node:net"
-import { eventually } from "../support/Eventually.ts"
-import type { Serving } from "../support/FakeServer.ts"
+import { eventually } from "../Eventually.ts"
+import type { Serving } from "../FakeServer.ts"
 import { withBody } from "./Commands.ts"
 
 export const connect = (server: Serving, options?: Connection.Options) =>

@@ -7,7 +7,8 @@ import { Client, Consumer, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { type AnyServer, describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
-import { areIn, onItsOwn, silently, Texts, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, silently, Texts, TUBE } from "../support/Workplace.ts"
 
 /** `WORKER_FULL=1` has all jobs and all interruptions. */
 const FULL = process.env["WORKER_FULL"] === "1"
@@ -19,7 +20,7 @@ const drained = <E, R>(jobs: Stream.Stream<{ readonly text: string; readonly del
 
 describe("a stream", () => {
   it.effect("gives the jobs of several tubes, the most urgent first", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put("a", "3", { priority: 3 })
       yield* beanstalkd.put("b", "1", { priority: 1 })
       yield* beanstalkd.put("c", "2", { priority: 2 })
@@ -29,7 +30,7 @@ describe("a stream", () => {
     })))
 
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
       yield* server.awaitWaiting(TUBE)
       yield* TestClock.adjust("24 hours")
@@ -40,7 +41,7 @@ describe("a stream", () => {
     })))
 
   it.effect("goes on with a server that drains", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
       yield* server.drain
       const texts = yield* Consumer.stream(TUBE).pipe(drained, Stream.take(2), Stream.runCollect)
@@ -48,7 +49,7 @@ describe("a stream", () => {
     })))
 
   it.effect("goes on after DEADLINE_SOON, with one connection that holds jobs about to time out", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const times: Array<number> = []
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
       yield* Consumer.stream(TUBE, { maxConnections: 1, keepLeases: true }).pipe(
@@ -67,7 +68,7 @@ describe("a stream", () => {
     })))
 
   it.effect("fails when the server is gone for good, by the Schedule of its client", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(_, server) {
         const failing = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(Consumer.stream(TUBE))))
         yield* server.awaitWaiting(TUBE)
@@ -81,9 +82,9 @@ describe("a stream", () => {
 
   it.effect("does the same in the same order every time under a TestClock, along with workers", () =>
     Effect.gen(function*() {
-      const first = yield* onItsOwn(manyAtWork)
+      const first = yield* onMemory(manyAtWork)
       assert.isAbove(first.length, 300)
-      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* onItsOwn(manyAtWork), first)
+      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* onMemory(manyAtWork), first)
     }).pipe(silently))
 
   const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
@@ -105,7 +106,7 @@ describe("a stream", () => {
   it.effect.each(wrong)("of %o with %o fails with the reason InvalidOptions, before a connection is dialled", (
     [tubes, options, argument]
   ) =>
-    onItsOwn(Effect.fnUntraced(function*(_, server) {
+    onMemory(Effect.fnUntraced(function*(_, server) {
       const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
       assert(error.reason._tag === "InvalidOptions")
       assert.strictEqual(error.reason.argument, argument)
@@ -114,7 +115,7 @@ describe("a stream", () => {
     })))
 
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
       const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepLeases: undefined }
       for (const options of [nothing, { maxInFlight: Infinity }]) {
@@ -125,7 +126,7 @@ describe("a stream", () => {
   it.live(
     `of ${MANY} jobs from a server in memory leaves the processor to others, and so does a worker`,
     () =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         let longest = 0
         // Of its own time: another process may have the processor meanwhile.
         const now = () => process.threadCpuUsage().user / 1000

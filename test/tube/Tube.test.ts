@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Schema, Stream } from "effect"
 import { Client, Errors, Server, Tube, Worker } from "effect-beanstalkd"
 import { inspect } from "node:util"
-import { areIn, onItsOwn, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, TUBE } from "../support/Workplace.ts"
 
 const Emails = Tube.make("emails", { schema: Schema.Struct({ to: Schema.String }) })
 const Wrong = Tube.make("emails", { codec: "text", client: 5 as never })
@@ -55,7 +56,7 @@ describe("a tube", () => {
   })
 
   it.effect("lends its functions without itself", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { decode, kick, pause, put, putAll, stream, streamResult } = Emails
       const { id } = yield* Effect.flatMap(Effect.succeed({ to: "ada" }), put)
       assert.deepStrictEqual(yield* Effect.flatMap(beanstalkd.peek(id), decode), { to: "ada" })
@@ -72,7 +73,7 @@ describe("a tube", () => {
 
 describe("a tube with wrong options", () => {
   it.effect("fails a worker with what Tube.make refused, before anything is reserved", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "hello")
       const error = yield* Effect.flip(Worker.run(Wrong, () => Effect.void))
       assert.instanceOf(error.reason, Errors.InvalidOptions)
@@ -83,7 +84,7 @@ describe("a tube with wrong options", () => {
     })))
 
   it.effect("names Tube.make in each error", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const tube = Tube.make(TUBE, {} as { readonly codec: "text" })
       const message = "Tube.make: schema must be a Schema, which the codec json needs, got undefined"
       assert.strictEqual((yield* Effect.flip(tube.put("x"))).message, message)
@@ -94,7 +95,7 @@ describe("a tube with wrong options", () => {
     })))
 
   it.effect("still has its client", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       assert.strictEqual(yield* Wrong.client, beanstalkd)
     })))
 
@@ -117,7 +118,7 @@ describe("a worker", () => {
   }])(
     "refuses what no Tube.make has made: %o",
     (tube) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put("emails", "{\"to\":\"ada\"}")
         const exit = yield* Effect.exit(Worker.run(tube as typeof Emails, () => Effect.void))
         const error = yield* Effect.flip(exit)

@@ -6,7 +6,7 @@ import { Effect, Latch } from "effect"
 import { Client, Worker } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { silently, Texts } from "./Workplace.ts"
+import { silently, Texts } from "../support/Workplace.ts"
 
 const RESERVE = "reserve-with-timeout 30\r\n"
 const ASK = "reserve-with-timeout 0\r\n"

@@ -8,7 +8,7 @@ import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { type Service, service } from "./Processes.ts"
-import { areIn, statesOf, TUBE } from "./Workplace.ts"
+import { areIn, statesOf, TUBE } from "../support/Workplace.ts"
 
 /** `WORKER_FULL=1` kills ten times under 20,000 jobs. */
 const FULL = process.env["WORKER_FULL"] === "1"

@@ -7,7 +7,7 @@ import { Client, Worker } from "effect-beanstalkd"
 import { says } from "../support/scripted/Peer.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { Texts } from "./Workplace.ts"
+import { Texts } from "../support/Workplace.ts"
 
 describe("the second lease of a job", () => {
   it.live("is lost with its connection, even if it came before the first one was settled", () =>

@@ -1,6 +1,5 @@
 /**
- * What the tests of consumers and workers share: a server of one's own, where the jobs of a tube are, what was logged,
- * which spans there were, what was counted.
+ * A tube of texts to work on, and what tests look at: the states of its jobs, the log, the metrics.
  */
 import { assert } from "@effect/vitest"
 import type * as Cause from "effect/Cause"
@@ -13,7 +12,6 @@ import type * as Scope from "effect/Scope"
 import * as Client from "../../src/Client.ts"
 import type * as Errors from "../../src/Errors.ts"
 import * as Metrics from "../../src/Metrics.ts"
-import * as Server from "../../src/Server.ts"
 import * as Tube from "../../src/Tube.ts"
 import * as Worker from "../../src/Worker.ts"
 
@@ -21,32 +19,9 @@ export const TUBE = "work"
 
 export const Texts = Tube.make(TUBE, { codec: "text" })
 
-/**
- * On a server in memory that nobody else has, with a client that has opened no more than its shared connection, and a
- * registry of metrics that nobody else has.
- */
-export const onItsOwn = <A, E>(
-  test: (
-    beanstalkd: Client.Service,
-    server: Server.Service
-  ) => Effect.Effect<A, E, Client.Beanstalkd | Server.Server | Scope.Scope>,
-  options: { readonly client?: Client.Options | undefined } = {}
-) =>
-  Effect.gen(function*() {
-    const server = yield* Server.makeMemory()
-    const beanstalkd = yield* Client.make({ ...options.client, ...server.clientOptions })
-    return yield* test(beanstalkd, server).pipe(
-      Effect.provideService(Client.Beanstalkd, beanstalkd),
-      Effect.provideService(Server.Server, server)
-    )
-  }).pipe(
-    Effect.scoped,
-    Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map()))
-  )
-
 const NOWHERE = { ready: 0, reserved: 0, delayed: 0, buried: 0 }
 
-/** How many jobs of a tube are in which state. */
+/** The number of jobs of a tube, by their state. */
 export const statesOf = (beanstalkd: Client.Service, tube = TUBE) =>
   beanstalkd.statsTube(tube).pipe(
     Effect.map((stats) => ({
@@ -58,13 +33,13 @@ export const statesOf = (beanstalkd: Client.Service, tube = TUBE) =>
     Effect.catchTag("NotFound", () => Effect.succeed(NOWHERE))
   )
 
-/** That they are there, and nowhere else. */
+/** Asserts that the jobs of a tube are in these states, and that there are no others. */
 export const areIn = (beanstalkd: Client.Service, expected: Partial<typeof NOWHERE>, tube = TUBE) =>
   Effect.map(statesOf(beanstalkd, tube), (states) => assert.deepStrictEqual(states, { ...NOWHERE, ...expected }))
 
 /**
- * A worker, at once; its end is the end of the test unless it is interrupted before. Handlers that still run then are not
- * waited for, unless told, since nobody sets the clock forward any more.
+ * Starts a worker, which ends with the test unless the test interrupts it. By default it does not wait for handlers that
+ * still run then, since no one advances the clock any more.
  */
 export const work = <E, R>(
   handler: Worker.Handler<string, E, R>,
@@ -79,7 +54,7 @@ export interface Logged {
   readonly cause: Cause.Cause<unknown>
 }
 
-/** Keeps what is logged, and shows nothing of it. */
+/** Keeps the log in place of showing it. */
 export const keepLog = () => {
   const log: Array<Logged> = []
   const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
@@ -90,13 +65,13 @@ export const keepLog = () => {
   return { log, logged: Effect.provideService(Logger.CurrentLoggers, new Set([logger])) }
 }
 
-/** Nobody reads what is logged. */
+/** Logs nothing. `onMemory` and `onLayer` do so by default. */
 export const silently: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
   Logger.CurrentLoggers,
   new Set()
 )
 
-/** What became of the jobs of a tube, as the metrics have it; outcomes that did not occur are left out. */
+/** The outcomes of the jobs of a tube in the metrics, without those that did not occur. */
 export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE) {
   const counts: Partial<Record<Metrics.JobOutcome, number>> = {}
   for (const outcome of ["reserved", "succeeded", "failed", "retried", "buried", "deadLettered", "lost"] as const) {
@@ -106,6 +81,6 @@ export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE)
   return counts
 })
 
-/** The handlers that run, as the metrics have it. */
+/** The number of running handlers in the metrics. */
 export const inFlight = (server: string, tube = TUBE) =>
   Effect.map(Metric.value(Metric.withAttributes(Metrics.jobsInFlight, { server, tube })), ({ value }) => value)

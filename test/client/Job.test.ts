@@ -4,16 +4,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { Client, Errors, type Job } from "effect-beanstalkd"
+import { type Client, Errors, type Job } from "effect-beanstalkd"
 import { describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
+import { onServer } from "../support/Fixture.ts"
 
 const TUBE = "work"
 const PRIORITY = 42
 
 const openOn = Effect.fnUntraced(function*(target: Target, options?: Client.Options) {
-  const server = yield* target.make()
-  const beanstalkd = yield* Client.make({ ...server.clientOptions, ...options })
+  const { beanstalkd, server } = yield* onServer(target)(options)
   const counts = Effect.map(server.stats, (stats) => (command: string) => Number(stats[`cmd-${command}`]))
   /** Waits until the pool has so many connections, all of them idle, and none was lost on the way. */
   const isIdle = (connections: number) =>

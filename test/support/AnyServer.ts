@@ -41,13 +41,13 @@ export interface Target {
 
 /** A real server as any server. */
 export const fromReal = (server: RealServer.RealServer): AnyServer => {
-  const { pid, port, raw, restart, signal, stats } = server
+  const { clientOptions, pid, port, raw, restart, signal, stats } = server
   const isDraining = Effect.flatMap(
     stats,
     ({ draining }) => draining === "true" ? Effect.void : Effect.die(new Error("it does not drain yet"))
   )
   return {
-    clientOptions: { port },
+    clientOptions,
     address: `127.0.0.1:${port}`,
     pid,
     raw,

@@ -28,6 +28,8 @@ export interface RealServerOptions {
 export interface RealServer {
   readonly host: "127.0.0.1"
   readonly port: number
+  /** Options to reach the server, for `Client.make`, `Pool.make` and `Connection.make`. */
+  readonly clientOptions: { readonly port: number }
   /** That of the process that was started last. */
   readonly pid: number
   /** SIGKILL; returns when the process is gone. */
@@ -170,6 +172,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     host: "127.0.0.1",
     port,
+    clientOptions: { port },
     get pid() {
       return current!.child.pid!
     },

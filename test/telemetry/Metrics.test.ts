@@ -3,9 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Metric, Scope } from "effect"
-import { Client, Connection, Metrics, Protocol } from "effect-beanstalkd"
+import { Connection, Metrics, Protocol } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
+import { onServer } from "../support/Fixture.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
 
@@ -26,10 +27,7 @@ const connections = (server: string) =>
 const nobody = Protocol.JobId.make(4_711)
 
 RealServer.describeReal("the metrics of a client", () => {
-  const open = Effect.fnUntraced(function*(options?: Client.Options) {
-    const server = yield* RealServer.make({ args: ["-z", "100"] })
-    return { server, beanstalkd: yield* Client.make({ port: server.port, ...options }) }
-  })
+  const open = onServer(RealServer, { args: ["-z", "100"] })
 
   it.live("count the commands that were answered, by their names in the protocol", () =>
     Effect.gen(function*() {

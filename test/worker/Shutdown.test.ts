@@ -9,7 +9,7 @@ import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { service } from "./Processes.ts"
-import { onMemory } from "../support/Fixture.ts"
+import { onMemory, onServer } from "../support/Fixture.ts"
 import { areIn, keepLog, outcomes, silently, Texts, TUBE, work } from "../support/Workplace.ts"
 
 describe("a worker that is interrupted", () => {
@@ -134,8 +134,7 @@ describe("a worker that is interrupted", () => {
 RealServer.describeReal("a worker service that gets SIGTERM in the middle of 64 jobs", () => {
   it.live("has those deleted that end in time, and the others ready at once with their own priority", () =>
     Effect.gen(function*() {
-      const server = yield* RealServer.make()
-      const beanstalkd = yield* Client.make({ port: server.port })
+      const { beanstalkd, server } = yield* onServer(RealServer)()
       const long = yield* Effect.forEach(
         Array.from({ length: 32 }, (_, n) => n),
         (n) => beanstalkd.put(TUBE, "never", { priority: 100 + n })

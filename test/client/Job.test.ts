@@ -4,7 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { type Client, Errors, type Job } from "effect-beanstalkd"
+import { Client, Errors, type Job, Server } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
 import { describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
 import { onServer } from "../support/Fixture.ts"
@@ -352,3 +353,19 @@ describeServers("a job", (target) => {
       }))
   })
 }, { concurrent: true })
+
+describe("a job that is on the way to being deleted", () => {
+  it.effect("keeps its connection until that is answered, though somebody touches it meanwhile", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const client = yield* Client.make(server.clientOptions)
+      yield* client.put("jobs", "hello")
+      const job = yield* client.reserve("jobs")
+      yield* server.inject({ delay: "1 second" })
+      const deleting = yield* Effect.forkScoped(Effect.exit(job.delete), { startImmediately: true })
+      assert.strictEqual((yield* Effect.flip(job.touch))._tag, "NotFound")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(deleting), Exit.void)
+      assert.deepInclude(yield* client.pool.stats, { idle: 1, used: 0, lost: 0 })
+    }))
+})

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Effect, Fiber, Stream } from "effect"
-import { Client, Errors, Job, Protocol } from "effect-beanstalkd"
+import { Client, Errors, Job, Protocol, Server } from "effect-beanstalkd"
 import * as PutAll from "../../src/internal/job/putAll.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
@@ -283,5 +283,65 @@ RealServer.describeReal("putAll of the client", () => {
       assert.instanceOf(cause, Errors.BeanstalkdError)
       assert.isTrue(cause.sent)
       assert.isAbove(inserted.length, 1_000)
+    }))
+})
+
+describe("what is no collection of bodies", () => {
+  const none: Record<string, unknown> = {
+    "a text, which has letters": "hello",
+    "an empty text": "",
+    "bytes, which have numbers": new Uint8Array(3),
+    "a view of bytes": new DataView(new ArrayBuffer(3)),
+    "a number": 5,
+    "nothing": undefined,
+    "null": null,
+    "an object": {},
+    "what cannot be looked at": new Proxy({}, {
+      get: () => {
+        throw new Error("no")
+      },
+      has: () => {
+        throw new Error("no")
+      }
+    })
+  }
+  it.effect.each(Object.entries(none))(
+    "is refused, and nothing of it is put: %s",
+    ([, bodies]) =>
+      Effect.gen(function*() {
+        const { put, taken } = slow()
+        const { cause, inserted } = yield* Effect.flip(putAll(put, bodies as Iterable<string>))
+        assert.deepStrictEqual([inserted, taken], [[], []])
+        assert.deepInclude(cause, {
+          _tag: "InvalidArgument",
+          argument: "bodies",
+          rule: "an iterable or a Stream of bodies, not a single one"
+        })
+      })
+  )
+})
+
+describe("nothing to put", () => {
+  const wrong: ReadonlyArray<readonly [argument: string, tube: unknown, options: unknown]> = [
+    ["tube", "no tube", {}],
+    ["tube", "", {}],
+    // One that is not set is not `default`.
+    ["tube", undefined, {}],
+    ["priority", "jobs", { priority: -1 }],
+    ["ttr", "jobs", { ttr: -1 }],
+    ["delay", "jobs", { delay: "soon" }],
+    ["options", "jobs", null]
+  ]
+  it.effect.each(wrong)("into nowhere, or with options that make no sense, is refused all the same: %s", (
+    [argument, tube, options]
+  ) =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const client = yield* Client.make(server.clientOptions)
+      const { cause, inserted } = yield* Effect.flip(client.putAll(tube as string, [], options as Client.PutOptions))
+      assert.deepStrictEqual(inserted, [])
+      assert.deepInclude(cause, { _tag: "InvalidArgument", operation: "put", argument })
+      assert.deepStrictEqual(yield* client.putAll("jobs", []), [])
+      assert.strictEqual((yield* client.stats).cmdPut, 0)
     }))
 })

@@ -2,8 +2,10 @@
  * What a connection holds is bounded: commands on their way, bytes that cannot be sent, memory behind a body.
  */
 import { assert, describe, it } from "@effect/vitest"
-import type { Connection } from "effect-beanstalkd"
+import { Connection } from "effect-beanstalkd"
+import type { Dialer, Handlers } from "../../src/internal/connection/transport.ts"
 import { Effect, Exit, Fiber, Scope } from "effect"
+import { vi } from "vitest"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import * as RealTime from "../support/RealTime.ts"
@@ -245,5 +247,75 @@ describe("a body", () => {
         yield* says(server, reply.slice(cut))
         assert.deepStrictEqual((yield* Fiber.join(fiber)).body, bytes)
       }
+    }))
+})
+
+describe("what is written", () => {
+  /** A connection whose writes are counted, in bytes, and answered by the test. */
+  const open = Effect.fnUntraced(function*(options: Connection.Options = {}) {
+    const sizes: Array<number> = []
+    let handlers: Handlers | undefined
+    const dialer: Dialer = {
+      server: "counted",
+      open: (own) =>
+        Effect.sync(() => {
+          handlers = own
+          const write = (bytes: Uint8Array) => {
+            sizes.push(bytes.length)
+            return true
+          }
+          return { write, destroy: () => {} }
+        })
+    }
+    const connection = yield* Connection.make({ ...options, dialer })
+    return { connection, sizes, answer: (text: string) => handlers?.onData(Buffer.from(text)) }
+  })
+
+  /** How often a flush was asked for while this ran. */
+  const flushesDuring = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
+    const spy = vi.spyOn(globalThis, "queueMicrotask")
+    const count = Effect.sync(() => spy.mock.calls.length)
+    return yield* Effect.ensuring(Effect.andThen(effect, count), Effect.sync(() => spy.mockRestore()))
+  })
+
+  /** As bytes come: not while a fiber runs. */
+  const fromOutside = (event: () => void) =>
+    Effect.callback<void>((resume) => {
+      setImmediate(() => {
+        event()
+        resume(Effect.void)
+      })
+    })
+
+  const touches = (connection: Connection.Connection, count: number) =>
+    Effect.forEach(
+      Array.from({ length: count }),
+      () => Effect.forkDetach(connection.touch(id(1234)), { startImmediately: true })
+    )
+
+  it.live("at once is as many commands as reach maxUnsentBytes, their lines and their bodies counted", () =>
+    Effect.gen(function*() {
+      const { connection, sizes } = yield* open({ maxUnsentBytes: 100 })
+      // Ten bytes, and the end of the line.
+      yield* touches(connection, 25)
+      yield* eventually(Effect.sync(() => assert.deepStrictEqual(sizes, [120, 120, 60])))
+      // Nine bytes and 41; where the body ends is told apart.
+      sizes.length = 0
+      yield* Effect.forEach(Array.from({ length: 5 }), () => start(put(connection, "x".repeat(41))))
+      yield* eventually(Effect.sync(() => assert.deepStrictEqual(sizes, [114, 114, 57])))
+    }))
+
+  it.live("in one turn is asked for once, and not at all where it follows from answers", () =>
+    Effect.gen(function*() {
+      const { answer, connection, sizes } = yield* open()
+      const then = touches(connection, 10)
+      const issued = yield* flushesDuring(
+        Effect.forEach(Array.from({ length: 10 }), () => start(Effect.andThen(connection.touch(id(1234)), then)))
+      )
+      assert.strictEqual(issued, 1)
+      yield* eventually(Effect.sync(() => assert.deepStrictEqual(sizes, [120])))
+      const followed = yield* flushesDuring(fromOutside(() => answer("TOUCHED\r\n".repeat(10))))
+      assert.deepStrictEqual(sizes, [120, 1200])
+      assert.strictEqual(followed, 0)
     }))
 })

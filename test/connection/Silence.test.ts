@@ -3,9 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Client, Connection, Errors } from "effect-beanstalkd"
-import { Effect, Fiber, type Scope } from "effect"
+import { Clock, type Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Dialer, Handlers } from "../../src/internal/connection/transport.ts"
+import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealTime from "../support/RealTime.ts"
@@ -420,5 +421,65 @@ describe("opening", () => {
       })
       yield* fails(connect(server, { use: "jobs" }), { reason: "UnexpectedReply", sent: false, command: "connect" })
       yield* seesClose(server)
+    }))
+})
+
+describe("the timers of a connection", () => {
+  /** Runs it on the current clock, and counts who sleeps. */
+  const countSleepers = Effect.fnUntraced(function*(onSleep: () => void = () => {}) {
+    const clock = yield* Clock.Clock
+    const sleepers = { count: 0 }
+    const sleep = (duration: Duration.Duration) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          sleepers.count++
+          onSleep()
+        }),
+        () => clock.sleep(duration),
+        () => Effect.sync(() => sleepers.count--)
+      )
+    const counting: Clock.Clock = Object.assign(Object.create(clock), { sleep })
+    return { sleepers, counted: Effect.provideService(Clock.Clock, counting) }
+  })
+
+  it.effect("are one, however often its deadline comes nearer, and none when it has ended", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.silent()
+      const { counted, sleepers } = yield* countSleepers()
+      const scope = yield* Scope.make()
+      const connection = yield* connect(server).pipe(Scope.provide(scope), counted)
+      assert.strictEqual(sleepers.count, 0)
+      // Of 40 seconds, of 39, and so on, and of 10.
+      let heard = ""
+      for (const seconds of [30, 29, 20, 1]) {
+        const waiting = yield* start(connection.reserveWithTimeout(`${seconds} seconds`))
+        heard += `reserve-with-timeout ${seconds}\r\n`
+        yield* hears(server, heard)
+        assert.strictEqual(sleepers.count, 1)
+        yield* says(server, "TIMED_OUT\r\n")
+        assert.propertyVal(yield* errorOf(waiting), "_tag", "TimedOut")
+      }
+      const last = yield* start(connection.stats)
+      yield* hears(server, `${heard}stats\r\n`)
+      assert.strictEqual(sleepers.count, 1)
+      yield* Scope.close(scope, Exit.void)
+      isFailure(yield* errorOf(last), { reason: "ConnectionClosed", sent: true })
+      yield* eventually(Effect.sync(() => assert.strictEqual(sleepers.count, 0)))
+    }))
+
+  it.effect("are none when it has ended in the moment in which one was set", () =>
+    Effect.gen(function*() {
+      let close = () => {}
+      const { counted, sleepers } = yield* countSleepers(() => close())
+      const dialer: Dialer = {
+        server: "here",
+        open: (handlers) => {
+          close = () => handlers.onClose(new Errors.ConnectionClosed({ detail: "it was closed" }))
+          return Effect.succeed({ write: () => true, destroy: () => {} })
+        }
+      }
+      const connection = yield* counted(Connection.make({ dialer }))
+      isFailure(yield* Effect.flip(connection.stats), { reason: "ConnectionClosed", sent: true })
+      yield* eventually(Effect.sync(() => assert.strictEqual(sleepers.count, 0)))
     }))
 })

@@ -145,3 +145,27 @@ describe("TLS", () => {
       yield* worksAndEnds(server, { port: server.port, tls: false })
     }))
 })
+
+describe("where no server can be", () => {
+  const wrong: ReadonlyArray<readonly [options: Record<string, unknown>, why: string]> = [
+    [{ path: "" }, "path must be the path of a unix socket"],
+    [{ path: 5 }, "path must be the path of a unix socket"],
+    [{ path: null }, "path must be the path of a unix socket"],
+    [{ path: {} }, "path must be the path of a unix socket"],
+    [{ host: "" }, "host must be a host name or an address"],
+    [{ host: 5 }, "host must be a host name or an address"],
+    [{ port: 0 }, "port must be an integer from 1 to 65535"],
+    [{ port: 65_536 }, "port must be an integer from 1 to 65535"],
+    [{ port: 1.5 }, "port must be an integer from 1 to 65535"],
+    [{ port: "11300" }, "port must be an integer from 1 to 65535"],
+    [{ tls: 1 }, "tls must be true, false, or the options of node:tls"],
+    [{ tls: "yes" }, "tls must be true, false, or the options of node:tls"],
+    [{ tls: null }, "tls must be true, false, or the options of node:tls"],
+    [{ tls: [] }, "tls must be true, false, or the options of node:tls"]
+  ]
+  it.live.each(wrong)("is said of %o, once and for all", ([options, why]) =>
+    Effect.gen(function*() {
+      const error = yield* cannotOpen(options, why)
+      assert.isFalse(error.isRetryable)
+    }))
+})

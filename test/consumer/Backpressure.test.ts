@@ -157,3 +157,15 @@ describe("a stream", () => {
       assert.strictEqual(yield* server.connections, 1)
     })))
 })
+
+describe("a stream that is told nothing", () => {
+  it.effect("prefetches 16 jobs", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.putAll(TUBE, Array.from({ length: 40 }, () => "x"))
+      const pull = yield* Stream.toPull(Consumer.stream(TUBE))
+      yield* pull
+      yield* pull
+      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { reserved: 18, ready: 22 })
+    })))
+})

@@ -2,8 +2,8 @@
  * A network that begins to swallow everything, on all connections at once, and of which nobody is told.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, Stream } from "effect"
-import { Client, Consumer, Server } from "effect-beanstalkd"
+import { Effect, Fiber, Latch, Queue, Stream } from "effect"
+import { Client, Consumer, Server, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import type { Dialer } from "../../src/internal/connection/transport.ts"
 
@@ -26,7 +26,12 @@ const swallowing = (dialer: Dialer) => {
     dialer: swallower,
     swallow: Effect.sync(() => {
       for (const state of open) state.isSwallowing = true
-    })
+    }),
+    /** The one that was dialed as this one, from 0. */
+    silence: (nth: number) =>
+      Effect.sync(() => {
+        open[nth]!.isSwallowing = true
+      })
   }
 }
 
@@ -64,5 +69,48 @@ describe("a stream on a network that swallows everything", () => {
       for (let i = 0; i < 60; i++) yield* TestClock.adjust("1 second")
       assert.isDefined(next.pollUnsafe(), "it waits on one silent connection after the other")
       assert.strictEqual(yield* Fiber.join(next), "e")
+    }))
+})
+
+describe("a worker of which one connection has become silent", () => {
+  it.effect("closes those that do nothing, and neither one that has a job nor the one that waits", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const sound = yield* Client.make(server.clientOptions)
+      const { dialer, silence } = swallowing(server.clientOptions.dialer!)
+      const client = yield* Client.make({ dialer })
+      const texts = ["a", "b", "c"] as const
+      const mayEnd = { a: yield* Latch.make(), b: yield* Latch.make(), c: yield* Latch.make() }
+      const interrupted: Array<string> = []
+      const handler = (text: string) =>
+        Effect.onInterrupt(mayEnd[text as keyof typeof mayEnd].await, () => Effect.sync(() => interrupted.push(text)))
+      yield* Worker.run(Tube.make("emails", { codec: "text" }), handler, { concurrency: 4, crashGuard: false }).pipe(
+        Effect.provideService(Client.Beanstalkd, client),
+        Effect.forkScoped
+      )
+      for (const text of texts) {
+        yield* server.awaitWaiting("emails")
+        yield* sound.put("emails", text, { ttr: "1 hour" })
+        yield* TestClock.adjust("100 millis")
+      }
+      // The shared one of each client, three with a job each, one that waits.
+      assert.strictEqual(yield* server.connections, 6)
+      yield* mayEnd.c.open
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* server.connections, 6)
+      // The answer to the delete does not come. Connection 0 is the shared one.
+      yield* silence(1)
+      yield* mayEnd.a.open
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(yield* server.connections, 6)
+      yield* TestClock.adjust("1 second")
+      const { currentWaiting, totalConnections } = yield* sound.stats
+      assert.deepStrictEqual(
+        { currentWaiting, totalConnections, connections: yield* server.connections, interrupted },
+        { currentWaiting: 1, totalConnections: 6, connections: 4, interrupted: [] }
+      )
+      yield* mayEnd.b.open
+      yield* TestClock.adjust("1 second")
+      assert.propertyVal(yield* Effect.flip(sound.peekReady("emails")), "_tag", "NotFound")
     }))
 })

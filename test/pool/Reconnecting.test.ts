@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope } from "effect"
-import { Client, Pool, Protocol } from "effect-beanstalkd"
+import { Client, Pool, Protocol, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
@@ -227,5 +227,17 @@ describe("the shared connection", () => {
       const beanstalkd = yield* Client.make({ port: server.port })
       assert.deepInclude(yield* beanstalkd.statsJob(id(7)), { state: "reserved", ttr: 1, timeLeft: -1 })
       assert.deepInclude(yield* beanstalkd.pool.stats, { lost: 0, shared: true })
+    }))
+})
+
+describe("a connection that has answered before it was lost", () => {
+  it.effect("is replaced at once, without a pause of the Schedule, time and again", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const client = yield* Client.make({ ...server.clientOptions, reconnect: Schedule.spaced("1 hour") })
+      for (let times = 1; times <= 5; times++) {
+        assert.strictEqual(Number((yield* client.put("jobs", "x")).id), times)
+        yield* server.dropConnections
+      }
     }))
 })

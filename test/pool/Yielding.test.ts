@@ -3,8 +3,8 @@
  * found each of these.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Scheduler, Stream } from "effect"
-import { Client, Consumer, Server } from "effect-beanstalkd"
+import { Effect, Fiber, Latch, Layer, Scheduler, Stream } from "effect"
+import { Client, Consumer, Pool, Server } from "effect-beanstalkd"
 
 /** After so many operations, so that in one of them it happens where it hurts. */
 const BUDGETS = Array.from({ length: 20 }, (_, i) => i + 3)
@@ -44,4 +44,20 @@ describe("where fibers yield all the time", () => {
       }
       yield* Fiber.join(readers)
     })))
+
+  it.live("a pool grows for who comes at any step of its growing for another", () =>
+    yielding(
+      Effect.gen(function*() {
+        const { clientOptions } = yield* Server.Server
+        for (let steps = 0; steps < 40; steps++) {
+          const pool = yield* Pool.make({ ...clientOptions, maxConnections: 2 })
+          const isServed = yield* Latch.make()
+          const first = yield* Effect.forkChild(pool.use(() => isServed.await))
+          for (let i = 0; i < steps; i++) yield* Effect.yieldNow
+          yield* pool.use(() => Effect.void)
+          yield* isServed.open
+          yield* Fiber.join(first)
+        }
+      }).pipe(Effect.scoped, Effect.timeout("10 seconds"))
+    ))
 })

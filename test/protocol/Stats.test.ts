@@ -431,3 +431,29 @@ describe("a list of tubes", () => {
     assert.strictEqual(Schema.encodeSync(Stats.TubeListFromText)(names), text)
   })
 })
+
+describe("a dictionary", () => {
+  it("has every line that has a key, in order, and nothing is made of it but text", () => {
+    const text = "---\nname: \"123\"\npause: 0\nos: #1 SMP: x\nno colon here\n: no key\nempty:\nlast: true"
+    assert.deepStrictEqual([...Stats.parseDictionary(text)], [
+      ["name", "123"],
+      ["pause", "0"],
+      ["os", "#1 SMP: x"],
+      ["empty", ""],
+      ["last", "true"]
+    ])
+    assert.strictEqual(Stats.parseDictionary("---\n").size, 0)
+    assert.strictEqual(Stats.parseDictionary("").size, 0)
+  })
+
+  it("has the later of two lines with one key", () => {
+    assert.deepStrictEqual([...Stats.parseDictionary("---\na: 1\na: 2\n")], [["a", "2"]])
+  })
+})
+
+describe("a list of names", () => {
+  it("may be quoted and padded, and has nothing but the lines that begin one", () => {
+    const text = "---\n- default\n- \"123\"\n-  padded \r\n-none\nnone\n- \"\n"
+    assert.deepStrictEqual(Stats.parseList(text), ["default", "123", "padded", "\""])
+  })
+})

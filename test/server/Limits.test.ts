@@ -173,3 +173,34 @@ describe("a server with limits, on a socket", () => {
       })
   )
 })
+
+describe("the least of each limit", () => {
+  it.effect("is a server that takes empty bodies, one that takes a single connection, and one that takes no job", () =>
+    Effect.gen(function*() {
+      const [bodies, connections, bytes] = [
+        yield* Server.makeMemory({ maxJobSize: 0 }),
+        yield* Server.makeMemory({ maxConnections: 1 }),
+        yield* Server.makeMemory({ maxMemory: 0 })
+      ]
+      const empty = yield* Connection.make(bodies.clientOptions)
+      yield* empty.put("")
+      assert.strictEqual((yield* Effect.flip(empty.put("x")))._tag, "JobTooBig")
+      const only = yield* Connection.make(connections.clientOptions)
+      yield* Effect.flip(Effect.flatMap(Connection.make(connections.clientOptions), ({ stats }) => stats))
+      assert.deepStrictEqual(yield* only.listTubes, ["default"])
+      const none = yield* Connection.make(bytes.clientOptions)
+      assert.strictEqual((yield* Effect.flip(none.put("")))._tag, "OutOfMemory")
+    }))
+})
+
+describe("a client in the layer that may have many connections", () => {
+  it.live.each([[1, 1], [99, 99], [100, 100], [101, 100], [500, 100]] as const)(
+    "of %d opens %d at once, beside the one that it shares",
+    ([maxConnections, opened]) =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connections }) => connections), opened + 1)
+        const { idle, used } = yield* Effect.flatMap(Client.Beanstalkd, ({ pool }) => pool.stats)
+        assert.deepStrictEqual({ idle, used }, { idle: opened, used: 0 })
+      }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ client: { maxConnections } }))))
+  )
+})

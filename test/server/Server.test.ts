@@ -248,7 +248,9 @@ describe("options that make no sense", () => {
     [{ path: "" }, ["path", "the path of a unix socket"]],
     [{ port: 0, maxJobSize: -1 }, ["maxJobSize", "a whole number, at least 0"]],
     [{ port: 0, maxJobSize: NaN }, ["maxJobSize", "a whole number, at least 0"]],
-    [{ port: 0, maxJobSize: "1000" as never }, ["maxJobSize", "a whole number, at least 0"]]
+    [{ port: 0, maxJobSize: "1000" as never }, ["maxJobSize", "a whole number, at least 0"]],
+    [{ port: 0, maxConnections: 0 }, ["maxConnections", "a whole number, at least 1"]],
+    [{ port: 0, maxMemory: -1 }, ["maxMemory", "a whole number, at least 0"]]
   ]
 
   it.effect.each(wrong)("are named: %o", ([options, says]) =>
@@ -284,7 +286,10 @@ describe("options that make no sense", () => {
     [{ shortage: "job" }, "shortage", "one of \"jobs\", \"queues\""],
     [{ shortage: true }, "shortage", "one of \"jobs\", \"queues\""],
     [{ refuse: 1 }, "refuse", "true or false"],
-    [{ mute: "yes" }, "mute", "true or false"]
+    [{ mute: "yes" }, "mute", "true or false"],
+    [{ garble: "yes" }, "garble", "a function"],
+    [{ garble: null }, "garble", "a function"],
+    [{ split: 0 }, "split", "a whole number, at least 1"]
   ]
   it.effect.each(faults)("are named, of faults: %o", ([faults, argument, rule]) =>
     Effect.gen(function*() {

@@ -4,11 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { Connection, Metrics, Protocol } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { onServer } from "../support/Fixture.ts"
+import { onMemory, onServer } from "../support/Fixture.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
+import { TUBE, work } from "../support/Workplace.ts"
 
 type Attributes = Record<string, string>
 
@@ -138,4 +140,22 @@ describe("the metrics of a connection", () => {
       assert.deepStrictEqual([yield* own(connections(server)), yield* connections(server)], [1, 0])
       assert.strictEqual(yield* commands(server, "delete"), 0)
     }))
+})
+
+describe("the metrics of a worker", () => {
+  it.effect("have how long handlers ran, in milliseconds, up to nine minutes in steps that double", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { server } = beanstalkd
+      yield* beanstalkd.putAll(TUBE, ["1", "3", "1000", "524288", "600000"])
+      yield* work((text) => Effect.sleep(Number(text)), { concurrency: 5 })
+      yield* TestClock.adjust("1 hour")
+      const { buckets, count, max, min, sum } = yield* Metric.value(
+        Metric.withAttributes(Metrics.jobDuration, { server, tube: TUBE })
+      )
+      const boundaries = buckets.map(([boundary]) => boundary)
+      assert.deepStrictEqual(boundaries.filter(Number.isFinite), Array.from({ length: 19 }, (_, i) => 2 ** i))
+      const upTo = (millis: number) => buckets.find(([boundary]) => boundary === millis)?.[1]
+      assert.deepStrictEqual([1, 2, 4, 512, 1024].map(upTo), [1, 1, 2, 2, 3])
+      assert.deepStrictEqual({ count, min, max, sum }, { count: 5, min: 1, max: 600_000, sum: 1_125_292 })
+    })))
 })

@@ -305,3 +305,46 @@ describe("options that make no sense", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(worker)))
     })))
 })
+
+describe("the job that a handler is given", () => {
+  it.effect("has all that a reserved job has, and its value", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "90 seconds" })
+      const seen = yield* Deferred.make<unknown>()
+      yield* work(Effect.fnUntraced(function*(value, job) {
+        const { pri, state, ttr } = yield* job.stats
+        const tube = yield* job.tube
+        const attempt = yield* job.attempt
+        const body = Buffer.from(job.body).toString()
+        yield* job.touch
+        yield* job.release({ priority: 3, delay: "1 hour" })
+        const { _tag: late } = yield* Effect.flip(job.bury())
+        yield* Deferred.succeed(seen, {
+          value,
+          valueOfJob: job.value,
+          text: job.text,
+          body,
+          pri,
+          state,
+          ttr,
+          tube,
+          attempt,
+          late
+        })
+      }, Effect.orDie))
+      assert.deepStrictEqual(yield* Deferred.await(seen), {
+        value: "hello",
+        valueOfJob: "hello",
+        text: "hello",
+        body: "hello",
+        pri: 7,
+        state: "reserved",
+        ttr: 90,
+        tube: TUBE,
+        attempt: 1,
+        late: "NotFound"
+      })
+      yield* areIn(beanstalkd, { delayed: 1 })
+      assert.strictEqual((yield* beanstalkd.stats).cmdTouch, 1)
+    })))
+})

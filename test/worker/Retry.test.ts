@@ -248,3 +248,16 @@ describe("a retry policy that is broken itself", () => {
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 3, failed: 3, retried: 2, buried: 1 })
     })))
 })
+
+describe("a retry Schedule", () => {
+  it.effect("sees the time that its own delays took, so that it can end after some", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, seconds } = noting(fails)
+      yield* beanstalkd.put(TUBE, "hello")
+      const retrySchedule = Schedule.max([Schedule.spaced("10 seconds"), Schedule.during("35 seconds")])
+      yield* work(handler, { retrySchedule, maxAttempts: Infinity })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(seconds, [0, 10, 20, 30, 40])
+      yield* areIn(beanstalkd, { buried: 1 })
+    })))
+})

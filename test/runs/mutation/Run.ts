@@ -1,0 +1,185 @@
+/**
+ * Tries mutants: those that compile are shown to the closest tests, and to all others if these notice nothing.
+ */
+import * as Effect from "effect/Effect"
+import { cpus } from "node:os"
+import { relative } from "node:path"
+import { Imports } from "./Imports.ts"
+import * as Lane from "./Lane.ts"
+import { apply, mutantsOf, type Placed, shuffled } from "./Mutants.ts"
+
+/** What became of a mutant. */
+export type Fate =
+  | { readonly _tag: "Noticed"; readonly by: string }
+  | { readonly _tag: "TimedOut" }
+  | { readonly _tag: "Survived" }
+  | { readonly _tag: "DoesNotCompile" }
+
+/** A mutant that was tried, and the source that it was made of. */
+export interface Tried {
+  readonly mutant: Placed
+  readonly source: string
+  readonly fate: Fate
+}
+
+export interface Options {
+  readonly root: string
+  readonly seed: number
+  readonly count: number
+  /** Only mutants of these files; of all of `src/` if there are none. */
+  readonly files: ReadonlyArray<string>
+  /** Only the closest tests. */
+  readonly closestOnly: boolean
+  readonly onStart: (lanes: number) => void
+  /** A test file that fails without any change. */
+  readonly onBroken: (file: string) => void
+  readonly onTried: (tried: Tried) => void
+}
+
+/** The tests fail without any change. */
+export class Broken extends Error {}
+
+// It looks whether the source is as it was.
+const EXCLUDED = "^(?!.*can still break every piece)"
+
+const MOST_CLOSEST_FILES = 8
+const MOST_CLOSEST_MILLIS = 40_000
+// A machine that has other things to do takes its time.
+const PATIENCE = 5
+const LEAST_PATIENCE_MILLIS = 60_000
+const BUILD_MILLIS = 300_000
+const BASELINE_MILLIS = 3_600_000
+
+/** How long each test file takes, in milliseconds. */
+type Durations = ReadonlyMap<string, number>
+
+const build = (lane: Lane.Lane) => lane.run("tsc", ["-p", "tsconfig.build.json"], BUILD_MILLIS)
+
+const test = (lane: Lane.Lane, files: ReadonlyArray<string>, millis: number, ...args: ReadonlyArray<string>) =>
+  // A test that fails and then does not has not noticed anything.
+  lane.run("vitest", ["run", "-t", EXCLUDED, "--retry=1", ...args, ...files], millis)
+
+const failedFile = (output: string): string => /FAIL\s+(\S+\.test\.ts)/.exec(output)?.[1] ?? "a test"
+
+interface Report {
+  readonly testResults: ReadonlyArray<{
+    readonly name: string
+    readonly status: "passed" | "failed"
+    readonly startTime: number
+    readonly endTime: number
+  }>
+}
+
+/**
+ * How long the test files take that pass without any change. The others cannot tell anything; if that are all of them, it
+ * is `Broken`.
+ */
+const baseline = Effect.fnUntraced(function*(
+  lane: Lane.Lane,
+  files: ReadonlyArray<string>,
+  onBroken: (file: string) => void
+) {
+  const built = yield* build(lane)
+  if (built.code !== 0) throw new Broken(`it does not compile:\n${built.output}`)
+  const args = ["--reporter=json", "--outputFile=baseline.json", "--reporter=dot"]
+  const { code, output } = yield* test(lane, files, BASELINE_MILLIS, ...args)
+  if (code === undefined) throw new Broken("the tests do not end without any change")
+  const { testResults }: Report = JSON.parse(lane.read("baseline.json"))
+  const durations = new Map<string, number>()
+  for (const { endTime, name, startTime, status } of testResults) {
+    const file = relative(lane.root, name)
+    if (status === "passed") durations.set(file, Math.max(1, endTime - startTime))
+    else onBroken(file)
+  }
+  if (durations.size === 0) throw new Broken(`the tests fail without any change:\n${output.slice(-5000)}`)
+  return durations
+})
+
+/** As many as are worth a look of their own. */
+const closestOf = (tests: ReadonlyArray<string>, durations: Durations): ReadonlyArray<string> => {
+  const closest: Array<string> = []
+  let millis = 0
+  for (const one of tests) {
+    const more = durations.get(one) ?? 1000
+    if (closest.length > 0 && millis + more > MOST_CLOSEST_MILLIS) continue
+    closest.push(one)
+    millis += more
+    if (closest.length === MOST_CLOSEST_FILES) break
+  }
+  return closest
+}
+
+const patience = (files: ReadonlyArray<string>, durations: Durations): number =>
+  LEAST_PATIENCE_MILLIS + PATIENCE * files.reduce((sum, file) => sum + (durations.get(file) ?? 1000), 0)
+
+const look = Effect.fnUntraced(
+  function*(lane: Lane.Lane, files: ReadonlyArray<string>, durations: Durations): Effect.fn.Return<Fate> {
+    if (files.length === 0) return { _tag: "Survived" }
+    const args = ["--bail=1", "--maxWorkers=1", "--reporter=dot"]
+    const { code, output } = yield* test(lane, files, patience(files, durations), ...args)
+    if (code === undefined) return { _tag: "TimedOut" }
+    return code === 0 ? { _tag: "Survived" } : { _tag: "Noticed", by: failedFile(output) }
+  }
+)
+
+const judge = Effect.fnUntraced(
+  function*(
+    lane: Lane.Lane,
+    groups: ReadonlyArray<ReadonlyArray<string>>,
+    durations: Durations
+  ): Effect.fn.Return<Fate> {
+    const built = yield* build(lane)
+    if (built.code !== 0) return { _tag: "DoesNotCompile" }
+    for (const files of groups) {
+      const fate = yield* look(lane, files, durations)
+      if (fate._tag !== "Survived") return fate
+    }
+    return { _tag: "Survived" }
+  }
+)
+
+const placedIn = (lane: Lane.Lane, files: ReadonlyArray<string>): ReadonlyArray<Placed> =>
+  files.flatMap((file) => mutantsOf(lane.read(file)).map((mutant) => ({ ...mutant, file })))
+
+/** Tries so many mutants that compile, chosen by the seed, and gives them in that order. */
+export const run = Effect.fnUntraced(function*(options: Options) {
+  const lanes = yield* Effect.forEach(
+    Array.from({ length: Math.min(options.count, cpus().length) }),
+    () => Lane.make(options.root)
+  )
+  const first = lanes[0]!
+  const imports = new Imports(first.root)
+  const files = options.files.length > 0 ? options.files : imports.modules
+  const order = shuffled(placedIn(first, files), options.seed)
+  const closestOfAll = new Set(files.flatMap((file) => imports.testsOf(file).slice(0, MOST_CLOSEST_FILES)))
+  options.onStart(lanes.length)
+  const durations = yield* baseline(first, options.closestOnly ? [...closestOfAll] : [], options.onBroken)
+
+  const groupsOf = (file: string) => {
+    const closest = closestOf(imports.testsOf(file).filter((test) => durations.has(test)), durations)
+    return options.closestOnly
+      ? [closest]
+      : [closest, imports.tests.filter((test) => durations.has(test) && !closest.includes(test))]
+  }
+
+  const all: Array<Tried | undefined> = []
+  let next = 0
+  // Those that compile, or may: so that which ones are tried does not depend on who is faster.
+  let taken = 0
+  const worker = Effect.fnUntraced(function*(lane: Lane.Lane) {
+    while (taken < options.count && next < order.length) {
+      const at = next++
+      taken++
+      const mutant = order[at]!
+      const source = lane.read(mutant.file)
+      lane.write(mutant.file, apply(source, mutant))
+      const fate = yield* judge(lane, groupsOf(mutant.file), durations)
+      lane.write(mutant.file, source)
+      if (fate._tag === "DoesNotCompile") taken--
+      all[at] = { mutant, source, fate }
+      options.onTried(all[at])
+    }
+  })
+  yield* Effect.forEach(lanes, worker, { concurrency: "unbounded", discard: true })
+  return all.filter((tried) => tried !== undefined)
+}, Effect.scoped)

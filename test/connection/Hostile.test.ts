@@ -8,7 +8,17 @@ import { Effect, Exit, Fiber, Schema } from "effect"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { id, type Row, rows, table, withBody } from "../support/scripted/Commands.ts"
-import { connect, dies, errorOf, isDead, isFailure, reasonAfterDeath, says, start } from "../support/scripted/Peer.ts"
+import {
+  connect,
+  dies,
+  errorOf,
+  isDead,
+  isFailure,
+  onSilent,
+  reasonAfterDeath,
+  says,
+  start
+} from "../support/scripted/Peer.ts"
 import * as Program from "../support/Program.ts"
 
 const escaped: Array<unknown> = []
@@ -215,8 +225,7 @@ describe("a wrong answer", () => {
 
   it.live("before any question ends the connection", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* says(server, "220 mail.example.com ESMTP\r\n")
       yield* dies(connection)
       yield* isDead(connection, server)

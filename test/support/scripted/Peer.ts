@@ -8,17 +8,24 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Net from "node:net"
 import { eventually } from "../Eventually.ts"
-import type { Serving } from "../FakeServer.ts"
+import * as FakeServer from "../FakeServer.ts"
 import { withBody } from "./Commands.ts"
 
-export const connect = (server: Serving, options?: Connection.Options) =>
+export const connect = (server: FakeServer.Serving, options?: Connection.Options) =>
   Connection.make({ port: server.port, ...options })
+
+/** Opens a server that says nothing by itself, and a connection to it. */
+export const onSilent = Effect.fnUntraced(function*(options?: Connection.Options) {
+  const server = yield* FakeServer.silent()
+  const connection = yield* connect(server, options)
+  return { connection, server }
+})
 
 /** Issues a command at once: it is queued when this returns, and leaves at the end of the turn. */
 export const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
 /** The server's end of the connection, once it has been accepted. */
-export const socketOf = (server: Serving, conn = 0): Effect.Effect<Net.Socket> =>
+export const socketOf = (server: FakeServer.Serving, conn = 0): Effect.Effect<Net.Socket> =>
   eventually(Effect.sync(() => {
     const socket = server.sockets[conn]
     assert.isDefined(socket)
@@ -26,17 +33,17 @@ export const socketOf = (server: Serving, conn = 0): Effect.Effect<Net.Socket> =
   }))
 
 /** Waits until all that has come on the connection is exactly `bytes`. */
-export const hears = (server: Serving, bytes: string, conn = 0) =>
+export const hears = (server: FakeServer.Serving, bytes: string, conn = 0) =>
   eventually(Effect.sync(() => assert.strictEqual(server.received(conn), bytes)))
 
-export const says = (server: Serving, bytes: string | Uint8Array, conn = 0) =>
+export const says = (server: FakeServer.Serving, bytes: string | Uint8Array, conn = 0) =>
   Effect.map(
     socketOf(server, conn),
     (socket) => typeof bytes === "string" ? socket.write(bytes, "latin1") : socket.write(bytes)
   )
 
 /** Waits until the server knows that the client is gone. */
-export const seesClose = (server: Serving, conn = 0) =>
+export const seesClose = (server: FakeServer.Serving, conn = 0) =>
   Effect.flatMap(
     socketOf(server, conn),
     (socket) =>
@@ -79,23 +86,27 @@ export const dies = (connection: Connection.Connection) =>
   eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed, "it did not die")))
 
 /** It says so, refuses further commands at once, and the server knows. */
-export const isDead = Effect.fnUntraced(function*(connection: Connection.Connection, server: Serving, conn = 0) {
-  assert.isTrue(yield* connection.closed, "it does not say that it is closed")
-  const before = server.received(conn)
-  yield* reasonAfterDeath(connection)
-  yield* seesClose(server, conn)
-  assert.strictEqual(server.received(conn), before)
-})
+export const isDead = Effect.fnUntraced(
+  function*(connection: Connection.Connection, server: FakeServer.Serving, conn = 0) {
+    assert.isTrue(yield* connection.closed, "it does not say that it is closed")
+    const before = server.received(conn)
+    yield* reasonAfterDeath(connection)
+    yield* seesClose(server, conn)
+    assert.strictEqual(server.received(conn), before)
+  }
+)
 
 /** One more command gets its own answer. */
-export const isAlive = Effect.fnUntraced(function*(connection: Connection.Connection, server: Serving, conn = 0) {
-  assert.isFalse(yield* connection.closed, "it says that it is closed")
-  const before = server.received(conn)
-  const answer = yield* start(connection.listTubesWatched)
-  yield* hears(server, `${before}list-tubes-watched\r\n`, conn)
-  yield* says(server, withBody("OK", "---\n- still\n- alive\n"), conn)
-  assert.deepStrictEqual(yield* Fiber.join(answer), ["still", "alive"])
-})
+export const isAlive = Effect.fnUntraced(
+  function*(connection: Connection.Connection, server: FakeServer.Serving, conn = 0) {
+    assert.isFalse(yield* connection.closed, "it says that it is closed")
+    const before = server.received(conn)
+    const answer = yield* start(connection.listTubesWatched)
+    yield* hears(server, `${before}list-tubes-watched\r\n`, conn)
+    yield* says(server, withBody("OK", "---\n- still\n- alive\n"), conn)
+    assert.deepStrictEqual(yield* Fiber.join(answer), ["still", "alive"])
+  }
+)
 
 /** The error of a fiber that has ended or will; a defect fails the test. */
 export const errorOf = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.flip(Fiber.join(fiber))

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Client, type Connection, Pool, Protocol } from "effect-beanstalkd"
-import { of, type Scenario } from "./Scenario.ts"
-import { MAX_CONNECTIONS, PRIORITY, type World } from "./World.ts"
+import { type Interruptible, of } from "./Interruptible.ts"
+import { MAX_CONNECTIONS, PRIORITY, type Stage } from "./Stage.ts"
 
 type Effects<S> = Exclude<keyof S, "server" | "pool" | "reconnect" | "shared">
 
@@ -14,7 +14,7 @@ const bodies = ["one", "two", "three"]
 const hour = "1 hour"
 
 /** Each member of the client, the reserves as they are used. */
-export const client: Record<Effects<Client.Service> | `reserve${string}` | `putAll ${string}`, Scenario> = {
+export const client: Record<Effects<Client.Service> | `reserve${string}` | `putAll ${string}`, Interruptible> = {
   put: of(({ client }) => client.put("jobs", "a job", options), { adds: 1 }),
   putAll: of(({ client }) => client.putAll("jobs", bodies, options), { adds: 3 }),
   "putAll of a stream": of(({ client }) => client.putAll("jobs", Stream.fromIterable(bodies), options), { adds: 3 }),
@@ -66,7 +66,10 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
 const lists = ({ listTubes }: Connection.Connection) => listTubes
 
 /** Each member of the pool, and making one. */
-export const pool: Record<Effects<Pool.Pool> | `shared.${keyof Pool.Pool["shared"]}` | `${string}.make`, Scenario> = {
+export const pool: Record<
+  Effects<Pool.Pool> | `shared.${keyof Pool.Pool["shared"]}` | `${string}.make`,
+  Interruptible
+> = {
   get: of(({ client: { pool } }) => Effect.flatMap(pool.get, lists)),
   use: of(({ client: { pool } }) => pool.use(lists)),
   take: of(({ client: { pool } }) =>
@@ -83,7 +86,7 @@ export const pool: Record<Effects<Pool.Pool> | `shared.${keyof Pool.Pool["shared
     Effect.flatMap(Pool.make({ ...options, minConnections: 1 }), ({ use }) => use(lists))
   ),
   "Client.make": of(
-    ({ options }: World) =>
+    ({ options }: Stage) =>
       Effect.flatMap(Client.make(options), (other) => other.put("jobs", "a job", { priority: PRIORITY })),
     { adds: 1 }
   )

@@ -5,13 +5,13 @@ import * as Effect from "effect/Effect"
 import { Connection, Protocol } from "effect-beanstalkd"
 import type { Job, TypeId } from "effect-beanstalkd/Job"
 import assert from "node:assert/strict"
-import type { Scenario } from "./Scenario.ts"
-import { PRIORITY, type World } from "./World.ts"
+import type { Interruptible } from "./Interruptible.ts"
+import { PRIORITY, type Stage } from "./Stage.ts"
 
 const options = { priority: PRIORITY }
 
 /** Works with `jobs`, has reserved the job that was ready, and watches an empty tube. */
-const connect = Effect.fnUntraced(function*({ options, ready }: World) {
+const connect = Effect.fnUntraced(function*({ options, ready }: Stage) {
   const connection = yield* Connection.make({ ...options, use: "jobs", watch: ["nothing"] })
   yield* connection.reserveJob(ready)
   return connection
@@ -25,21 +25,21 @@ const isInSync = Effect.fnUntraced(function*(connection: Connection.Connection, 
   assert.equal(watched[0], "nothing")
 })
 
-interface Expected extends Omit<Scenario, "prepare" | "afterwards"> {
+interface Expected extends Omit<Interruptible, "prepare" | "afterwards"> {
   /** The connection may end by it. */
   readonly ends?: boolean | undefined
 }
 
 const on = (
-  run: (connection: Connection.Connection, world: World) => Effect.Effect<unknown, unknown>,
+  run: (connection: Connection.Connection, stage: Stage) => Effect.Effect<unknown, unknown>,
   { ends = false, ...expected }: Expected = {}
-): Scenario => {
+): Interruptible => {
   let current: Connection.Connection | undefined
   return {
-    prepare: (world) =>
-      Effect.map(connect(world), (connection) => {
+    prepare: (stage) =>
+      Effect.map(connect(stage), (connection) => {
         current = connection
-        return run(connection, world)
+        return run(connection, stage)
       }),
     afterwards: Effect.suspend(() => isInSync(current!, ends)),
     alreadyHeld: 1,
@@ -48,7 +48,7 @@ const on = (
 }
 
 /** Each command of a connection. */
-export const connection: Record<Exclude<keyof Connection.Connection, "server"> | `reserve${string}`, Scenario> = {
+export const connection: Record<Exclude<keyof Connection.Connection, "server"> | `reserve${string}`, Interruptible> = {
   closed: on((connection) => connection.closed),
   put: on((connection) => connection.put("a job", options), { adds: 1 }),
   use: on((connection) => connection.use("other")),
@@ -94,8 +94,8 @@ export const connection: Record<Exclude<keyof Connection.Connection, "server"> |
 
 const withJob = (
   run: (job: Job) => Effect.Effect<unknown, unknown>,
-  expected: Omit<Scenario, "prepare" | "afterwards"> = {}
-): Scenario => ({
+  expected: Omit<Interruptible, "prepare" | "afterwards"> = {}
+): Interruptible => ({
   prepare: ({ client }) => Effect.map(client.reserve("jobs"), run),
   alreadyHeld: 1,
   ...expected
@@ -104,7 +104,7 @@ const withJob = (
 type Member = Exclude<keyof Job, "server" | "id" | "ref" | "body" | "text" | TypeId>
 
 /** Each member of a reserved job. */
-export const job: Record<Member | `${string} with ${string}`, Scenario> = {
+export const job: Record<Member | `${string} with ${string}`, Interruptible> = {
   delete: withJob((job) => job.delete, { removes: 1 }),
   release: withJob((job) => job.release()),
   "release with a priority and a delay": withJob((job) => job.release({ ...options, delay: "1 hour" })),

@@ -10,7 +10,7 @@ import { join, normalize } from "node:path"
 import { parseArgs } from "node:util"
 import * as Usage from "../../support/Usage.ts"
 import { beforeAndAfter, lineOf } from "./Mutants.ts"
-import * as Run from "./Run.ts"
+import * as MutationRun from "./MutationRun.ts"
 
 const root = join(import.meta.dirname, "../../..")
 
@@ -41,9 +41,9 @@ const options = Usage.read(USAGE, () => {
   }
 })
 
-const place = ({ mutant, source }: Run.Tried) => `${mutant.file}:${lineOf(source, mutant)}`
+const place = ({ mutant, source }: MutationRun.Tried) => `${mutant.file}:${lineOf(source, mutant)}`
 
-const words = (fate: Run.Fate): string => {
+const words = (fate: MutationRun.Fate): string => {
   switch (fate._tag) {
     case "Noticed":
       return `noticed by ${fate.by}`
@@ -56,14 +56,14 @@ const words = (fate: Run.Fate): string => {
   }
 }
 
-const show = (tried: Run.Tried): string => {
+const show = (tried: MutationRun.Tried): string => {
   const [before, after] = beforeAndAfter(tried.source, tried.mutant)
   return `${place(tried)} (${tried.mutant.change})\n  - ${before}\n  + ${after}`
 }
 
 let done = 0
 const program = Effect.gen(function*() {
-  const all = yield* Run.run({
+  const all = yield* MutationRun.run({
     ...options,
     root,
     onStart: (lanes) => console.log(`first all tests without any change; then ${lanes} mutants at a time`),
@@ -73,7 +73,7 @@ const program = Effect.gen(function*() {
       console.log(`${++done}/${options.count} ${place(tried)} (${tried.mutant.change}): ${words(tried.fate)}`)
     }
   })
-  const withFate = (tag: Run.Fate["_tag"]) => all.filter(({ fate }) => fate._tag === tag)
+  const withFate = (tag: MutationRun.Fate["_tag"]) => all.filter(({ fate }) => fate._tag === tag)
   const survivors = withFate("Survived")
   const slow = withFate("TimedOut").length
   const noticed = withFate("Noticed").length + slow
@@ -91,7 +91,7 @@ const program = Effect.gen(function*() {
 NodeRuntime.runMain(
   Effect.catchDefect(program, (defect) =>
     Effect.sync(() => {
-      console.error(defect instanceof Run.Broken ? defect.message : defect)
+      console.error(defect instanceof MutationRun.Broken ? defect.message : defect)
       process.exitCode = 2
     }))
 )

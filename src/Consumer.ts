@@ -1,17 +1,20 @@
 /**
- * A `Stream` of reserved jobs with backpressure.
+ * Reserved jobs for those who handle them themselves: a `Stream` of jobs with backpressure, or one job with a Scope.
  *
  * A stream reserves no more jobs than were pulled, plus a few that it keeps ready. It opens connections of its own as it
- * needs them, and goes on when the server has been away.
+ * needs them, and goes on when the server has been away. One job is taken over a connection of the client's pool.
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Client from "./Client.ts"
 import type * as Errors from "./Errors.ts"
 import { checked, DEFAULT_MAX_CONNECTIONS } from "./internal/consumer/options.ts"
 import { makePull, type PrefetchSettings } from "./internal/consumer/prefetch.ts"
+import * as Take from "./internal/consumer/take.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import type { Job } from "./Job.ts"
 
@@ -40,6 +43,35 @@ export interface Options {
 
   /** Whether the leases of pulled jobs are kept too, until the jobs are settled. Default: `false`. */
   readonly keepLeases?: boolean | undefined
+}
+
+/**
+ * Options of {@link take}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TakeOptions {
+  /**
+   * How long to wait for a job, rounded up to whole seconds; a plain number is milliseconds. The wait for a free connection
+   * of the pool counts. When it is over, `take` fails with `TimedOut`. Default: forever.
+   */
+  readonly timeout?: Duration.Input | undefined
+
+  /**
+   * What happens to the job when its Scope ends with a failure or a defect: `"release"` makes it ready again, after the
+   * `delay`, and `"bury"` buries it. Default: `"release"`.
+   */
+  readonly onFailure?: "release" | "bury" | undefined
+
+  /**
+   * After how long a job that is released because of a failure is ready again, rounded up to whole seconds; a plain number
+   * is milliseconds. Default: at once.
+   */
+  readonly delay?: Duration.Input | undefined
+
+  /** The priority with which the job is released or buried because of a failure. Default: its own. */
+  readonly priority?: number | undefined
 }
 
 const OPERATION = "Consumer.stream"
@@ -119,3 +151,70 @@ export const stream = (
   options?: Options
 ): Stream.Stream<Job, Errors.BeanstalkdError, Client.Beanstalkd> =>
   Stream.unwrap(Effect.map(Client.Beanstalkd, (client) => fromClient(client, tubes, options)))
+
+/**
+ * {@link take} for a client at hand, such as that of a second server.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const takeFrom: {
+  (
+    client: Client.Service,
+    tubes: Client.Tubes,
+    options?: TakeOptions & { readonly timeout?: undefined }
+  ): Effect.Effect<Job, Errors.BeanstalkdError, Scope.Scope>
+  (
+    client: Client.Service,
+    tubes: Client.Tubes,
+    options?: TakeOptions
+  ): Effect.Effect<Job, Errors.TimedOut | Errors.BeanstalkdError, Scope.Scope>
+} = Take.take as typeof takeFrom
+
+/**
+ * Takes one job of a tube, or of several. Its lease is kept for as long as the Scope lives, and the end of the Scope settles
+ * the job:
+ *
+ * - The Scope ends with a success: the job is deleted.
+ * - It ends with a failure or a defect: the job is released, or buried, as `onFailure` says.
+ * - It is interrupted: the job is released at once, with its own priority.
+ *
+ * A job that you have settled yourself is left alone. Give each job a Scope of its own, as `Effect.scoped` does: until it
+ * ends, or until you settle the job, the job holds a connection of the pool.
+ *
+ * The lease can be lost all the same, when the connection is lost or the event loop was blocked for longer than half of the
+ * ttr. Another consumer can have the job then. `job.lost` tells you, settling the job fails with `NotFound`, and the end of
+ * the Scope changes nothing and logs a warning. If the end of the Scope cannot settle the job, it logs a warning as well,
+ * and closes the connection, so that the server releases the job.
+ *
+ * Without a `timeout` it waits forever; with one it can fail with `TimedOut`. Tubes and options that make no sense fail with
+ * the reason `InvalidOptions`. (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
+ *
+ * ```ts
+ * import { Consumer } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * declare const send: (email: string) => Effect.Effect<void, Error>
+ *
+ * // Sends one email. If it fails, the next attempt is in 30 seconds; if the lease is lost, the sending is interrupted.
+ * const sendOne = Effect.gen(function*() {
+ *   const job = yield* Consumer.take("emails", { delay: "30 seconds" })
+ *   yield* Effect.raceFirst(send(job.text), job.lost)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const take: {
+  (
+    tubes: Client.Tubes,
+    options?: TakeOptions & { readonly timeout?: undefined }
+  ): Effect.Effect<Job, Errors.BeanstalkdError, Client.Beanstalkd | Scope.Scope>
+  (
+    tubes: Client.Tubes,
+    options?: TakeOptions
+  ): Effect.Effect<Job, Errors.TimedOut | Errors.BeanstalkdError, Client.Beanstalkd | Scope.Scope>
+} =
+  ((tubes: Client.Tubes, options?: TakeOptions) =>
+    Effect.flatMap(Client.Beanstalkd, (client) => Take.take(client, tubes, options))) as typeof take

@@ -137,6 +137,6 @@ export const isJob = (value: unknown): value is Job => Predicate.hasProperty(val
  * @category models
  * @since 0.1.0
  */
-export type PeekedJob = Protocol.ReceivedJob
+export type PeekedJob = Protocol.RawJob
 
 export { JobRef, JobRefFromString } from "./internal/protocol/jobRef.ts"

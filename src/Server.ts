@@ -16,13 +16,14 @@ import * as Net from "node:net"
 import { refused } from "./internal/protocol/invalidOptions.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
+import { poolOf } from "./internal/client/internals.ts"
 import * as EngineHost from "./internal/server/engineHost.ts"
 import * as Errors from "./Errors.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import type { Faults } from "./internal/server/faults.ts"
 import * as LoopbackDialer from "./internal/connection/loopback.ts"
 import { endpointOf } from "./internal/server/loopback.ts"
-import * as Pool from "./Pool.ts"
+import * as PoolSettings from "./internal/pool/settings.ts"
 import * as ServerSocket from "./internal/server/socket.ts"
 import * as Transport from "./internal/connection/transport.ts"
 import { DEFAULT_PORT } from "./internal/protocol/scalars.ts"
@@ -304,11 +305,11 @@ export const layerMemoryWith = (
     if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ address: "memory", cause: all })
     const { client: given = {}, ...engine } = all
     const server = yield* makeMemory(engine)
-    const own = yield* Pool.read(given)
+    const own = yield* PoolSettings.snapshot("Server.layerMemoryWith", given)
     const most = Validate.wholeNumber(
       "connect",
       "maxConnections",
-      own.maxConnections ?? Pool.DEFAULT_MAX_CONNECTIONS,
+      own.maxConnections ?? PoolSettings.DEFAULT_MAX_CONNECTIONS,
       1
     )
     if (most instanceof Errors.InvalidArgument) return yield* refused(server.address, most)
@@ -317,7 +318,7 @@ export const layerMemoryWith = (
     const client = yield* Client.make({ minConnections, ...own, ...server.clientOptions })
     // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait. Each is asked
     // something: one that ended before it had answered anything would look like one that was turned away.
-    const open = Effect.flatMap(client.pool.get, (connection) => connection.listTubeUsed)
+    const open = Effect.flatMap(poolOf(client).get, (connection) => connection.listTubeUsed)
     yield* Effect.scoped(Effect.forEach(Array.from({ length: minConnections }), () => open))
     return Context.make(Server, server).pipe(Context.add(Client.Beanstalkd, client))
   }))

@@ -5,7 +5,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Client from "../Client.ts"
-import * as Open from "../internal/connection/connect.ts"
+import { connect as connectPipeline } from "../internal/connection/connect.ts"
 import { commands } from "../Protocol.ts"
 import { wrongUsage } from "./failures.ts"
 import { beanstalk } from "./root.ts"
@@ -45,9 +45,9 @@ export const serverOptions = Effect.gen(function*() {
  */
 export const connect = Effect.gen(function*() {
   const client = yield* Client.make(yield* serverOptions)
-  yield* client.pool.shared.run(commands.listTubeUsed)
+  yield* client.run(commands.listTubeUsed)
   return client
 })
 
 /** A connection beside the client's, for batches. */
-export const openPipeline = Effect.flatMap(serverOptions, Open.open)
+export const openPipeline = Effect.flatMap(serverOptions, (options) => connectPipeline("Connection.make", options))

@@ -51,7 +51,7 @@ const serverFailed = ({ command, reason, sent, server }: Errors.BeanstalkdError)
     case "OpenError":
       return openFailed(server, reason.cause)
     case "InvalidOptions":
-      return `beanstalk: ${reason.message}`
+      return `beanstalk: ${withoutCommand({ command: reason.operation, message: reason.message })}`
     case "OpenTimeout":
       return `UNREACHABLE: ${server} did not answer within ${reason.timeoutMillis / 1000} s; ${CHECK}`
     case "CommandTimeout":

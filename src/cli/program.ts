@@ -13,12 +13,12 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
-import * as Stdio from "effect/Stdio"
 import * as Terminal from "effect/Terminal"
 import { readFileSync } from "node:fs"
 import { all } from "./commands/all.ts"
 import { normalize } from "./argv.ts"
 import { note } from "./terminal/output.ts"
+import { layer as stdio } from "./terminal/stdio.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   readonly version: string
@@ -49,13 +49,13 @@ const presenter: CliOutput.Presenter = {
 const unused = Effect.die("no command uses this service")
 
 /**
- * Services that `effect/cli` requires for prompts and for arguments that name files. No command has either, so these stand
- * in for the services of `@effect/platform-node`: with them the commands run without that package.
+ * The services that `effect/cli` requires. But for stdin they are for prompts and for arguments that name files. No command has
+ * either, so these stand in for the services of `@effect/platform-node`: with them the commands run without that package.
  */
 const services = Layer.mergeAll(
   FileSystem.layerNoop({}),
   Path.layer,
-  Stdio.layerTest({}),
+  stdio,
   Layer.succeed(Terminal.Terminal)(Terminal.make({
     columns: unused,
     rows: unused,

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { exceptions, isPublic, rooms, rules } from "./rules.ts"
+import { isPublic, rooms, rules } from "./rules.ts"
 
 // An override replaces the options that a rule has elsewhere, so each override says this again.
 const barrel = { name: "effect", message: "Import the module: import * as Effect from \"effect/Effect\"." }
@@ -51,14 +51,9 @@ const users = {
   }
 }
 
-const excepted = {
-  files: exceptions.map((edge) => `src/internal/${edge.split(" ")[0]}.ts`),
-  rules: { "no-restricted-imports": "off" }
-}
-
 /** The contents of `oxlint.json`, one override a line. */
 export const text = `{\n  "overrides": [\n${
-  [...Object.keys(rules).map(overrideOf), users, excepted].map((one) => `    ${JSON.stringify(one)}`).join(",\n")
+  [...Object.keys(rules).map(overrideOf), users].map((one) => `    ${JSON.stringify(one)}`).join(",\n")
 }\n  ]\n}\n`
 
 if (import.meta.main) writeFileSync(join(import.meta.dirname, "oxlint.json"), text)

@@ -143,7 +143,7 @@ describe("wrong usage", () => {
   it.live("in the environment is wrong usage too", () =>
     Effect.gen(function*() {
       const ended = yield* Cli.run(["list"], { env: { BEANSTALKD_URL: "nonsense" } })
-      assert.match(ended.stderr, /^beanstalk: connect: url must be a URL of the form/)
+      assert.match(ended.stderr, /^beanstalk: url must be a URL of the form/)
       assert.strictEqual(ended.code, 2)
     }))
 })

@@ -74,18 +74,18 @@ describeServers("the client", (target) => {
       yield* again.release()
       assert.deepInclude(yield* beanstalkd.statsJob(delayed), { state: "ready", pri: 7 })
       yield* (yield* beanstalkd.reserveJob(ready)).delete
-      assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0 })
+      assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, waiting: 0 })
     }))
 
   it.live("gives a connection of one's own, which no pool counts or takes back", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open({ maxConnections: 1, use: "mine", watch: ["mine", "yours"] })
-      const before = yield* beanstalkd.pool.stats
+      const before = yield* beanstalkd.poolStats
       yield* Effect.scoped(Effect.gen(function*() {
         const [first, second] = [yield* beanstalkd.connection, yield* beanstalkd.connection]
         assert.strictEqual(yield* first.listTubeUsed, "mine")
         assert.sameMembers([...yield* second.listTubesWatched], ["mine", "yours"])
-        assert.deepStrictEqual(yield* beanstalkd.pool.stats, before)
+        assert.deepStrictEqual(yield* beanstalkd.poolStats, before)
         assert.strictEqual(Number((yield* server.stats)["current-connections"]), 4)
       }))
       yield* eventually(
@@ -145,7 +145,7 @@ describeServers("the client", (target) => {
       for (const [name, value] of Object.entries(before).filter(([name]) => /^cmd-(?!stats$)/.test(name))) {
         assert.strictEqual(after[name], value, name)
       }
-      assert.strictEqual((yield* beanstalkd.pool.stats).opened, 1)
+      assert.strictEqual((yield* beanstalkd.poolStats).opened, 1)
     }))
 
   it.live("says JobTooBig and Draining of a put", () =>
@@ -206,7 +206,7 @@ describeServers("a reserve", (target) => {
       assert.deepStrictEqual([error.sent, error.isRetryable], [false, true])
       assert.deepInclude(error.reason, { _tag: "AcquireTimeout", timeoutMillis: 300 })
       yield* job.delete
-      assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 1, used: 0, waiting: 0 })
+      assert.deepInclude(yield* beanstalkd.poolStats, { idle: 1, used: 0, waiting: 0 })
     }))
 
   it.live("that is interrupted at any moment leaves no job reserved", () =>
@@ -228,7 +228,7 @@ describeServers("a reserve", (target) => {
         assert.strictEqual(stats["current-jobs-ready"], "100")
         assert.strictEqual(stats["current-waiting"], "0")
       }))
-      assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0 })
+      assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, waiting: 0 })
     }))
 
   it.live("that is interrupted keeps nobody waiting for the connection that takes its place", () =>
@@ -284,13 +284,13 @@ describeServers("5,000 fibers that reserve with 10 connections", (target) => {
         return Effect.forkChild(Effect.andThen(takeOne(beanstalkd, taken), served), { startImmediately: true })
       })
       yield* waiting(server, CONNECTIONS)
-      assert.strictEqual((yield* beanstalkd.pool.stats).waiting, FIBERS - CONNECTIONS)
+      assert.strictEqual((yield* beanstalkd.poolStats).waiting, FIBERS - CONNECTIONS)
       yield* trickle(beanstalkd)
       yield* Effect.forEach(fibers, Fiber.join)
       assert.deepStrictEqual([taken.length, new Set(taken).size], [FIBERS, FIBERS])
       // Those overtaken had a connection by then: the server chooses among those that wait.
       assert.isBelow(mostOvertaken, CONNECTIONS)
-      assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0, opened: CONNECTIONS + 1, lost: 0 })
+      assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, waiting: 0, opened: CONNECTIONS + 1, lost: 0 })
     }))
 
   it.live("lose no job when half of them are interrupted, and the other half get one each", () =>
@@ -316,7 +316,7 @@ describeServers("5,000 fibers that reserve with 10 connections", (target) => {
       yield* eventually(Effect.map(server.stats, (stats) => {
         assert.deepInclude(stats, { "current-jobs-reserved": "0", "current-jobs-ready": String(left) })
       }))
-      assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0 })
+      assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, waiting: 0 })
       // Every job was there for somebody, once.
       yield* Effect.all(Array.from({ length: left }, () => take), { concurrency: "unbounded", discard: true })
       assert.deepStrictEqual([taken.length, new Set(taken).size], [FIBERS, FIBERS])

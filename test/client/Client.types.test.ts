@@ -10,7 +10,7 @@ import { type HttpBody, HttpRouter, HttpServerRequest, HttpServerResponse } from
 
 type Id = Protocol.JobId
 type Ref = Job.JobRef
-type Peeked = Protocol.ReceivedJob
+type Peeked = Protocol.RawJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 type PutFailure = Invalid | Errors.JobTooBig | Errors.JobBuried | Errors.Draining | Errors.OutOfMemory | Any
@@ -44,10 +44,8 @@ describe("the type of the client", () => {
       | "poolStats"
       | "run"
       | "intake"
-      | "pool"
     >()
     expectTypeOf<Client.Service["server"]>().toEqualTypeOf<string>()
-    expectTypeOf<Client.Service["pool"]>().toEqualTypeOf<Pool.Pool>()
   })
 
   it("put takes a tube and a body, and fails in five ways and the one of all commands", () => {
@@ -142,7 +140,7 @@ describe("the type of the client", () => {
 
   it("connection is one of one's own, in a Scope", () => {
     expectTypeOf<Client.Service["connection"]>().toEqualTypeOf<
-      Effect.Effect<Connection.Connection, Any, Scope.Scope>
+      Effect.Effect<Connection.Service, Any, Scope.Scope>
     >()
   })
 
@@ -209,8 +207,11 @@ describe("making a client or a pool", () => {
     expectTypeOf(Client.layerConfig).toEqualTypeOf<
       (options: Config.Wrap<Client.Options>) => Layer.Layer<Client.Beanstalkd, Any | Config.ConfigError>
     >()
-    expectTypeOf(Pool.make).toEqualTypeOf<(options?: Pool.Options) => Effect.Effect<Pool.Pool, Any, Scope.Scope>>()
+    expectTypeOf(Pool.make).toEqualTypeOf<(options?: Pool.Options) => Effect.Effect<Pool.Service, Any, Scope.Scope>>()
     expectTypeOf(Pool.layer).toEqualTypeOf<(options?: Pool.Options) => Layer.Layer<Pool.Pool, Any>>()
+    expectTypeOf(Pool.layerConfig).toEqualTypeOf<
+      (options: Config.Wrap<Pool.Options>) => Layer.Layer<Pool.Pool, Any | Config.ConfigError>
+    >()
   })
 
   it("takes undefined for every option, and for every option of a command", () => {
@@ -227,7 +228,7 @@ describe("making a client or a pool", () => {
   })
 
   it("gives pool.use the errors and the needs of what is done with the connection", () => {
-    const used = (pool: Pool.Pool) => pool.use(() => Effect.flatMap(Archive, () => Effect.fail(new Broken())))
+    const used = (pool: Pool.Service) => pool.use(() => Effect.flatMap(Archive, () => Effect.fail(new Broken())))
     expectTypeOf(used).returns.toEqualTypeOf<Effect.Effect<never, Broken | Any, Archive>>()
   })
 })

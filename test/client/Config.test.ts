@@ -17,9 +17,10 @@ const refusal = (options: unknown, env: Record<string, string> = {}) =>
     Effect.flip,
     Effect.map((error) => {
       if (error._tag === "ConfigError") return error._tag
-      assert.instanceOf(error.reason, Errors.OpenError)
-      const { cause } = error.reason
-      return cause instanceof Errors.InvalidArgument ? `${cause.argument} must be ${cause.rule}` : "a dial that failed"
+      const { reason } = error
+      if (reason instanceof Errors.InvalidOptions) return `${reason.argument} must be ${reason.rule}`
+      assert.instanceOf(reason, Errors.OpenError)
+      return "a dial that failed"
     })
   )
 

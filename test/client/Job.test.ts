@@ -19,7 +19,7 @@ const openOn = Effect.fnUntraced(function*(target: Target, options?: Client.Opti
   /** Waits until the pool has so many connections, all of them idle, and none was lost on the way. */
   const isIdle = (connections: number) =>
     eventually(
-      Effect.map(beanstalkd.pool.stats, (stats) =>
+      Effect.map(beanstalkd.poolStats, (stats) =>
         assert.deepInclude(stats, { idle: connections, used: 0, waiting: 0, lost: 0 }))
     )
   return { server, beanstalkd, counts, isIdle }
@@ -84,9 +84,9 @@ describeServers("a job", (target) => {
     it.live.each(settles)("with %s frees its connection at once", (way) =>
       Effect.gen(function*() {
         const { beanstalkd, job } = yield* openWithJob()
-        assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 0, used: 1 })
+        assert.deepInclude(yield* beanstalkd.poolStats, { idle: 0, used: 1 })
         yield* ways[way](job)
-        assert.deepInclude(yield* beanstalkd.pool.stats, { idle: 1, used: 0 })
+        assert.deepInclude(yield* beanstalkd.poolStats, { idle: 1, used: 0 })
       }))
 
     it.live("lets one connection serve any number of reserves in one Scope", () =>
@@ -101,7 +101,7 @@ describeServers("a job", (target) => {
           if (i % settles.length === 1) yield* beanstalkd.delete(job.id)
         }
         yield* isIdle(1)
-        assert.strictEqual((yield* beanstalkd.pool.stats).opened, 2)
+        assert.strictEqual((yield* beanstalkd.poolStats).opened, 2)
       }))
 
     it.live("by two fibers at once is deleted by the one, and NotFound for the other", () =>
@@ -240,7 +240,7 @@ describeServers("a job", (target) => {
         yield* isIdle(1)
         yield* beanstalkd.put(TUBE, "next")
         yield* (yield* beanstalkd.reserve(TUBE)).delete
-        assert.strictEqual((yield* beanstalkd.pool.stats).opened, 2)
+        assert.strictEqual((yield* beanstalkd.poolStats).opened, 2)
       }))
 
     it.live("is not deleted by the handle that was told so, though nobody has it", () =>
@@ -271,12 +271,12 @@ describeServers("a job", (target) => {
           const scope = yield* Scope.make()
           const job = yield* Scope.provide(beanstalkd.reserve(TUBE), scope)
           yield* server.dropConnections
-          yield* eventually(Effect.map(beanstalkd.pool.stats, ({ lost }) => assert.isAtLeast(lost, 2)))
+          yield* eventually(Effect.map(beanstalkd.poolStats, ({ lost }) => assert.isAtLeast(lost, 2)))
           const error = yield* Effect.flip(ways[way](job))
           assert.instanceOf(error, Errors.BeanstalkdError)
           assert.deepStrictEqual([error.sent, error.reason._tag], [false, "ConnectionClosed"])
           yield* Scope.close(scope, Exit.void)
-          assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0 })
+          assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, waiting: 0 })
         })
     )
 
@@ -288,7 +288,7 @@ describeServers("a job", (target) => {
           Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), Effect.as(server.dropConnections, "done")))
         )
         assert.deepStrictEqual(exit, Exit.succeed("done"))
-        assert.deepInclude(yield* beanstalkd.pool.stats, { used: 0, waiting: 0 })
+        assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, waiting: 0 })
       }))
   })
 
@@ -333,7 +333,7 @@ describeServers("a job", (target) => {
           assert.instanceOf(yield* Effect.flip(settle(job)), Errors.InvalidArgument)
           const count = yield* counts
           assert.deepStrictEqual([count("release"), count("bury"), count("stats-job")], [0, 0, 0])
-          assert.deepInclude(yield* beanstalkd.pool.stats, { used: 1 })
+          assert.deepInclude(yield* beanstalkd.poolStats, { used: 1 })
           yield* job.touch
           yield* job.delete
           yield* isIdle(1)
@@ -366,6 +366,6 @@ describe("a job that is on the way to being deleted", () => {
       assert.strictEqual((yield* Effect.flip(job.touch))._tag, "NotFound")
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Fiber.join(deleting), Exit.void)
-      assert.deepInclude(yield* client.pool.stats, { idle: 1, used: 0, lost: 0 })
+      assert.deepInclude(yield* client.poolStats, { idle: 1, used: 0, lost: 0 })
     }))
 })

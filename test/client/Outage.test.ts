@@ -12,10 +12,10 @@ RealServer.describeReal("a pool", () => {
     Effect.gen(function*() {
       const server = yield* RealServer.make()
       const beanstalkd = yield* Client.make({ port: server.port, minConnections: 3 })
-      const isFull = eventually(Effect.map(beanstalkd.pool.stats, ({ idle }) => assert.strictEqual(idle, 3)))
+      const isFull = eventually(Effect.map(beanstalkd.poolStats, ({ idle }) => assert.strictEqual(idle, 3)))
       yield* isFull
       yield* server.restart
-      yield* eventually(Effect.map(beanstalkd.pool.stats, ({ lost }) => assert.strictEqual(lost, 4)))
+      yield* eventually(Effect.map(beanstalkd.poolStats, ({ lost }) => assert.strictEqual(lost, 4)))
       yield* isFull
     }))
 
@@ -30,7 +30,7 @@ RealServer.describeReal("a pool", () => {
         assert.instanceOf(error, Errors.BeanstalkdError)
         assert.deepStrictEqual([error.sent, error.reason._tag], [false, "OpenError"])
       }
-      assert.strictEqual((yield* beanstalkd.pool.stats).waiting, 0)
+      assert.strictEqual((yield* beanstalkd.poolStats).waiting, 0)
       yield* server.restart
       yield* eventually(beanstalkd.put("nothing", "x"))
       yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve("nothing"), (job) => job.delete))
@@ -41,7 +41,7 @@ RealServer.describeReal("a pool", () => {
       const server = yield* RealServer.make()
       const pool = yield* Pool.make({ port: server.port, maxConnections: 1 })
       const stale = yield* pool.use((connection) => Effect.succeed(connection))
-      yield* pool.use(Effect.fnUntraced(function*(connection: Connection.Connection) {
+      yield* pool.use(Effect.fnUntraced(function*(connection: Connection.Service) {
         assert.isTrue(yield* stale.closed)
         const error = yield* Effect.flip(stale.use("evil"))
         assert.deepInclude(error, { _tag: "BeanstalkdError", sent: false })

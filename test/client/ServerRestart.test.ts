@@ -13,7 +13,7 @@ import { tempDir } from "../support/TempDir.ts"
 const TUBE = "work"
 
 const isUp = (beanstalkd: Client.Service, up: boolean) =>
-  eventually(Effect.map(beanstalkd.pool.stats, ({ shared }) => assert.strictEqual(shared, up)))
+  eventually(Effect.map(beanstalkd.poolStats, ({ shared }) => assert.strictEqual(shared, up)))
 
 const open = onServer(RealServer)
 
@@ -115,7 +115,7 @@ RealServer.describeReal("a server that is killed and started again", () => {
         const job = yield* beanstalkd.reserve(TUBE, { timeout: "5 seconds" })
         assert.strictEqual(job.id, id)
         yield* job.delete
-        return yield* beanstalkd.pool.stats
+        return yield* beanstalkd.poolStats
       }).pipe(Effect.scoped)
       const program = Effect.gen(function*() {
         assert.deepInclude(yield* roundTrip, { opened: 2, lost: 0 })

@@ -292,7 +292,7 @@ describe("what is written", () => {
       })
     })
 
-  const touches = (connection: Connection.Connection, count: number) =>
+  const touches = (connection: Connection.Service, count: number) =>
     Effect.forEach(
       Array.from({ length: count }),
       () => Effect.forkDetach(connection.touch(id(1234)), { startImmediately: true })

@@ -5,6 +5,7 @@
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Connection from "../../src/Connection.ts"
@@ -12,20 +13,24 @@ import type * as Errors from "../../src/Errors.ts"
 import * as Protocol from "../../src/Protocol.ts"
 import type { JobStats, ServerStats, TubeStats } from "../../src/Stats.ts"
 
-type Commands = Omit<Connection.Connection, "server" | "closed" | "run">
+type Inspected = Connection.TypeId | keyof Inspectable.Inspectable
 
-declare const connection: Connection.Connection
+type Commands = Omit<Connection.Service, "server" | "closed" | "run" | Inspected>
+
+declare const connection: Connection.Service
 declare const id: Protocol.JobId
 
 type Id = Protocol.JobId
-type Job = Protocol.ReceivedJob
+type Job = Protocol.RawJob
 type Invalid = Errors.InvalidArgument
 type Any = Errors.BeanstalkdError
 
 describe("the type of a connection", () => {
-  it("has the 25 commands, and three more members", () => {
+  it("has the 25 commands, three more members, and says what it is", () => {
     expectTypeOf<keyof Commands>().toEqualTypeOf<Protocol.CommandName>()
-    expectTypeOf<keyof Connection.Connection>().toEqualTypeOf<Protocol.CommandName | "server" | "closed" | "run">()
+    expectTypeOf<keyof Connection.Service>().toEqualTypeOf<
+      Protocol.CommandName | "server" | "closed" | "run" | Inspected
+    >()
     expectTypeOf<Protocol.CommandName>().toEqualTypeOf<
       | "put"
       | "use"
@@ -53,8 +58,8 @@ describe("the type of a connection", () => {
       | "pauseTube"
       | "quit"
     >()
-    expectTypeOf<Connection.Connection["server"]>().toEqualTypeOf<string>()
-    expectTypeOf<Connection.Connection["closed"]>().toEqualTypeOf<Effect.Effect<boolean>>()
+    expectTypeOf<Connection.Service["server"]>().toEqualTypeOf<string>()
+    expectTypeOf<Connection.Service["closed"]>().toEqualTypeOf<Effect.Effect<boolean>>()
   })
 })
 
@@ -197,7 +202,7 @@ describe("the type of the table", () => {
 describe("opening", () => {
   it("needs a Scope with make, and nothing with layer", () => {
     expectTypeOf(Connection.make).toEqualTypeOf<
-      (options?: Connection.Options) => Effect.Effect<Connection.Connection, Any, Scope.Scope>
+      (options?: Connection.Options) => Effect.Effect<Connection.Service, Any, Scope.Scope>
     >()
     expectTypeOf(Connection.layer).toEqualTypeOf<
       (options?: Connection.Options) => Layer.Layer<Connection.Connection, Any>

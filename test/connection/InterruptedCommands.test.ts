@@ -170,7 +170,7 @@ describe("interrupted after it has left", () => {
 describe("a reserve that waits", () => {
   const waits: ReadonlyArray<{
     readonly name: string
-    readonly issue: (connection: Connection.Connection) => Effect.Effect<unknown, unknown>
+    readonly issue: (connection: Connection.Service) => Effect.Effect<unknown, unknown>
     readonly sends: string
   }> = [
     { name: "reserve", issue: (_) => _.reserve, sends: "reserve\r\n" },

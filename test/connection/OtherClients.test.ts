@@ -25,7 +25,7 @@ const scriptOf = (name: string): FakeServer.Script => {
 }
 
 interface Case {
-  readonly play: (connection: Connection.Connection) => Effect.Effect<void, unknown>
+  readonly play: (connection: Connection.Service) => Effect.Effect<void, unknown>
   /** Whether the connection can still be trusted. */
   readonly after: "alive" | "dead"
 }

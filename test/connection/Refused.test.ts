@@ -88,19 +88,19 @@ const BAD_BODIES: ReadonlyArray<readonly [string, unknown]> = [
 type Attempt = readonly [
   name: string,
   argument: string,
-  run: (c: Connection.Connection) => Effect.Effect<unknown, unknown>
+  run: (c: Connection.Service) => Effect.Effect<unknown, unknown>
 ]
 
 const attempts = (
   argument: string,
   bad: ReadonlyArray<readonly [string, unknown]>,
-  commands: Record<string, (connection: Connection.Connection, value: never) => Effect.Effect<unknown, unknown>>
+  commands: Record<string, (connection: Connection.Service, value: never) => Effect.Effect<unknown, unknown>>
 ): ReadonlyArray<Attempt> =>
   Object.entries(commands).flatMap(([command, run]) =>
     bad.map(([what, value]): Attempt => [`${command}: ${argument} ${what}`, argument, (c) => run(c, any(value))])
   )
 
-const withPut = (option: keyof Protocol.PutOptions) => (c: Connection.Connection, value: never) =>
+const withPut = (option: keyof Protocol.PutOptions) => (c: Connection.Service, value: never) =>
   c.put("x", { [option]: value })
 
 const refused: ReadonlyArray<Attempt> = [

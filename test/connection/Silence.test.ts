@@ -384,6 +384,8 @@ describe("opening", () => {
         assert.isFalse(error.isRetryable)
         assert(error.reason._tag === "InvalidOptions")
         assert.strictEqual(error.reason.argument, senseless.argument)
+        // It is about what was called, not about a server.
+        assert.isTrue(error.message.startsWith(`Connection.make: ${senseless.argument} must be `), error.message)
       })
   )
 

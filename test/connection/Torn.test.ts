@@ -1,6 +1,6 @@
 /**
- * A job of which the server, killed as it wrote its binlog, has brought back nothing but the length: who reserves it cannot
- * go on with the connection, and would meet it again and again.
+ * A job of which the server, killed as it wrote its binlog, has brought back nothing but the length. A reserve that gets it
+ * cannot go on with its connection, and would meet it again and again.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"
@@ -10,21 +10,32 @@ import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { withBody } from "../support/scripted/Commands.ts"
 
-/** Has a torn job 7, which can be deleted at the second try, and then a job 8. */
+/**
+ * Has a torn job 7, which can be deleted at the second try, and then a job 8. A reserve that comes in
+ * between waits until then, so that the number of tries does not depend on how fast the client dials.
+ */
 const makeServer = Effect.gen(function*() {
   const said: Array<string> = []
   let tries = 0
+  let wasReserved = false
   let isDeleted = false
-  const reserve = () => isDeleted ? withBody("RESERVED 8", "hello") : "RESERVED 7 3\r\n\0\0\0\0\0"
+  const waiting: Array<Net.Socket> = []
+  const reserve = (socket: Net.Socket): string | undefined => {
+    if (isDeleted) return withBody("RESERVED 8", "hello")
+    if (wasReserved) return void waiting.push(socket)
+    wasReserved = true
+    return "RESERVED 7 3\r\n\0\0\0\0\0"
+  }
   const answer = (socket: Net.Socket, line: string): string | undefined => {
     said.push(line)
     if (line.startsWith("watch")) return "WATCHING 2\r\n"
     if (line.startsWith("ignore")) return "WATCHING 1\r\n"
     if (line === "delete 8") return "DELETED\r\n"
     if (line === "reserve-with-timeout 0") return "TIMED_OUT\r\n"
-    if (line.startsWith("reserve")) return said.includes("delete 8") ? undefined : reserve()
+    if (line.startsWith("reserve")) return said.includes("delete 8") ? undefined : reserve(socket)
     if (line !== "delete 7") return void socket.destroy()
     isDeleted = tries++ > 0
+    if (isDeleted) { for (const reserving of waiting.splice(0)) reserving.write(withBody("RESERVED 8", "hello")) }
     return isDeleted ? "DELETED\r\n" : "NOT_FOUND\r\n"
   }
   const server = yield* FakeServer.serve((socket) => {

@@ -80,7 +80,7 @@ describe("a `use`", () => {
 
   const { kick, peekReady } = Protocol.commands
   /** Each kind with what it says on the wire, by which it is known again there. */
-  const issue = (connection: Connection.Connection, { kind, tube }: typeof Op.Type, n: number) => {
+  const issue = (connection: Connection.Service, { kind, tube }: typeof Op.Type, n: number) => {
     const kinds: Record<typeof kind, { readonly says: string; readonly command: Effect.Effect<unknown, unknown> }> = {
       put: { says: `body ${n}`, command: put(connection, `body ${n}`, tube) },
       use: { says: "", command: connection.use(tube ?? "default") },

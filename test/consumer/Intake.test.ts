@@ -67,6 +67,52 @@ describe("a server that says DEADLINE_SOON", () => {
     }))
 })
 
+describe("a reserve that the server refuses", () => {
+  it.live("leaves the connection alone on which there is a job in hand", () =>
+    Effect.gen(function*() {
+      const { hears, isOpen, says, worker } = yield* play
+      const mayEnd = yield* Latch.make()
+      yield* worker(() => mayEnd.await, { concurrency: 2 })
+      yield* hears(watching + waiting)
+      yield* says(`${watched}RESERVED 1 ${bodies.a}`)
+      yield* hears(asking)
+      yield* says("INTERNAL_ERROR\r\n")
+      // There is room for one, for which another connection waits.
+      yield* hears(watching + waiting, 2)
+      assert.isTrue(isOpen(1))
+      yield* mayEnd.open
+      yield* hears("delete 1\r\n")
+    }))
+
+  it.live("ends the connection on which there is none, and another is dialed", () =>
+    Effect.gen(function*() {
+      const { closes, hears, says, worker } = yield* play
+      yield* worker(() => Effect.never, { concurrency: 2 })
+      yield* hears(watching + waiting)
+      yield* says(`${watched}OUT_OF_MEMORY\r\n`)
+      yield* closes(1)
+      yield* hears(watching + waiting, 2)
+    }))
+
+  it.live("leaves the connection alone from which another answer may come", () =>
+    Effect.gen(function*() {
+      const { hears, isOpen, says, worker } = yield* play
+      const mayEnd = yield* Latch.make()
+      const fiber = yield* worker(() => mayEnd.await, { concurrency: 2 })
+      yield* hears(watching + waiting)
+      yield* says(`${watched}RESERVED 1 ${bodies.a}`)
+      yield* hears(asking)
+      yield* says(`RESERVED 2 ${bodies.b}`)
+      yield* eventually(Effect.sync(() => assert.strictEqual(fiber.runs(), 2)))
+      yield* mayEnd.open
+      yield* hears(`delete 1\r\n${asking}delete 2\r\n${asking}`)
+      yield* says("DELETED\r\nINTERNAL_ERROR\r\n")
+      yield* says(`DELETED\r\nRESERVED 3 ${bodies.a}`)
+      yield* hears(`delete 3\r\n${asking}${asking}`)
+      assert.isTrue(isOpen(1))
+    }))
+})
+
 describe("a worker that is stopped", () => {
   it.live("reads what comes of reserves that are on their way, and gives it back", () =>
     Effect.gen(function*() {

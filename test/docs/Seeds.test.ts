@@ -145,7 +145,7 @@ const onClient =
     Effect.flatMap(Client.make(server.clientOptions), proof)
 
 const onConnection =
-  (proof: (connection: Connection.Connection) => Effect.Effect<void, unknown, Scope.Scope>): Proof => (server) =>
+  (proof: (connection: Connection.Service) => Effect.Effect<void, unknown, Scope.Scope>): Proof => (server) =>
     Effect.flatMap(connect(server), proof)
 
 /** How many connections the server has, without the one that asks. */
@@ -186,10 +186,10 @@ library("beanstalkt", {
     const beanstalkd = yield* Client.make({ port: server.port })
     const connection = yield* beanstalkd.connection
     assert.isFalse(yield* connection.closed)
-    assert.isTrue((yield* beanstalkd.pool.stats).shared)
+    assert.isTrue((yield* beanstalkd.poolStats).shared)
     yield* server.kill
     yield* eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed)))
-    yield* eventually(Effect.map(beanstalkd.pool.stats, ({ shared }) => assert.isFalse(shared)))
+    yield* eventually(Effect.map(beanstalkd.poolStats, ({ shared }) => assert.isFalse(shared)))
   })),
   "put(body, priority, delay, ttr)": onClient(Effect.fnUntraced(function*(beanstalkd) {
     const { id } = yield* beanstalkd.put("work", "x", { priority: 42, delay: "10 seconds", ttr: "30 seconds" })

@@ -27,7 +27,7 @@ const openOn = Effect.fnUntraced(function*({ clientOptions }: AnyServer, options
 const opening = (target: Target) => (options?: Pool.Options) =>
   Effect.flatMap(target.make(), (server) => openOn(server, options))
 
-const tubesOf = Effect.fnUntraced(function*(connection: Connection.Connection) {
+const tubesOf = Effect.fnUntraced(function*(connection: Connection.Service) {
   return { uses: yield* connection.listTubeUsed, watches: [...yield* connection.listTubesWatched].sort() }
 })
 
@@ -42,7 +42,7 @@ describeServers("a pool", (target) => {
       for (const expected of [{ uses: "default", watches: ["default"] }, mine]) {
         const options = expected === mine ? { use: "mine", watch: mine.watches } : {}
         const { pool } = yield* open({ maxConnections: 1, ...options })
-        const spoil = Effect.fnUntraced(function*(connection: Connection.Connection) {
+        const spoil = Effect.fnUntraced(function*(connection: Connection.Service) {
           yield* connection.use("theirs")
           yield* connection.watch("theirs")
           yield* connection.watch("other")
@@ -69,7 +69,7 @@ describeServers("a pool", (target) => {
       assert.deepInclude(yield* pool.stats, { idle: 1, opened: 1, lost: 0 })
     }))
 
-  type Leave = (connection: Connection.Connection, other: Connection.Connection) => Effect.Effect<unknown, unknown>
+  type Leave = (connection: Connection.Service, other: Connection.Service) => Effect.Effect<unknown, unknown>
   const leavings: Record<string, Leave> = {
     "a reserved job": (connection) => connection.reserve,
     "two reserved jobs, of which it settled one": ({ delete: remove, reserve }) =>

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { Client, Pool, Protocol, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { internals } from "../../src/internal/pool/internals.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
@@ -66,7 +67,7 @@ const alone = Effect.gen(function*() {
   const hasFailed = (times: number) => eventually(Effect.sync(() => assert.strictEqual(failures, times)))
   yield* server.leave
   yield* hasFailed(1)
-  assert.deepInclude(yield* beanstalkd.pool.stats, { shared: false, lost: 1 })
+  assert.deepInclude(yield* beanstalkd.poolStats, { shared: false, lost: 1 })
   return { beanstalkd, server, hasFailed, close: Scope.close(scope, Exit.void) }
 })
 
@@ -92,7 +93,7 @@ describe("the shared connection that is lost", () => {
       }
       const back = yield* server.comeBack
       yield* TestClock.adjust("3 seconds")
-      yield* eventually(Effect.map(beanstalkd.pool.stats, ({ shared }) => assert.isTrue(shared)))
+      yield* eventually(Effect.map(beanstalkd.poolStats, ({ shared }) => assert.isTrue(shared)))
       assert.strictEqual(back.connections(), 1)
     }))
 
@@ -186,20 +187,22 @@ describe("the shared connection", () => {
   it.live("is dialled once, however many ask for it at once", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.serve(takesPuts)
-      const { shared, stats } = yield* Pool.make({ port: server.port })
+      const pool = yield* Pool.make({ port: server.port })
+      const { shared } = internals(pool)
       yield* Effect.all([shared.connect, shared.connect, shared.connect], { concurrency: "unbounded" })
       yield* shared.connect
-      assert.deepInclude(yield* stats, { opened: 1, shared: true })
+      assert.deepInclude(yield* pool.stats, { opened: 1, shared: true })
     }))
 
   it.live("is dialled by the first command, if nothing else has", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.serve(takesPuts)
-      const { stats, shared } = yield* Pool.make({ port: server.port })
+      const pool = yield* Pool.make({ port: server.port })
+      const { shared } = internals(pool)
       yield* Effect.forEach([1, 2, 3], (n) => shared.run(Protocol.commands.put, `${n}`, undefined, "jobs"), {
         concurrency: "unbounded"
       })
-      assert.deepInclude(yield* stats, { opened: 1, shared: true })
+      assert.deepInclude(yield* pool.stats, { opened: 1, shared: true })
       assert.sameMembers(bodiesAt(server), ["1", "2", "3"])
     }))
 
@@ -226,7 +229,7 @@ describe("the shared connection", () => {
       const server = yield* FakeServer.make([{ expect: "stats-job 7\r\n" }, { reply: overdue }])
       const beanstalkd = yield* Client.make({ port: server.port })
       assert.deepInclude(yield* beanstalkd.statsJob(id(7)), { state: "reserved", ttr: 1, timeLeft: -1 })
-      assert.deepInclude(yield* beanstalkd.pool.stats, { lost: 0, shared: true })
+      assert.deepInclude(yield* beanstalkd.poolStats, { lost: 0, shared: true })
     }))
 })
 

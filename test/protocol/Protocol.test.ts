@@ -9,7 +9,9 @@ import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
 import * as Errors from "../../src/Errors.ts"
 import * as Protocol from "../../src/Protocol.ts"
-import { type Nonsense, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
+import type { AnyCommand, Request } from "../../src/internal/protocol/command.ts"
+import { decodeReply } from "../../src/internal/protocol/replies.ts"
+import { type ProtocolViolation, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
 import * as Stats from "../../src/Stats.ts"
 
 const { commands } = Protocol
@@ -17,13 +19,11 @@ const server = "127.0.0.1:11300"
 const id = Protocol.JobId.make(7)
 const tube = "emails"
 
-type AnyCommand = Protocol.Command<never, unknown, unknown, unknown>
-
 const ALL: ReadonlyArray<AnyCommand> = Object.values(commands)
 
-const accepted = (encoded: unknown): Protocol.Request => {
+const accepted = (encoded: unknown): Request => {
   assert.notInstanceOf(encoded, Errors.InvalidArgument)
-  return encoded as Protocol.Request
+  return encoded as Request
 }
 
 /** The reply as the parser hands it over; `text` is what a server sends but for the last CRLF. */
@@ -37,16 +37,16 @@ const parsed = (text: string): RawReply => {
 const failureOf = (exit: Exit.Exit<unknown, unknown>) => Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 
 /** Something to compare: chai looks at no field of an error but its message. */
-const told = (answer: Exit.Exit<unknown, unknown> | Nonsense) => {
-  if (!Exit.isExit(answer)) return { nonsense: answer }
+const told = (answer: Exit.Exit<unknown, unknown> | ProtocolViolation) => {
+  if (!Exit.isExit(answer)) return { violation: answer }
   if (Exit.isSuccess(answer)) return { value: answer.value }
   const error = failureOf(answer)
   assert.instanceOf(error, Error)
   return { error: error.constructor, message: error.message, fields: Object.fromEntries(Object.entries(error)) }
 }
 
-const isNonsense = (answer: Exit.Exit<unknown, unknown> | Nonsense): Nonsense => {
-  if (Exit.isExit(answer)) return assert.fail(`no nonsense: ${String(answer)}`)
+const isViolation = (answer: Exit.Exit<unknown, unknown> | ProtocolViolation): ProtocolViolation => {
+  if (Exit.isExit(answer)) return assert.fail(`not a violation: ${String(answer)}`)
   return answer
 }
 
@@ -56,7 +56,7 @@ const isNonsense = (answer: Exit.Exit<unknown, unknown> | Nonsense): Nonsense =>
 
 interface Row {
   readonly command: AnyCommand
-  readonly request: Protocol.Request
+  readonly request: Request
   readonly replies: ReadonlyArray<readonly [reply: string, means: Exit.Exit<unknown, unknown>]>
 }
 
@@ -67,7 +67,7 @@ const row = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
 ): Row => ({ command, request: accepted(command.encode(...args)), replies: Object.entries(replies) })
 
 const done = Exit.succeed(undefined)
-const hello = Exit.succeed(new Protocol.ReceivedJob(id, Uint8Array.from(Buffer.from("hello")), "127.0.0.1:11300"))
+const hello = Exit.succeed(new Protocol.RawJob(id, Uint8Array.from(Buffer.from("hello")), "127.0.0.1:11300"))
 const deadlineSoon = Exit.fail(new Errors.DeadlineSoon({ server }))
 
 const noJob = (command: string) => Exit.fail(new Errors.NotFound({ command, server, id }))
@@ -136,7 +136,7 @@ const CONTRACT: ReadonlyArray<Row> = [
 
 const shown = (reply: string) => JSON.stringify(reply.length > 50 ? `${reply.slice(0, 50)}...` : reply)
 
-const decode = ({ command, request }: Row, reply: RawReply) => Protocol.decodeReply(command, request, server, reply)
+const decode = ({ command, request }: Row, reply: RawReply) => decodeReply(command, request, server, reply)
 
 const wordOf = (reply: string) => /^\S*/.exec(reply)![0]
 
@@ -318,30 +318,30 @@ for (const one of CONTRACT) {
       })
     }
 
-    it("a reply of another command is nonsense", () => {
+    it("a reply of another command is a violation", () => {
       const others = OF_ANY_COMMAND.filter((reply) => !own.has(wordOf(reply)) && !(reply in REFUSALS))
       assert.isAbove(others.length, 15)
       for (const reply of others) {
-        const nonsense = isNonsense(decode(one, parsed(reply)))
-        assert.strictEqual(nonsense.detail, `not a reply to ${command.name}`)
-        assert.isTrue(nonsense.reply.startsWith(wordOf(reply)))
+        const violation = isViolation(decode(one, parsed(reply)))
+        assert.strictEqual(violation.detail, `not a reply to ${command.name}`)
+        assert.isTrue(violation.reply.startsWith(wordOf(reply)))
       }
     })
 
-    it("what no command has as a reply is nonsense", () => {
+    it("a reply that no command has is a violation", () => {
       for (const reply of NOWHERE) {
-        const nonsense = isNonsense(decode(one, parsed(reply)))
-        assert.strictEqual(nonsense.reply, reply)
-        assert.isNotEmpty(nonsense.detail)
+        const violation = isViolation(decode(one, parsed(reply)))
+        assert.strictEqual(violation.reply, reply)
+        assert.isNotEmpty(violation.detail)
       }
     })
 
-    it("a reply of its own with a field too many or too few is nonsense", () => {
+    it("a reply of its own with a field too many or too few is a violation", () => {
       for (const [reply] of replies) {
         const { fields, word } = parsed(reply)
         const wrong = [[...fields, "1"], [...fields, new Uint8Array(1)], ["1", ...fields]]
         if (fields.length > 0) wrong.push(fields.slice(1), fields.slice(0, -1), [])
-        for (const fields of wrong) isNonsense(decode(one, { word, fields }))
+        for (const fields of wrong) isViolation(decode(one, { word, fields }))
       }
     })
 
@@ -357,7 +357,7 @@ for (const one of CONTRACT) {
       word: Schema.Union([Schema.String, Schema.Literals([...own, ...Object.keys(REFUSALS)])]),
       fields: Schema.Array(Schema.Union([Schema.String, Schema.Uint8Array]))
     }, ({ fields, word }) => {
-      const answer = Protocol.decodeReply(command, request, server, { word, fields })
+      const answer = decodeReply(command, request, server, { word, fields })
       if (Exit.isExit(answer)) assert.isTrue(own.has(word) || word in REFUSALS)
       else assert.isAtMost(answer.reply.length, 200)
     })
@@ -370,41 +370,41 @@ describe("a field that cannot be read", () => {
   const IDS = ["", "x", "-1", "+1", "1.5", "0x1", "1e3", "9007199254740992", "18446744073709551615", "1".repeat(21)]
 
   for (const badId of IDS) {
-    it(`makes nonsense of a reply: the id ${JSON.stringify(badId)}`, () => {
-      isNonsense(decode(rowOf("put"), parsed(`INSERTED ${badId}`)))
-      isNonsense(decode(rowOf("put"), parsed(`BURIED ${badId}`)))
+    it(`makes a violation of a reply: the id ${JSON.stringify(badId)}`, () => {
+      isViolation(decode(rowOf("put"), parsed(`INSERTED ${badId}`)))
+      isViolation(decode(rowOf("put"), parsed(`BURIED ${badId}`)))
       for (const command of ["reserve", "reserve-with-timeout", "reserve-job"]) {
-        isNonsense(decode(rowOf(command), parsed(`RESERVED ${badId} 2\r\nhi`)))
+        isViolation(decode(rowOf(command), parsed(`RESERVED ${badId} 2\r\nhi`)))
       }
       for (const command of ["peek", "peek-ready", "peek-delayed", "peek-buried"]) {
-        isNonsense(decode(rowOf(command), parsed(`FOUND ${badId} 2\r\nhi`)))
+        isViolation(decode(rowOf(command), parsed(`FOUND ${badId} 2\r\nhi`)))
       }
     })
 
-    it(`makes nonsense of a reply: the count ${JSON.stringify(badId)}`, () => {
-      isNonsense(decode(rowOf("kick"), parsed(`KICKED ${badId}`)))
-      isNonsense(decode(rowOf("watch"), parsed(`WATCHING ${badId}`)))
-      isNonsense(decode(rowOf("ignore"), parsed(`WATCHING ${badId}`)))
+    it(`makes a violation of a reply: the count ${JSON.stringify(badId)}`, () => {
+      isViolation(decode(rowOf("kick"), parsed(`KICKED ${badId}`)))
+      isViolation(decode(rowOf("watch"), parsed(`WATCHING ${badId}`)))
+      isViolation(decode(rowOf("ignore"), parsed(`WATCHING ${badId}`)))
     })
   }
 
-  it("makes nonsense of a reply: a name that no tube can have", () => {
+  it("makes a violation of a reply: a name that no tube can have", () => {
     for (const name of ["", "-a", "a,b", "x".repeat(201), "\xe9"]) {
-      isNonsense(decode(rowOf("use"), parsed(`USING ${name}`)))
-      isNonsense(decode(rowOf("list-tube-used"), parsed(`USING ${name}`)))
+      isViolation(decode(rowOf("use"), parsed(`USING ${name}`)))
+      isViolation(decode(rowOf("list-tube-used"), parsed(`USING ${name}`)))
     }
   })
 
-  it("makes nonsense of a reply: statistics whose numbers are none", () => {
-    isNonsense(decode(rowOf("stats"), parsed(document("---\ncmd-put: x\n"))))
-    isNonsense(decode(rowOf("stats-tube"), parsed(document("---\npause: x\n"))))
-    isNonsense(decode(rowOf("stats-job"), parsed(document("---\nid: 1\nstate: lost\n"))))
+  it("makes a violation of a reply: statistics whose numbers are none", () => {
+    isViolation(decode(rowOf("stats"), parsed(document("---\ncmd-put: x\n"))))
+    isViolation(decode(rowOf("stats-tube"), parsed(document("---\npause: x\n"))))
+    isViolation(decode(rowOf("stats-job"), parsed(document("---\nid: 1\nstate: lost\n"))))
   })
 
   it("does not fill the error with a body, nor with a line without end", () => {
-    const { reply } = isNonsense(decode(rowOf("put"), parsed(`RESERVED 1 900\r\n${"x".repeat(900)}`)))
+    const { reply } = isViolation(decode(rowOf("put"), parsed(`RESERVED 1 900\r\n${"x".repeat(900)}`)))
     assert.strictEqual(reply, "RESERVED 1 (900 bytes)")
-    assert.strictEqual(isNonsense(decode(rowOf("put"), parsed("x".repeat(900)))).reply, "x".repeat(200))
+    assert.strictEqual(isViolation(decode(rowOf("put"), parsed("x".repeat(900)))).reply, "x".repeat(200))
   })
 })
 
@@ -419,7 +419,7 @@ describe("a body that is too big", () => {
     for (const body of ["\u20ac", Uint8Array.of(1, 2, 3)]) {
       const request = accepted(commands.put.encode(body))
       assert.deepStrictEqual(
-        told(Protocol.decodeReply(commands.put, request, server, parsed("JOB_TOO_BIG"))),
+        told(decodeReply(commands.put, request, server, parsed("JOB_TOO_BIG"))),
         told(Exit.fail(new Errors.JobTooBig({ server, size: 3 })))
       )
     }
@@ -464,7 +464,7 @@ describe("the Schema of a reply's fields", () => {
 })
 
 describe("a received job", () => {
-  const received = (body: Uint8Array) => new Protocol.ReceivedJob(id, body, "127.0.0.1:11300")
+  const received = (body: Uint8Array) => new Protocol.RawJob(id, body, "127.0.0.1:11300")
   const WellFormed = Arbitrary.filter(Arbitrary.schema(Schema.String), (text) => text.isWellFormed())
 
   it.prop("has as its text what was put as text", [WellFormed], ([text]) => {

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
-import { type Nonsense, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
+import { type ProtocolViolation, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
 import { cut, everyWay, oneByOne } from "../support/Pieces.ts"
 
 const LARGE = 100_000
@@ -22,7 +22,7 @@ const write = ({ fields, word }: RawReply): Buffer => {
 
 interface Parsed {
   readonly replies: ReadonlyArray<RawReply>
-  readonly nonsense: Nonsense | undefined
+  readonly violation: ProtocolViolation | undefined
   /** How many bytes were taken until the parser complained. */
   readonly taken: number
 }
@@ -33,10 +33,10 @@ const parse = (pieces: Iterable<Uint8Array>, maxReplySize = LARGE): Parsed => {
   let taken = 0
   for (const piece of pieces) {
     taken += piece.length
-    const nonsense = parser.push(piece)
-    if (nonsense !== undefined) return { replies, nonsense, taken }
+    const violation = parser.push(piece)
+    if (violation !== undefined) return { replies, violation, taken }
   }
-  return { replies, nonsense: undefined, taken }
+  return { replies, violation: undefined, taken }
 }
 
 const reply = (word: string, ...fields: RawReply["fields"]): RawReply => ({ word, fields })
@@ -76,16 +76,16 @@ describe("a session", () => {
   it("is read in one piece", () => {
     assert.deepStrictEqual(parse([SESSION_BYTES]), {
       replies: SESSION,
-      nonsense: undefined,
+      violation: undefined,
       taken: SESSION_BYTES.length
     })
   })
 
   it("is read in two pieces, wherever it is cut", () => {
     for (let position = 0; position <= SESSION_BYTES.length; position++) {
-      const { nonsense, replies } = parse(cut(SESSION_BYTES, position))
+      const { violation, replies } = parse(cut(SESSION_BYTES, position))
       assert.deepStrictEqual(replies, SESSION, `cut at ${position}`)
-      assert.isUndefined(nonsense)
+      assert.isUndefined(violation)
     }
   })
 
@@ -163,7 +163,7 @@ describe("any replies", () => {
     const whole = parse([bytes])
     const pieces = parse(cut(bytes, Math.min(at, bytes.length)))
     assert.deepStrictEqual(pieces.replies, whole.replies)
-    assert.strictEqual(pieces.nonsense?.detail, whole.nonsense?.detail)
+    assert.strictEqual(pieces.violation?.detail, whole.violation?.detail)
   }, { arbitrary: { runs: 1000 } })
 })
 
@@ -197,18 +197,18 @@ describe("a line", () => {
 
   it("without an end is stopped after 1 KiB, in one piece or byte by byte", () => {
     for (const pieces of [[latin1("x".repeat(1_000_000))], oneByOne(latin1("x".repeat(5000)))]) {
-      const { nonsense, replies } = parse([write(reply("KICKED")), ...pieces])
+      const { violation, replies } = parse([write(reply("KICKED")), ...pieces])
       assert.deepStrictEqual(replies, [reply("KICKED")])
-      assert.deepStrictEqual(nonsense, { reply: "x".repeat(200), detail: "no end of line in 1024 bytes" })
+      assert.deepStrictEqual(violation, { reply: "x".repeat(200), detail: "no end of line in 1024 bytes" })
     }
     assert.include([1025, 1026], parse(oneByOne(latin1("x".repeat(5000)))).taken)
   })
 
   it("of more than 1 KiB is refused even if it has an end", () => {
     for (const pieces of everyWay(latin1(`${"x".repeat(1025)}\r\n`))) {
-      const { nonsense, replies } = parse(pieces)
+      const { violation, replies } = parse(pieces)
       assert.isEmpty(replies)
-      assert.strictEqual(nonsense?.reply, "x".repeat(200))
+      assert.strictEqual(violation?.reply, "x".repeat(200))
     }
   })
 
@@ -235,9 +235,9 @@ describe("the length of a body", () => {
     it(`is not ${JSON.stringify(length)}`, () => {
       for (const head of ["OK", "RESERVED 1", "FOUND 1"]) {
         const line = `${head} ${length}`
-        const { nonsense, replies } = parse([latin1(`KICKED\r\n${line}\r\nhello\r\n`)])
+        const { violation, replies } = parse([latin1(`KICKED\r\n${line}\r\nhello\r\n`)])
         assert.deepStrictEqual(replies, [reply("KICKED")])
-        assert.deepStrictEqual(nonsense, {
+        assert.deepStrictEqual(violation, {
           reply: line,
           detail: "the length of the body is not a number"
         })
@@ -251,7 +251,7 @@ describe("the length of a body", () => {
       for (const pieces of everyWay(latin1(`RESERVED 1 ${length}\r\n`))) {
         assert.deepStrictEqual(parse(pieces, 10), {
           replies: [],
-          nonsense: { reply: `RESERVED 1 ${length}`, detail: "a body of more than 10 bytes (maxReplySize)" },
+          violation: { reply: `RESERVED 1 ${length}`, detail: "a body of more than 10 bytes (maxReplySize)" },
           taken: `RESERVED 1 ${length}\r\n`.length
         })
       }
@@ -261,9 +261,9 @@ describe("the length of a body", () => {
   it("is too big if no number can hold it, and told with no more than the beginning of the line", () => {
     for (const length of ["18446744073709551616", "9".repeat(300)]) {
       const line = `OK ${length}`
-      const { nonsense, replies } = parse([latin1(`${line}\r\n`)], Number.MAX_SAFE_INTEGER)
+      const { violation, replies } = parse([latin1(`${line}\r\n`)], Number.MAX_SAFE_INTEGER)
       assert.isEmpty(replies)
-      assert.deepStrictEqual(nonsense, {
+      assert.deepStrictEqual(violation, {
         reply: line.slice(0, 200),
         detail: `a body of more than ${Number.MAX_SAFE_INTEGER} bytes (maxReplySize)`
       })
@@ -277,20 +277,20 @@ describe("the length of a body", () => {
 
 describe("a body", () => {
   for (const behind of ["XX", "\rX", "X\n", "\n\r", "\n", "c\r\n", "\0\0"]) {
-    it(`followed by ${JSON.stringify(behind)} is nonsense`, () => {
+    it(`followed by ${JSON.stringify(behind)} is a violation`, () => {
       for (const pieces of everyWay(latin1(`KICKED\r\nRESERVED 1 2\r\nab${behind}`))) {
-        const { nonsense, replies } = parse(pieces)
+        const { violation, replies } = parse(pieces)
         assert.deepStrictEqual(replies, [reply("KICKED")])
-        assert.strictEqual(nonsense?.detail, "the body is not followed by CRLF")
-        assert.isTrue(nonsense?.reply.startsWith("RESERVED"))
+        assert.strictEqual(violation?.detail, "the body is not followed by CRLF")
+        assert.isTrue(violation?.reply.startsWith("RESERVED"))
       }
     })
   }
 
   it("of zeros, followed by zeros, is torn, and told with the id of its job", () => {
-    const tornIn = (text: string) => parse([latin1(text)]).nonsense?.tornJob
+    const tornIn = (text: string) => parse([latin1(text)]).violation?.tornJob
     for (const bytes of ["RESERVED 7 3\r\n\0\0\0\0\0", "RESERVED 7 0\r\n\0\0", "FOUND 7 1\r\n\0\0\0"]) {
-      for (const pieces of everyWay(latin1(bytes))) assert.strictEqual(parse(pieces).nonsense?.tornJob, "7", bytes)
+      for (const pieces of everyWay(latin1(bytes))) assert.strictEqual(parse(pieces).violation?.tornJob, "7", bytes)
     }
     assert.isUndefined(tornIn("RESERVED 7 3\r\n\0\0\0XX"))
     assert.isUndefined(tornIn("RESERVED 7 3\r\n\0a\0\0\0"))
@@ -353,17 +353,17 @@ describe("the parser", () => {
     })
   }
 
-  it("reads nothing more after nonsense, and complains once", () => {
-    for (const nonsense of ["OK x\r\n", "OK 99999999999\r\n", "OK 2\r\nabXX", "x".repeat(2000)]) {
+  it("reads nothing more after a violation, and complains once", () => {
+    for (const violation of ["OK x\r\n", "OK 99999999999\r\n", "OK 2\r\nabXX", "x".repeat(2000)]) {
       const { parser, words } = stopping("")
-      assert.isDefined(parser.push(latin1(`KICKED\r\n${nonsense}`)))
+      assert.isDefined(parser.push(latin1(`KICKED\r\n${violation}`)))
       assert.isUndefined(parser.push(latin1("KICKED\r\nOK x\r\n")))
       assert.isUndefined(parser.push(latin1("\r\nKICKED\r\n")))
       assert.deepStrictEqual(words, ["KICKED"])
     }
   })
 
-  it("tells replies and nonsense of the same piece apart", () => {
+  it("tells replies and the violation in the same piece apart", () => {
     const { parser, words } = stopping("")
     assert.isDefined(parser.push(latin1("KICKED\r\nOK 1\r\na\r\nOK x\r\nKICKED\r\n")))
     assert.deepStrictEqual(words, ["KICKED", "OK"])

@@ -199,7 +199,7 @@ describe("a client in the layer that may have many connections", () => {
     ([maxConnections, opened]) =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connections }) => connections), opened + 1)
-        const { idle, used } = yield* Effect.flatMap(Client.Beanstalkd, ({ pool }) => pool.stats)
+        const { idle, used } = yield* Effect.flatMap(Client.Beanstalkd, ({ poolStats }) => poolStats)
         assert.deepStrictEqual({ idle, used }, { idle: opened, used: 0 })
       }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ client: { maxConnections } }))))
   )

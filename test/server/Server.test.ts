@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Client, Connection, Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { poolOf } from "../../src/internal/client/internals.ts"
 import { onLayer } from "../support/Fixture.ts"
 
 const reasonOf = (error: { readonly _tag: string }): string =>
@@ -27,7 +28,8 @@ describe("a faulty server", () => {
 
   it.effect("takes no permit from a borrower that could not connect, and tries again in the same Scope", () =>
     onLayer(
-      Effect.fnUntraced(function*({ pool }, server) {
+      Effect.fnUntraced(function*(beanstalkd, server) {
+        const pool = poolOf(beanstalkd)
         yield* server.inject({ refuse: true })
         yield* server.dropConnections
         for (let i = 0; i < 3; i++) {

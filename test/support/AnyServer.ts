@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { describe, type TestOptions } from "vitest"
 import * as Server from "../../src/Server.ts"
-import type * as Transport from "../../src/internal/connection/transport.ts"
+import type { Connection } from "effect-beanstalkd"
 import { askDialer, parseStats } from "./Ask.ts"
 import { eventually } from "./Eventually.ts"
 import * as RealServer from "./RealServer.ts"
@@ -19,7 +19,7 @@ export interface AnyServerOptions {
 /** What a test may know of any server. Whoever needs a port, a process or a signal needs a `RealServer`. */
 export interface AnyServer {
   /** Options to reach it, for `Client.make`, `Pool.make` and `Connection.make`. */
-  readonly clientOptions: Pick<Transport.Options, "port" | "dialer">
+  readonly clientOptions: Pick<Connection.Options, "port" | "dialer">
   /** As clients name it in their errors. */
   readonly address: string
   /** That of the process in which it runs. */

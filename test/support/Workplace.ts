@@ -33,13 +33,13 @@ export const statesOf = (beanstalkd: Client.Service, tube = TUBE) =>
     Effect.catchTag("NotFound", () => Effect.succeed(NOWHERE))
   )
 
-/** Asserts that the jobs of a tube are in these states, and that there are no others. */
+/** Asserts that the jobs of a tube are in these states, and in no other. */
 export const areIn = (beanstalkd: Client.Service, expected: Partial<typeof NOWHERE>, tube = TUBE) =>
   Effect.map(statesOf(beanstalkd, tube), (states) => assert.deepStrictEqual(states, { ...NOWHERE, ...expected }))
 
 /**
- * Starts a worker, which ends with the test unless the test interrupts it. By default it does not wait for handlers that
- * still run then, since no one advances the clock any more.
+ * Starts a worker at once. It ends with the test, unless the test interrupts it before. By default it has no grace period,
+ * since the clock stands still by then.
  */
 export const work = <E, R>(
   handler: Worker.Handler<string, E, R>,
@@ -54,7 +54,7 @@ export interface Logged {
   readonly cause: Cause.Cause<unknown>
 }
 
-/** Keeps the log in place of showing it. */
+/** Keeps what is logged instead of showing it. */
 export const keepLog = () => {
   const log: Array<Logged> = []
   const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
@@ -65,13 +65,13 @@ export const keepLog = () => {
   return { log, logged: Effect.provideService(Logger.CurrentLoggers, new Set([logger])) }
 }
 
-/** Logs nothing. `onMemory` and `onLayer` do so by default. */
+/** Drops what is logged, as `onMemory` and `onLayer` do by default. */
 export const silently: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
   Logger.CurrentLoggers,
   new Set()
 )
 
-/** The outcomes of the jobs of a tube in the metrics, without those that did not occur. */
+/** What became of the jobs of a tube, by the metrics. Outcomes that did not occur are left out. */
 export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE) {
   const counts: Partial<Record<Metrics.JobOutcome, number>> = {}
   for (const outcome of ["reserved", "succeeded", "failed", "retried", "buried", "deadLettered", "lost"] as const) {
@@ -81,6 +81,6 @@ export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE)
   return counts
 })
 
-/** The number of running handlers in the metrics. */
+/** How many handlers run, by the metrics. */
 export const inFlight = (server: string, tube = TUBE) =>
   Effect.map(Metric.value(Metric.withAttributes(Metrics.jobsInFlight, { server, tube })), ({ value }) => value)

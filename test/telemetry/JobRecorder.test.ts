@@ -26,10 +26,10 @@ it.effect("the jobs of a worker are counted for the server that each comes from"
         reserved: yield* count("reserved"),
         succeeded: yield* count("succeeded"),
         running: running.value,
-        millis: durations.sum
+        seconds: durations.sum
       }
     })
-    assert.deepStrictEqual(yield* counted("a:1"), { reserved: 3, succeeded: 1, running: 2, millis: 5 })
-    assert.deepStrictEqual(yield* counted("b:2"), { reserved: 1, succeeded: 0, running: 1, millis: 0 })
-    assert.deepStrictEqual(yield* counted("c:3"), { reserved: 0, succeeded: 0, running: 0, millis: 0 })
+    assert.deepStrictEqual(yield* counted("a:1"), { reserved: 3, succeeded: 1, running: 2, seconds: 0.005 })
+    assert.deepStrictEqual(yield* counted("b:2"), { reserved: 1, succeeded: 0, running: 1, seconds: 0 })
+    assert.deepStrictEqual(yield* counted("c:3"), { reserved: 0, succeeded: 0, running: 0, seconds: 0 })
   }).pipe(Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map()))))

@@ -1,5 +1,5 @@
 /**
- * What a worker makes of a server's answers about a lease, said by a server that is played.
+ * How a worker reacts to what the server says of a lease. The server is scripted.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Latch } from "effect"
@@ -96,7 +96,7 @@ describe("what the server says of a lease", () => {
       yield* eventually(Effect.sync(() => assert.deepStrictEqual(events, ["began 1", "began 2", "interrupted 1"])))
     }))
 
-  it.live("INTERNAL_ERROR to what would settle it: the connection is closed rather than the job kept for ever", () =>
+  it.live("INTERNAL_ERROR to what would settle it: the connection is closed rather than the job kept forever", () =>
     Effect.gen(function*() {
       const peer = yield* FakeServer.make([
         ...AT_WORK,
@@ -110,7 +110,7 @@ describe("what the server says of a lease", () => {
       yield* eventually(Effect.sync(() => assert.isTrue(peer.sockets[1]!.readableEnded || peer.sockets[1]!.destroyed)))
     }))
 
-  it.live("INTERNAL_ERROR to the question of the crash guard: the job is not kept for ever either", () =>
+  it.live("INTERNAL_ERROR to the question of the crash guard: the job is not kept forever either", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const peer = yield* FakeServer.make([

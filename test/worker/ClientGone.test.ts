@@ -1,5 +1,5 @@
 /**
- * A worker that outlives its client: nothing is left that it could dial.
+ * A worker that outlives its client has nothing left to dial.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
@@ -7,7 +7,7 @@ import { Errors, Server, Tube, Worker } from "effect-beanstalkd"
 
 const Emails = Tube.make("emails", { schema: Schema.Struct({ n: Schema.Finite }) })
 
-it.effect("a worker whose client is closed fails, and does not dial for ever", () =>
+it.effect("a worker whose client is closed fails, and does not dial forever", () =>
   Effect.gen(function*() {
     const worker = yield* Effect.gen(function*() {
       yield* Emails.put({ n: 1 })

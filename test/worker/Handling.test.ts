@@ -1,6 +1,6 @@
 /**
- * What becomes of a job when its handler ends, or does something with it itself; how many handlers run; and bodies that
- * no handler sees.
+ * What becomes of a job when its handler ends, or settles the job itself; how many handlers run; bodies that do not decode;
+ * and options that are refused.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema } from "effect"
@@ -87,6 +87,16 @@ describe("a handler", () => {
       assert.deepStrictEqual(began, ["a", "b", "c"])
     })))
 
+  it.effect("that asks its job for the tube has it without asking the server", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const tubes: Array<string> = []
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* work((_, job) => Effect.map(job.tube, (tube) => tubes.push(tube)), { crashGuard: false })
+      yield* areIn(beanstalkd, {})
+      assert.deepStrictEqual(tubes, [TUBE])
+      assert.strictEqual((yield* beanstalkd.stats).cmdStatsJob, 0)
+    })))
+
   it.effect("that is interrupted has its job released at once, and it counts as an attempt", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
@@ -101,7 +111,7 @@ describe("a handler", () => {
       assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, releases: 2, delay: 0 })
     })))
 
-  it.effect("that interrupts itself for ever is given up in the end, and others have their turn", () =>
+  it.effect("that interrupts itself forever is given up in the end, and others have their turn", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { priority: 0 })
       yield* beanstalkd.put(TUBE, "good")

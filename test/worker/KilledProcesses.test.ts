@@ -1,5 +1,5 @@
 /**
- * Worker processes that are killed: no job is lost, and only what they had in hand runs again.
+ * Worker processes that are killed: no job is lost, and only the jobs that were in flight run again.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -68,7 +68,7 @@ RealServer.describeReal("worker processes", () => {
   )
 
   it.live(
-    "that a job kills are not killed by it for ever: it is buried after maxAttempts",
+    "that a job kills are not killed by it forever: it is buried after maxAttempts",
     () =>
       Effect.gen(function*() {
         const { beanstalkd, start } = yield* open

@@ -1,5 +1,5 @@
 /**
- * A job stays with its worker for as long as its handler runs; and when it does not, the handler is interrupted.
+ * A worker keeps the lease of a job for as long as its handler runs, and interrupts the handler when the lease is lost.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Latch } from "effect"
@@ -23,7 +23,7 @@ describe("a job whose handler runs", () => {
           Effect.andThen(Effect.map(Clock.currentTimeMillis, (now) => ended.push(now)))
         )
       )
-      // A second worker would have it as soon as it were ready.
+      // A second worker would reserve the job as soon as it were ready.
       yield* work(() => Effect.die(new Error("reserved twice")))
       yield* TestClock.adjust("9 seconds")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "reserved", reserves: 1, timeouts: 0 })
@@ -44,7 +44,7 @@ describe("a job whose handler runs", () => {
       yield* areIn(beanstalkd, { reserved: 100 })
       const { cmdTouch, jobTimeouts } = yield* beanstalkd.stats
       assert.strictEqual(jobTimeouts, 0)
-      // 6 hours have 66 halves of 650 seconds.
+      // 6 hours are 66 times half of 650 seconds.
       assert.isAbove(cmdTouch, 100 * 60)
       assert.isBelow(cmdTouch, 100 * 72)
       yield* goOn.open
@@ -112,6 +112,9 @@ describe("a lost lease", () => {
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 4, succeeded: 2, lost: 2 })
       assert.strictEqual(yield* inFlight(beanstalkd.server), 0)
       const warnings = log.filter(({ level }) => level === "Warn")
+      for (const { message } of warnings) {
+        assert.strictEqual(message, "its time ran out, or its connection was lost")
+      }
       assert.deepStrictEqual(warnings.map(({ annotations }) => annotations), [
         { tube: TUBE, job: 1, attempt: 1 },
         { tube: TUBE, job: 2, attempt: 1 }

@@ -1,5 +1,5 @@
 /**
- * Worker services in processes of their own, which are told to end, or are killed.
+ * Worker services, each in a process of its own that a test can end or kill.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -15,7 +15,7 @@ export interface Service {
   /** The ids of the handlers that have begun, ended or been interrupted so far, in order. */
   readonly told: (what: "began" | "ended" | "interrupted") => ReadonlyArray<number>
   readonly stderr: () => string
-  /** Waits until it has ended. */
+  /** Waits until the process has ended. */
   readonly exited: Effect.Effect<void>
 }
 

@@ -1,8 +1,8 @@
 /**
- * What a worker does with a job whose handler failed: when it comes again, and where it ends.
+ * What a worker does with a job whose handler failed: when the job is tried again, and where it ends.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Schedule, Schema } from "effect"
+import { Cause, Clock, Duration, Effect, Fiber, Schedule, Schema } from "effect"
 import { type Job, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onMemory } from "../support/Fixture.ts"
@@ -12,7 +12,7 @@ class Broken extends Schema.TaggedError<Broken>()("Broken", { permanent: Schema.
 
 const fails = Effect.fail(new Broken({ permanent: false }))
 
-/** A handler that ends in this way, and the seconds at which it began. */
+/** A handler that runs this effect, and the seconds at which it began. */
 const noting = <A, E>(effect: Effect.Effect<A, E>) => {
   const seconds: Array<number> = []
   const handler = () => Effect.andThen(Effect.map(Clock.currentTimeMillis, (now) => seconds.push(now / 1000)), effect)
@@ -108,7 +108,7 @@ describe("a handler that fails", () => {
       yield* areIn(beanstalkd, { buried: 1 })
     })))
 
-  it.effect("is tried for ever with maxAttempts Infinity, at most 5 minutes apart", () =>
+  it.effect("is tried forever with maxAttempts Infinity, at most 5 minutes apart", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       yield* beanstalkd.put(TUBE, "hello")
@@ -186,7 +186,7 @@ describe("a handler that fails", () => {
       yield* areIn(beanstalkd, { delayed: 50 })
     })))
 
-  it.effect("sees in the job which attempt it is, whoever has counted", () =>
+  it.effect("sees in the job which attempt it is, whichever worker has counted", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
       yield* beanstalkd.put(TUBE, "hello")
@@ -218,14 +218,22 @@ describe("a retry policy that is broken itself", () => {
 
   it.effect.each(Object.entries(policies))(
     "(%s) has the job buried, and the worker goes on",
-    ([, options]) =>
-      onMemory(Effect.fnUntraced(function*(beanstalkd) {
+    ([, options]) => {
+      const { log, logged } = keepLog()
+      return onMemory(Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.putAll(TUBE, ["bad", "good"])
         const worker = yield* work((value) => value === "bad" ? fails : Effect.void, options)
         yield* areIn(beanstalkd, { buried: 1 })
         yield* Fiber.interrupt(worker)
         yield* areIn(beanstalkd, { buried: 1 })
-      }))
+        assert.deepStrictEqual(log.map(({ level, message }) => `${level}: ${message}`), [
+          "Error: the retry policy of the worker died",
+          "Error: failed for good, buried"
+        ])
+        // The reason is why the handler failed, not why the policy died.
+        assert.deepStrictEqual(Cause.squash(log[1]!.cause), new Broken({ permanent: false }))
+      })).pipe(logged)
+    }
   )
 
   it.effect("(a Schedule that never says anything) has the job released after the shutdownTimeout", () =>
@@ -238,6 +246,7 @@ describe("a retry policy that is broken itself", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.await(worker)
       yield* areIn(beanstalkd, { ready: 1 })
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 1, failed: 1, retried: 1 })
     })))
 
   it.effect("(delays below zero) tries again at once", () =>

@@ -1,5 +1,5 @@
 /**
- * A job that comes back to the same connection while the command that ends its first lease is on its way.
+ * A job that the same connection reserves again while the command that ends its first lease is on its way.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
@@ -35,7 +35,7 @@ describe("the second lease of a job", () => {
       yield* hearsOf("reserve-with-timeout 0\r\n")
       yield* Deferred.succeed(mayEnd, undefined)
       yield* hearsOf("delete 7\r\n")
-      // Its time had run out, so that the reserve that came before the delete was given it again.
+      // The ttr had run out, so the server gave the job to the reserve that came before the delete.
       yield* says(server, "RESERVED 7 1\r\na\r\nDELETED\r\n", 1)
       yield* Deferred.await(isWorking)
       server.sockets[1]!.destroy()

@@ -1,5 +1,5 @@
 /**
- * How a worker ends: told to, with jobs in hand, or because it cannot go on.
+ * How a worker ends: because it is interrupted with jobs in flight, or because it cannot go on.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
@@ -53,7 +53,7 @@ describe("a worker that is interrupted", () => {
       yield* areIn(beanstalkd, { ready: 1 })
     })))
 
-  it.effect("waits for ever for handlers if it is told so", () =>
+  it.effect("waits forever for handlers if it is told so", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const goOn = yield* Latch.make()
       yield* beanstalkd.put(TUBE, "hello")

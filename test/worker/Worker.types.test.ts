@@ -1,5 +1,5 @@
 /**
- * What the compiler promises to those who write a worker: what its handler gets, how it can fail, what it needs.
+ * What the compiler promises to the author of a worker: what the handler gets, how the worker can fail, what it needs.
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import { type Cause, Context, Effect, Layer, Schedule, Schema, type Scope } from "effect"

@@ -29,12 +29,12 @@ const timed = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R
 })
 
 // Removes the jobs of a run that was interrupted. Its reserved jobs become ready once its connection is closed.
-const cleanUp = Effect.fnUntraced(function*({ pool: { shared } }: Service, pipeline: Pipeline, tube: string) {
+const cleanUp = Effect.fnUntraced(function*({ run }: Service, pipeline: Pipeline, tube: string) {
   yield* Effect.exit(pipeline.run(commands.quit))
   while (true) {
-    const job = yield* shared.run(ifThere.peekReady, tube)
+    const job = yield* run(ifThere.peekReady, tube)
     if (job === undefined) return
-    yield* shared.run(commands.delete, job.id)
+    yield* run(commands.delete, job.id)
   }
 }, (effect) => Effect.ignore(effect))
 

@@ -5,8 +5,8 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Open from "../../internal/connection/connect.ts"
-import { commands, type ReceivedJob } from "../../Protocol.ts"
+import { connect as connectPipeline } from "../../internal/connection/connect.ts"
+import { commands, type RawJob } from "../../Protocol.ts"
 import { ifThere } from "../jobs/batch.ts"
 import { connect, openPipeline, serverOptions } from "../connect.ts"
 import { documented } from "../documented.ts"
@@ -38,7 +38,7 @@ export const move = Command.make(
     if (from === to && Option.isNone(flags.toUrl)) return yield* wrongUsage("the two tubes are the same", "move")
     yield* Effect.scoped(connect)
     const pipeline = yield* openPipeline
-    const target = Option.isNone(flags.toUrl) ? pipeline : yield* Open.open({
+    const target = Option.isNone(flags.toUrl) ? pipeline : yield* connectPipeline("Connection.make", {
       ...yield* serverOptions,
       host: undefined,
       port: undefined,
@@ -47,10 +47,10 @@ export const move = Command.make(
 
     // Reserving a ready job keeps workers away while it is copied, and if this process dies the job is ready again. Delayed
     // and buried jobs would come back in the wrong state, so a worker may take them first.
-    const hold = ({ id }: ReceivedJob, state: State) =>
+    const hold = ({ id }: RawJob, state: State) =>
       state === "ready" ? pipeline.run(ifThere.reserveJob, id) : pipeline.run(ifThere.peek, id)
 
-    const moveOne = Effect.fnUntraced(function*(head: ReceivedJob, state: State) {
+    const moveOne = Effect.fnUntraced(function*(head: RawJob, state: State) {
       const [stats, job] = yield* Effect.all([pipeline.run(ifThere.statsJob, head.id), hold(head, state)], {
         concurrency: "unbounded"
       })

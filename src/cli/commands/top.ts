@@ -25,11 +25,11 @@ import * as Screen from "../terminal/topScreen.ts"
 /** How often `top` checks whether a lost server is back. */
 const RETRY_INTERVAL = Duration.millis(200)
 
-const takeSample = Effect.fnUntraced(function*({ pool: { shared }, ...client }: Service) {
+const takeSample = Effect.fnUntraced(function*(client: Service) {
   const names = yield* client.listTubes
   const [server, tubes] = yield* Effect.all([
     client.stats,
-    Effect.forEach(names, (name) => shared.run(ifThere.statsTube, name), { concurrency: "unbounded" })
+    Effect.forEach(names, (name) => client.run(ifThere.statsTube, name), { concurrency: "unbounded" })
   ], { concurrency: "unbounded" })
   return {
     millis: yield* Clock.currentTimeMillis,
@@ -40,7 +40,7 @@ const takeSample = Effect.fnUntraced(function*({ pool: { shared }, ...client }: 
 
 // The client redials a lost connection by itself, so there is no point in waiting for an answer meanwhile.
 const nextSample = Effect.fnUntraced(function*(client: Service, interval: Duration.Duration) {
-  if (!(yield* client.pool.shared.isUp)) return Result.fail(`${client.server} is gone`)
+  if (!(yield* client.poolStats).shared) return Result.fail(`${client.server} is gone`)
   const sample = yield* Effect.result(
     Effect.timeoutOption(takeSample(client), Duration.max(interval, Duration.seconds(2)))
   )

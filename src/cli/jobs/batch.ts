@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Errors from "../../Errors.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
-import { type Command, commands, type Outcome, type Success } from "../../Protocol.ts"
+import { type Command, commands, type Success } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 
 /** How many commands of a few bytes make a batch: enough that the round trip costs next to nothing per command. */
@@ -39,8 +39,10 @@ export const values = <A, E>(answers: ReadonlyArray<Exit.Exit<A, E>>): Effect.Ef
 
 type MayBeMissing<Args extends ReadonlyArray<unknown>, A> = Command<Args, Errors.InvalidArgument, A, Errors.NotFound>
 
+type ReplyCase<A> = NonNullable<ReturnType<Command<never, unknown, A, never>["replies"]["get"]>>
+
 // Most ids of a range belong to no job. Making an error for each of them would cost more than everything else.
-const nothing: Outcome<undefined, never> = {
+const nothing: ReplyCase<undefined> = {
   fields: Schema.Tuple([]),
   decode: () => Result.succeed(Exit.succeed(undefined))
 }
@@ -50,8 +52,8 @@ const orNothing = <Args extends ReadonlyArray<unknown>, A>(
 ): Command<Args, Errors.InvalidArgument, A | undefined, never> => ({
   ...command,
   replies: new Map([
-    ...command.replies as ReadonlyMap<string, Outcome<A, never>>,
-    ["NOT_FOUND", nothing as Outcome<A | undefined, never>]
+    ...command.replies as ReadonlyMap<string, ReplyCase<A>>,
+    ["NOT_FOUND", nothing as ReplyCase<A | undefined>]
   ])
 })
 

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Errors from "../../Errors.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
-import { commands, type ReceivedJob } from "../../Protocol.ts"
+import { commands, type RawJob } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 import { ifThere } from "./batch.ts"
 import * as flags from "../flags.ts"
@@ -32,13 +32,13 @@ export const peekHead = (
   pipeline: Pipeline,
   tube: string,
   state: State
-): Effect.Effect<ReceivedJob | undefined, Errors.InvalidArgument | Errors.BeanstalkdError> =>
+): Effect.Effect<RawJob | undefined, Errors.InvalidArgument | Errors.BeanstalkdError> =>
   pipeline.run(peeks[state], tube)
 
 /** Whether a job was deleted or moved, and the next job. */
 export interface Step {
   readonly isDone: boolean
-  readonly next: ReceivedJob | undefined
+  readonly next: RawJob | undefined
 }
 
 /**
@@ -64,7 +64,7 @@ export interface Emptying<E> {
   readonly states: ReadonlyArray<State>
   /** As in "42 jobs deleted". */
   readonly done: "deleted" | "moved"
-  readonly step: (job: ReceivedJob, state: State) => Effect.Effect<Step, E>
+  readonly step: (job: RawJob, state: State) => Effect.Effect<Step, E>
 }
 
 /** Takes steps until no job is left, shows a progress line, and prints how many jobs were deleted or moved. */
@@ -83,7 +83,7 @@ export const emptyTube = Effect.fnUntraced(function*<E>({ done, pipeline, step, 
   yield* Effect.gen(function*() {
     const progress = yield* Progress.make(`${done} from ${tube}`, { total })
     // The step counts its job itself: an interruption that waits for the step follows immediately.
-    const takeOne = (job: ReceivedJob, state: State) =>
+    const takeOne = (job: RawJob, state: State) =>
       Effect.uninterruptible(Effect.map(step(job, state), ({ isDone, next }) => {
         if (isDone) progress.at(++count)
         return next

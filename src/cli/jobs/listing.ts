@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
-import { commands, type ReceivedJob } from "../../Protocol.ts"
+import { commands, type RawJob } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import { JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
 import { BATCH, batch, ifThere, values } from "./batch.ts"
@@ -20,7 +20,7 @@ import type { Progress } from "../terminal/progress.ts"
 /** A job with its body and its statistics, both of one moment. */
 export interface ListedJob {
   readonly stats: JobStats
-  readonly job: ReceivedJob
+  readonly job: RawJob
 }
 
 /** The name of a tube that no other client uses. */

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { isUtf8 } from "node:buffer"
-import type { ReceivedJob } from "../../Protocol.ts"
+import type { RawJob } from "../../Protocol.ts"
 import { Failed, OutputClosed } from "../failures.ts"
 import { beanstalk } from "../root.ts"
 
@@ -45,7 +45,7 @@ export const printJson = Effect.fnUntraced(function*(value: unknown) {
 
 /** A body in JSON: as text if it is UTF-8, otherwise as base64, with `encoding` to tell. */
 export const bodyFields = (
-  job: Pick<ReceivedJob, "body" | "text">,
+  job: Pick<RawJob, "body" | "text">,
   base64 = false
 ): { readonly body: string; readonly encoding?: "base64" } =>
   !base64 && isUtf8(job.body)
@@ -53,5 +53,5 @@ export const bodyFields = (
     : { body: Buffer.from(job.body).toString("base64"), encoding: "base64" }
 
 /** Prints a job with the keys that beanstalkt prints. */
-export const printJob = (job: Pick<ReceivedJob, "id" | "body" | "text">, base64: boolean) =>
+export const printJob = (job: Pick<RawJob, "id" | "body" | "text">, base64: boolean) =>
   printJson({ ...bodyFields(job, base64), id: job.id })

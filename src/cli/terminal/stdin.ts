@@ -2,6 +2,8 @@
  * Bodies from stdin: all of it as one body, or one per line.
  */
 import * as Effect from "effect/Effect"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
 import { fstatSync } from "node:fs"
 import { Failed } from "../failures.ts"
 
@@ -19,33 +21,14 @@ const LF = 10
 const tooLong = (what: string, limit: number) =>
   new Failed({ message: `JOB_TOO_BIG: ${what} is longer than anything the server takes (more than ${limit} bytes)` })
 
-/** The next piece of stdin, or undefined at its end. */
-const nextPiece: Effect.Effect<Uint8Array | undefined, Failed> = Effect.callback((resume) => {
-  const { stdin } = process
-  const end = (next: Effect.Effect<Uint8Array | undefined, Failed>) => {
-    stop()
-    resume(next)
-  }
-  const fail = (error: Error) => end(Effect.fail(new Failed({ message: `cannot read stdin: ${error.message}` })))
-  const read = () => {
-    const piece = stdin.read() as Uint8Array | null
-    if (piece === null && stdin.errored !== null) fail(stdin.errored)
-    else if (piece !== null || stdin.readableEnded || stdin.destroyed) end(Effect.succeed(piece ?? undefined))
-  }
-  const stop = () => {
-    for (const event of ["readable", "end", "close"]) stdin.off(event, read)
-    stdin.off("error", fail)
-  }
-  for (const event of ["readable", "end", "close"]) stdin.on(event, read)
-  stdin.on("error", fail)
-  read()
-  return Effect.sync(stop)
-})
+const pieces = Effect.map(
+  Stdio.Stdio,
+  ({ stdin }) => Stream.mapError(stdin, ({ reason }) => new Failed({ message: `cannot read stdin: ${reason.message}` }))
+)
 
 /** Runs `f` on the pieces of stdin, one after the other. */
-const forEachPiece = Effect.fnUntraced(function*<E, R>(f: (piece: Uint8Array) => Effect.Effect<unknown, E, R>) {
-  for (let piece = yield* nextPiece; piece !== undefined; piece = yield* nextPiece) yield* f(piece)
-})
+const forEachPiece = <E, R>(f: (piece: Uint8Array) => Effect.Effect<unknown, E, R>) =>
+  Effect.flatMap(pieces, Stream.runForEach(f))
 
 /** All of stdin, to the last byte. `limit` bounds how much of it is kept in memory. */
 export const readAll = Effect.fnUntraced(function*(limit: number) {

@@ -1,32 +1,33 @@
 /**
- * The commands of one connection on their way: queued until the end of the turn, sent together in one write, matched
- * with their replies in order. It knows which tube the server will put into, keeps the bounds and the silence timer,
- * and dies once: whatever goes wrong first fails every unanswered command, and nothing is sent after it.
+ * The commands of one connection on their way: queued until the end of the tick, sent together in one write, matched
+ * with their replies in order. A pipeline switches the tube that the server uses, keeps the bounds, and dies once:
+ * whatever goes wrong first fails every unanswered command, and nothing is sent after it.
  *
- * All of it runs synchronously: when commands are queued, when bytes arrive, when the timer rings.
+ * All of it runs synchronously: when a command is issued, when bytes arrive, when a timer fires.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { sizeOf } from "../protocol/validate.ts"
 import * as Errors from "../../Errors.ts"
-import { Recorder } from "../../Metrics.ts"
-import { type Answer, type AnyCommand, Pending, PendingList } from "./pendingCommand.ts"
-import * as Protocol from "../../Protocol.ts"
-import { type Nonsense, type RawReply, ReplyParser } from "../protocol/replyParser.ts"
-import { layOut } from "../protocol/requestWriter.ts"
-import { isBuried, isNotFound, Session } from "./sessionState.ts"
+import { commands } from "../../Protocol.ts"
+import type { Command, RawJob, Request } from "../protocol/command.ts"
+import { decodeReply, describeReply } from "../protocol/replies.ts"
+import { type ProtocolViolation, type RawReply, ReplyParser } from "../protocol/replyParser.ts"
+import { encode, layOut } from "../protocol/requestWriter.ts"
+import { JobIdFromString } from "../protocol/scalars.ts"
+import { sizeOf } from "../protocol/validate.ts"
+import { CommandRecorder } from "../telemetry/commandRecorder.ts"
+import { giveBack, watchOnly } from "./housekeeping.ts"
+import { type CommandExit, CommandQueue, PendingCommand, SessionState } from "./pipelineState.ts"
+import { SilenceTimer } from "./silenceTimer.ts"
 import type { Handlers, Transport } from "./transport.ts"
-import { type JobId, JobIdFromString } from "../protocol/scalars.ts"
 
-/**
- * What a pipeline needs to know. Times are in milliseconds, sizes in bytes.
- */
+/** The settings of a pipeline. Times are in milliseconds, sizes in bytes. */
 export interface Settings {
+  /** The address, as errors show it. */
   readonly server: string
   readonly commandTimeoutMillis: number
   readonly maxReplySize: number
@@ -34,69 +35,61 @@ export interface Settings {
   readonly maxUnsentBytes: number
 }
 
-const RESERVING: ReadonlySet<AnyCommand> = new Set<AnyCommand>([
-  Protocol.commands.reserve,
-  Protocol.commands.reserveWithTimeout,
-  Protocol.commands.reserveJob
-])
+/**
+ * What a pipeline does with its queue.
+ *
+ * - `idle`: nothing is queued, or what is queued awaits the replies that make room for it; a command schedules a flush
+ * - `scheduled`: a flush comes at the end of this tick, and takes along what is issued until then
+ * - `flushing`: bytes are being written or read; what is issued meanwhile leaves right after that
+ * - `congested`: the transport is full; `onDrain` flushes
+ * - `quitting`: a `quit` has been sent, and nothing follows it
+ * - `dead`: it has ended
+ *
+ * `idle` -> `scheduled` -> `flushing` -> `idle`, `congested` or `quitting`; `congested` -> `flushing`; all -> `dead`.
+ * A transport without ticks goes from `idle` to `flushing`. Reading leaves `congested` and `quitting` as they are.
+ */
+type State = "idle" | "scheduled" | "flushing" | "congested" | "quitting" | "dead"
 
-// Where replies come before a write returns, they can lead to the next write for ever; others want their turn too. More
-// than can be unanswered, so that it means nothing where replies come later.
-const COMMANDS_PER_TURN = 2000
+// With a synchronous transport each reply can lead to the next write, without end: after this many commands other fibers
+// get their tick. More than can be unanswered by default, so that other transports never get there.
+const COMMANDS_PER_TICK = 2000
 
-// A reply that is so large that it takes its time is no silence, as long as so much of it comes.
-const PROGRESS_BYTES = 64 * 1024
-
-/** Why a pipeline ends whose Scope is closed. */
+/** The reason of a pipeline's death when its Scope is closed. */
 export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
 
-/**
- * A pipeline over one transport, from the moment that it is attached.
- */
+/** A pipeline over one transport, from the moment that the transport is attached. */
 export class Pipeline implements Handlers {
-  readonly #settings: Settings
-  readonly #clock: Clock.Clock
-  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  readonly #metrics: Recorder
-  readonly #parser: ReplyParser
-  readonly #onDeath = new Set<() => void>()
-  #transport: Transport | undefined
-  #death: Errors.BeanstalkdErrorReason | undefined
-
-  readonly #queued = new PendingList()
-  readonly #sent = new PendingList()
   /** What the server keeps of this connection: tubes and jobs. */
-  readonly session = new Session()
-  /** The transport has more than it can take. */
-  #congested = false
-  /** A flush is due at the end of this turn of the event loop. */
-  #flushComing = false
-  /** Bytes are being written or read, and what is queued meanwhile leaves when that is done. */
-  #inTurn = false
-  #quitting = false
+  readonly session = new SessionState()
+  readonly #settings: Settings
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly #recorder: CommandRecorder
+  readonly #parser: ReplyParser
+  readonly #silence: SilenceTimer
+  readonly #onDeath = new Set<() => void>()
+  readonly #queued = new CommandQueue()
+  readonly #sent = new CommandQueue()
+  #transport: Transport | undefined
+  #state: State = "idle"
+  #death: Errors.BeanstalkdErrorReason | undefined
   #hasAnswered = false
-  #wasTurnedAway = false
-
-  /** Since when the oldest unanswered command has been the oldest. */
-  #oldestSince = 0
-  /** How many bytes have come since then. */
-  #heard = 0
-  #timer: Fiber.Fiber<void> | undefined
-  #timerRingsAt = 0
+  #closedBeforeFirstReply = false
 
   constructor(settings: Settings, context: Context.Context<never>) {
     this.#settings = settings
-    this.#clock = Context.get(context, Clock.Clock)
     this.#fork = Effect.runForkWith(context)
-    this.#metrics = new Recorder(settings.server, context)
+    this.#recorder = new CommandRecorder(settings.server, context)
     this.#parser = new ReplyParser(settings.maxReplySize, this.#onReply)
+    const { commandTimeoutMillis: timeoutMillis } = settings
+    const onSilence = () => this.die(new Errors.CommandTimeout({ timeoutMillis }))
+    this.#silence = new SilenceTimer(timeoutMillis, onSilence, context)
   }
 
   /** Begins to use a transport that was opened with this pipeline as its handlers. */
   attach(transport: Transport): void {
     this.#transport = transport
     if (this.#death !== undefined) return transport.destroy()
-    this.#metrics.opened()
+    this.#recorder.opened()
   }
 
   /** The address, as errors show it. */
@@ -104,7 +97,7 @@ export class Pipeline implements Handlers {
     return this.#settings.server
   }
 
-  /** Why it died, or undefined while it lives. */
+  /** The reason of its death, or undefined while it lives. */
   get death(): Errors.BeanstalkdErrorReason | undefined {
     return this.#death
   }
@@ -115,26 +108,26 @@ export class Pipeline implements Handlers {
   }
 
   /** Whether the other end closed it before it had answered anything. */
-  get wasTurnedAway(): boolean {
-    return this.#wasTurnedAway
+  get closedBeforeFirstReply(): boolean {
+    return this.#closedBeforeFirstReply
   }
 
-  /** Whether nothing is on its way: no command is queued, none awaits its reply. */
+  /** How many commands are on their way: queued, or without their reply. */
+  get load(): number {
+    return this.#queued.size + this.#sent.size
+  }
+
+  /** Whether no command is on its way. */
   get isQuiet(): boolean {
-    return this.#queued.size === 0 && this.#sent.size === 0
+    return this.load === 0
   }
 
-  /** Makes the server watch exactly these tubes before it sees what is issued from now on. The pipeline must be quiet. */
+  /** Makes the server watch exactly these tubes before it reads what is issued from now on. The pipeline must be quiet. */
   watchOnly(tubes: ReadonlySet<string>): void {
-    const onFailure = () => this.die(new Errors.ConnectionClosed({ detail: "its tubes could not be watched" }))
-    const ask = (command: typeof Protocol.commands.watch | typeof Protocol.commands.ignore, tube: string) =>
-      this.#askInternally(command, [tube], () => {}, onFailure)
-    const { watched } = this.session
-    for (const tube of tubes) if (!watched.has(tube)) ask(Protocol.commands.watch, tube)
-    for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)
+    watchOnly(this, tubes)
   }
 
-  /** Calls `hook` when it dies, at once if it is dead; answers a function that forgets the hook. */
+  /** Calls `hook` when it dies, at once if it is dead. Returns a function that forgets the hook. */
   onDeath(hook: () => void): () => void {
     if (this.#death !== undefined) {
       hook()
@@ -149,87 +142,87 @@ export class Pipeline implements Handlers {
   // -------------------------------------------------------------------------------------------------------------------
 
   /**
-   * Sends a command and waits for its answer. Interrupted before it has left, the command is withdrawn; after that its
-   * reply is read and dropped, but a reserved job is given back.
+   * Sends a command and waits for its reply. If the fiber is interrupted before the command has left, the command is
+   * withdrawn; after that its reply is read and dropped, but a reserved job is given back.
    */
   run<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
-    command: Protocol.Command<Args, Invalid, A, E>,
+    command: Command<Args, Invalid, A, E>,
     ...args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> {
     return Effect.callback((resume) => this.start(command, args, resume))
   }
 
   /**
-   * The same for those who are not an effect (yet): calls `resume` once with the answer, and returns what must be run if
-   * nobody waits for it any more.
+   * `run` below the level of effects: calls `resume` once with the exit, and returns the effect to run if nobody waits for
+   * it any more.
    */
   start<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
-    command: Protocol.Command<Args, Invalid, A, E>,
+    command: Command<Args, Invalid, A, E>,
     args: Args,
-    resume: (answer: Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>) => void
+    resume: (exit: Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>) => void
   ): Effect.Effect<void> | undefined {
-    const request = Protocol.encode(command, args)
+    const request = encode(command, args)
     if (!isRequest(request)) {
       resume(Exit.fail(request))
       return undefined
     }
-    const pending = new Pending(command, request, resume as (answer: Answer) => void)
+    const pending = new PendingCommand(command, request, resume as (exit: CommandExit) => void)
     this.#enqueue(pending)
     return pending.state === "answered" ? undefined : Effect.sync(() => this.#abandon(pending))
   }
 
-  #enqueue(pending: Pending): void {
+  #enqueue(pending: PendingCommand): void {
     if (this.#death !== undefined) return this.#fail(pending, afterwards(this.#death))
     this.#queued.append(pending)
-    if (this.#inTurn || this.#flushComing) return
+    if (this.#state !== "idle") return
     if (this.#transport?.isSynchronous === true) return this.#flush()
-    this.#flushComing = true
-    queueMicrotask(this.#onEndOfTurn)
+    this.#state = "scheduled"
+    queueMicrotask(this.#onEndOfTick)
   }
 
-  readonly #onEndOfTurn = (): void => {
-    this.#flushComing = false
-    this.#flush()
+  // Bytes that arrived in between have led to a flush already.
+  readonly #onEndOfTick = (): void => {
+    if (this.#state === "scheduled") this.#flush()
   }
 
-  #flush(now = this.#now()): void {
-    if (this.#inTurn) return
-    this.#inTurn = true
+  #flush(): void {
+    this.#state = "flushing"
     let written = 0
-    while (this.#death === undefined && !this.#congested && !this.#quitting) {
-      const batch = this.#nextBatch(now)
+    while (this.#isFlushing() && written < COMMANDS_PER_TICK) {
+      const batch = this.#nextBatch()
       if (batch.length === 0) break
-      this.#watchSilence()
+      this.#silence.arm(this.#sent.head)
       this.#write(batch)
       written += batch.length
-      if (written >= COMMANDS_PER_TURN) {
-        this.#flushAfterOthers()
-        break
-      }
     }
-    this.#inTurn = false
+    if (!this.#isFlushing()) return
+    if (written < COMMANDS_PER_TICK) {
+      this.#state = "idle"
+    } else {
+      this.#state = "scheduled"
+      this.#fork(Effect.andThen(Effect.yieldNow, Effect.sync(this.#onEndOfTick)))
+    }
   }
 
-  #flushAfterOthers(): void {
-    this.#flushComing = true
-    this.#fork(Effect.andThen(Effect.yieldNow, Effect.sync(this.#onEndOfTurn)))
+  // Asked anew each time: what a write or a reply leads to can end the flush.
+  #isFlushing(): boolean {
+    return this.#state === "flushing"
   }
 
-  #write(batch: ReadonlyArray<Protocol.Request>): void {
+  #write(batch: ReadonlyArray<Request>): void {
     try {
-      this.#congested = this.#transport?.write(layOut(batch)) === false
+      const goesOn = this.#transport?.write(layOut(batch))
+      if (goesOn === false && this.#isFlushing()) this.#state = "congested"
     } catch (cause) {
       this.die(new Errors.WriteError({ cause }))
     }
   }
 
   // Moves commands from the queue to those that have been sent, up to the bounds.
-  #nextBatch(now: number): ReadonlyArray<Protocol.Request> {
-    const batch: Array<Protocol.Request> = []
+  #nextBatch(): ReadonlyArray<Request> {
+    const batch: Array<Request> = []
     let bytes = 0
-    if (this.#sent.size === 0) this.#oldestSince = now
-    const hasRoom = () => this.#sent.size < this.#settings.maxUnanswered
-    while (hasRoom() && bytes < this.#settings.maxUnsentBytes) {
+    while (this.#hasRoom() && bytes < this.#settings.maxUnsentBytes) {
       const pending = this.#queued.head
       if (pending === undefined) break
       if (hasChanged(pending.request)) {
@@ -238,34 +231,37 @@ export class Pipeline implements Handlers {
         continue
       }
       this.#useTubeOf(pending, batch)
-      if (!hasRoom()) break
+      if (!this.#hasRoom()) break
       this.#queued.remove(pending)
       this.#send(pending, batch)
       bytes += pending.request.head.length + (pending.request.size ?? 0)
-      if (pending.command === Protocol.commands.quit) {
-        this.#quitting = true
+      if (pending.command === commands.quit) {
+        this.#state = "quitting"
         break
       }
     }
     return batch
   }
 
-  #send(pending: Pending, batch: Array<Protocol.Request>): void {
+  #hasRoom(): boolean {
+    return this.#sent.size < this.#settings.maxUnanswered
+  }
+
+  #send(pending: PendingCommand, batch: Array<Request>): void {
     pending.state = "sent"
     this.#sent.append(pending)
     batch.push(pending.request)
   }
 
-  // Decided here and not when the command was queued: what was queued before it may have been withdrawn since.
-  #useTubeOf({ command, request }: Pending, batch: Array<Protocol.Request>): void {
-    const tube = this.session.mustUse(command, request)
+  // Decided here and not when the command was issued: one that was issued before it may have been withdrawn since.
+  #useTubeOf({ command, request }: PendingCommand, batch: Array<Request>): void {
+    const tube = this.session.switchTube(command, request)
     if (tube === undefined) return
-    this.#send(new Pending(Protocol.commands.use, { head: `use ${tube}`, tube }, undefined), batch)
+    this.#send(new PendingCommand(commands.use, { head: `use ${tube}`, tube }, undefined), batch)
   }
 
   onDrain(): void {
-    this.#congested = false
-    this.#flush()
+    if (this.#state === "congested") this.#flush()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -274,65 +270,51 @@ export class Pipeline implements Handlers {
 
   onData(piece: Uint8Array): void {
     // The fibers that are resumed here issue their next commands at once, and these leave together.
-    const wasInTurn = this.#inTurn
-    this.#inTurn = true
-    const oldest = this.#sent.head
-    const nonsense = this.#parser.push(piece)
-    this.#metrics.commit()
-    this.#inTurn = wasInTurn
-    if (nonsense !== undefined) this.#dieOfNonsense(this.#sent.shift(), nonsense)
+    const flushes = this.#state === "idle" || this.#state === "scheduled"
+    if (flushes) this.#state = "flushing"
+    const violation = this.#parser.push(piece)
+    this.#recorder.commit()
+    if (violation !== undefined) this.#dieOfViolation(this.#sent.shift(), violation)
     if (this.#death !== undefined) return
-    const now = this.#now()
-    this.#heard += piece.length
-    if (this.#sent.head !== oldest || this.#heard >= PROGRESS_BYTES) {
-      this.#heard = 0
-      this.#oldestSince = now
-      this.#watchSilence()
-    }
-    this.#flush(now)
+    this.#silence.onProgress(piece.length, this.#sent.head)
+    if (flushes) this.#flush()
   }
 
   readonly #onReply = (reply: RawReply): boolean => {
     const pending = this.#sent.shift()
-    if (pending === undefined || pending.command === Protocol.commands.quit) {
-      this.#dieOfNonsense(pending, { reply: Protocol.describeReply(reply), detail: "nobody asked for a reply" })
+    if (pending === undefined || pending.command === commands.quit) {
+      return this.#dieOfReply(pending, reply, "nobody asked for a reply")
+    }
+    const exit = decodeReply(pending.command, pending.request, this.#settings.server, reply)
+    if (!Exit.isExit(exit)) {
+      this.#dieOfViolation(pending, exit)
       return false
     }
-    const { server } = this.#settings
-    const answer = Protocol.decodeReply(pending.command, pending.request, server, reply)
-    if (!Exit.isExit(answer)) {
-      this.#dieOfNonsense(pending, answer)
-      return false
+    if (pending.command === commands.use && !isUsing(exit, pending.request.tube)) {
+      return this.#dieOfReply(pending, reply, `not the answer to use ${pending.request.tube}`)
     }
-    if (pending.command === Protocol.commands.use && !isUsing(answer, pending.request.tube)) {
-      const detail = `not the answer to use ${pending.request.tube}`
-      this.#dieOfNonsense(pending, { reply: Protocol.describeReply(reply), detail })
-      return false
-    }
-    if (reply.word === "RESERVED" && Exit.isSuccess(answer)) {
-      pending.reserved = (answer.value as Protocol.ReceivedJob).id
-    }
+    if (reply.word === "RESERVED" && Exit.isSuccess(exit)) pending.reserved = (exit.value as RawJob).id
     this.#hasAnswered = true
-    this.session.onAnswer(pending, answer)
-    this.#metrics.answered(pending.command.name)
-    if (Exit.isFailure(answer)) this.#metrics.failed(pending.command.name, answer)
-    this.#answer(pending, answer)
+    this.session.onReply(pending, exit)
+    this.#recorder.answered(pending.command.name)
+    if (Exit.isFailure(exit)) this.#recorder.failed(pending.command.name, exit)
+    this.#answer(pending, exit)
     return this.#death === undefined
   }
 
-  #answer(pending: Pending, answer: Answer): void {
+  #answer(pending: PendingCommand, exit: CommandExit): void {
     pending.state = "answered"
     const resume = pending.resume
     pending.resume = undefined
-    if (resume !== undefined) resume(answer)
-    else if (pending.reserved !== undefined) this.#giveBack(pending.reserved)
+    if (resume !== undefined) resume(exit)
+    else if (pending.reserved !== undefined) giveBack(this, pending.reserved)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Interruption
   // -------------------------------------------------------------------------------------------------------------------
 
-  #abandon(pending: Pending): void {
+  #abandon(pending: PendingCommand): void {
     if (this.#death !== undefined) return
     pending.resume = undefined
     switch (pending.state) {
@@ -341,82 +323,14 @@ export class Pipeline implements Handlers {
         break
       case "sent":
         // The server reads nothing from a connection that waits, so the only way to end the wait is to close it.
-        if (RESERVING.has(pending.command) && (pending.request.seconds ?? 0) > 0) {
+        if ((pending.request.seconds ?? 0) > 0) {
           this.die(new Errors.ConnectionClosed({ detail: "a reserve that waited on it was interrupted" }))
         }
         break
       case "answered":
         // The job came in the moment of the interruption, and the fiber never saw it.
-        if (pending.reserved !== undefined) this.#giveBack(pending.reserved)
+        if (pending.reserved !== undefined) giveBack(this, pending.reserved)
     }
-  }
-
-  // Releases a job that nobody has, with its own priority. If that cannot be done, the end of the connection does it.
-  #giveBack(id: JobId): void {
-    const onFailure = () =>
-      this.die(new Errors.ConnectionClosed({ detail: `job ${id}, which nobody waited for, could not be released` }))
-    this.#askInternally(
-      Protocol.commands.statsJob,
-      [id],
-      (stats) => this.#askInternally(Protocol.commands.release, [id, { priority: stats.pri }], () => {}, onFailure),
-      onFailure
-    )
-  }
-
-  #askInternally<Args extends ReadonlyArray<unknown>, A, E>(
-    command: Protocol.Command<Args, Errors.InvalidArgument, A, E>,
-    args: Args,
-    onSuccess: (value: A) => void,
-    onFailure: () => void
-  ): void {
-    const request = command.encode(...args)
-    if (request instanceof Errors.InvalidArgument) return onFailure()
-    this.#enqueue(
-      new Pending(command, request, (answer) => {
-        if (Exit.isSuccess(answer)) onSuccess(answer.value as A)
-        // Its time has run out, or the server could but bury it: either way nobody is left without it.
-        else if (!isNotFound(answer) && !isBuried(answer)) onFailure()
-      })
-    )
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Silence
-  // -------------------------------------------------------------------------------------------------------------------
-
-  #now(): number {
-    return Number(this.#clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  }
-
-  // When the oldest unanswered command that has left runs out of time. One that makes the server wait has so much more.
-  #deadline(): number {
-    const oldest = this.#sent.head
-    if (oldest === undefined) return Infinity
-    const waits = RESERVING.has(oldest.command) ? (oldest.request.seconds ?? 0) * 1000 : 0
-    return this.#oldestSince + waits + this.#settings.commandTimeoutMillis
-  }
-
-  // One timer serves all commands: it is set again when it rings too early, and sooner only where a deadline got nearer.
-  #watchSilence(): void {
-    const deadline = this.#deadline()
-    if (deadline === Infinity || (this.#timer !== undefined && this.#timerRingsAt <= deadline)) return
-    this.#timer?.interruptUnsafe()
-    this.#timerRingsAt = deadline
-    // The turn after the timer lets in a reply that arrived while this process was busy or asleep.
-    this.#timer = this.#fork(
-      Effect.sleep(deadline - this.#now()).pipe(
-        Effect.andThen(Effect.yieldNow),
-        Effect.andThen(Effect.sync(this.#ring))
-      )
-    )
-    // It may have died meanwhile.
-    if (this.#death !== undefined) this.#timer.interruptUnsafe()
-  }
-
-  readonly #ring = (): void => {
-    this.#timer = undefined
-    if (this.#deadline() > this.#now()) return this.#watchSilence()
-    this.die(new Errors.CommandTimeout({ timeoutMillis: this.#settings.commandTimeoutMillis }))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -425,15 +339,20 @@ export class Pipeline implements Handlers {
 
   onClose(reason: Errors.BeanstalkdErrorReason): void {
     const last = this.#sent.tail
-    const hasQuit = last?.command === Protocol.commands.quit && reason._tag === "ConnectionClosed"
+    const hasQuit = last?.command === commands.quit && reason._tag === "ConnectionClosed"
     if (hasQuit) this.#sent.remove(last)
-    this.#wasTurnedAway = !this.#hasAnswered && !hasQuit
+    this.#closedBeforeFirstReply = !this.#hasAnswered && !hasQuit
     this.die(reason)
     if (hasQuit) this.#answer(last, Exit.void)
   }
 
-  // The reply belonged to `culprit`, if to anybody; the commands behind it only learn that the connection is gone.
-  #dieOfNonsense(culprit: Pending | undefined, { detail, reply, tornJob }: Nonsense): void {
+  #dieOfReply(culprit: PendingCommand | undefined, reply: RawReply, detail: string): false {
+    this.#dieOfViolation(culprit, { reply: describeReply(reply), detail })
+    return false
+  }
+
+  // The reply belonged to `culprit`, if to any command; the commands behind it only learn that the connection is gone.
+  #dieOfViolation(culprit: PendingCommand | undefined, { detail, reply, tornJob }: ProtocolViolation): void {
     const id = Schema.decodeUnknownOption(JobIdFromString)(tornJob)
     const reason = new Errors.UnexpectedReply({ reply, detail, ...(Option.isSome(id) ? { tornJob: id.value } : {}) })
     this.#end(afterwards(reason), () => {
@@ -441,19 +360,21 @@ export class Pipeline implements Handlers {
     })
   }
 
-  /** Ends it, unless it has ended: nothing is sent any more, and whatever waits for an answer fails. */
+  /** Ends it, unless it has ended: nothing is sent any more, and every unanswered command fails. */
   die(reason: Errors.BeanstalkdErrorReason): void {
     this.#end(reason, () => {})
   }
 
-  // It is dead before anybody hears of it, so that no one goes on with it.
+  // It is dead before any hook or fiber runs, so that none of them can use it.
   #end(reason: Errors.BeanstalkdErrorReason, before: () => void): void {
     if (this.#death !== undefined) return
+    const wasLost = reason !== CLOSED_BY_SCOPE && this.#state !== "quitting"
     this.#death = reason
+    this.#state = "dead"
     this.#transport?.destroy()
-    if (this.#transport !== undefined) this.#metrics.closed(reason !== CLOSED_BY_SCOPE && !this.#quitting)
-    this.#timer?.interruptUnsafe()
-    // Whoever replaces it hears of it before a fiber can come back for another connection.
+    if (this.#transport !== undefined) this.#recorder.closed(wasLost)
+    this.#silence.cancel()
+    // The pool must know before a fiber that fails here can come back for another connection.
     for (const hook of this.#onDeath) hook()
     this.#onDeath.clear()
     before()
@@ -465,21 +386,21 @@ export class Pipeline implements Handlers {
     }
   }
 
-  #fail({ command, resume, state }: Pending, reason: Errors.BeanstalkdErrorReason): void {
+  #fail({ command, resume, state }: PendingCommand, reason: Errors.BeanstalkdErrorReason): void {
     const { server } = this.#settings
     const error = new Errors.BeanstalkdError({ command: command.name, server, sent: state === "sent", reason })
     const exit = Exit.fail(error) as Exit.Failure<never, Errors.BeanstalkdError>
-    this.#metrics.failed(command.name, exit)
+    this.#recorder.failed(command.name, exit)
     resume?.(exit)
   }
 }
 
-const isRequest = (encoded: unknown): encoded is Protocol.Request => !(encoded instanceof Errors.InvalidArgument)
+const isRequest = (encoded: unknown): encoded is Request => !(encoded instanceof Errors.InvalidArgument)
 
 // An array whose memory was given away (or shrunk) since it was passed: its length is no longer what it was.
-const hasChanged = ({ body, size }: Protocol.Request): boolean => typeof body === "object" && sizeOf(body) !== size
+const hasChanged = ({ body, size }: Request): boolean => typeof body === "object" && sizeOf(body) !== size
 
-const changed = ({ command, request }: Pending): Errors.InvalidArgument =>
+const changed = ({ command, request }: PendingCommand): Errors.InvalidArgument =>
   new Errors.InvalidArgument({
     operation: command.name,
     argument: "body",
@@ -487,9 +408,9 @@ const changed = ({ command, request }: Pending): Errors.InvalidArgument =>
     rule: `left alone until it has been sent: it had ${request.size} bytes when it was passed`
   })
 
-const isUsing = (answer: Answer, tube: string | undefined): boolean => Exit.isSuccess(answer) && answer.value === tube
+const isUsing = (exit: CommandExit, tube: string | undefined): boolean => Exit.isSuccess(exit) && exit.value === tube
 
-// What a command hears that came too late, or was not to blame.
+// The reason for commands that did not cause the death, or came after it.
 const afterwards = (reason: Errors.BeanstalkdErrorReason): Errors.ConnectionClosed =>
   reason._tag === "ConnectionClosed"
     ? reason

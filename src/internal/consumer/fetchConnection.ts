@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Errors from "../../Errors.ts"
-import { commands, type ReceivedJob } from "../../Protocol.ts"
+import { commands, type RawJob } from "../../Protocol.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import { RESERVE_SLICE_SECONDS } from "../connection/reserveSliced.ts"
 import type { JobListener } from "../job/lease.ts"
@@ -38,7 +38,7 @@ export interface FetchListener {
   readonly onAnswered: () => void
 }
 
-type Reserved = Exit.Exit<ReceivedJob, unknown>
+type Reserved = Exit.Exit<RawJob, unknown>
 
 /** One connection that takes jobs. */
 export class FetchConnection implements Candidate, JobOrigin, JobListener<ReservedJob> {
@@ -127,7 +127,7 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
     this.#fetcher.onAnswered()
   }
 
-  #onReserved(received: ReceivedJob): void {
+  #onReserved(received: RawJob): void {
     const job = new ReservedJob(received, this)
     // An older handle that is being settled keeps the room that it takes: it passes on to the new one.
     if (this.held.has(job.id)) this.held.set(job.id, job)

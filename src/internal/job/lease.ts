@@ -22,6 +22,7 @@ import * as Errors from "../../Errors.ts"
 import * as Protocol from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
+import { encode } from "../protocol/requestWriter.ts"
 import * as Validate from "../protocol/validate.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
@@ -64,14 +65,14 @@ const { commands } = Protocol
  * The lease of a job. `J` is what listeners know the job as.
  */
 export class Lease<J> {
-  readonly received: Protocol.ReceivedJob
+  readonly received: Protocol.RawJob
   readonly #origin: LeaseOrigin<J>
   readonly #job: J
   #state: LeaseState = "held"
   #known: JobStats | undefined
   #hooks: Set<() => void> | undefined
 
-  constructor(received: Protocol.ReceivedJob, origin: LeaseOrigin<J>, job: J) {
+  constructor(received: Protocol.RawJob, origin: LeaseOrigin<J>, job: J) {
     this.received = received
     this.#origin = origin
     this.#job = job
@@ -174,7 +175,7 @@ export class Lease<J> {
     const checked = Validate.snapshot(command.name, options, names)
     if (this.#state !== "held") return resume(this.gone(command.name))
     if (checked instanceof Errors.InvalidArgument) return resume(Exit.fail(checked))
-    const request = Protocol.encode(command, [this.received.id, checked as O])
+    const request = encode(command, [this.received.id, checked as O])
     if (request instanceof Errors.InvalidArgument) return resume(Exit.fail(request))
     this.#state = "settling"
     const send = (priority: number) => this.#send(command, [this.received.id, { ...checked as O, priority }], resume)

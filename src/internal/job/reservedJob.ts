@@ -6,7 +6,7 @@ import type * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import * as Errors from "../../Errors.ts"
 import type { BuryOptions, Job, ReleaseOptions } from "../../Job.ts"
-import { type Command, commands, type Failure, type ReceivedJob } from "../../Protocol.ts"
+import { type Command, commands, type Failure, type RawJob } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
@@ -36,7 +36,7 @@ export class ReservedJob extends Inspectable.Class implements Job {
   readonly #origin: JobOrigin
   readonly #lease: Lease<ReservedJob>
 
-  constructor(received: ReceivedJob, origin: JobOrigin) {
+  constructor(received: RawJob, origin: JobOrigin) {
     super()
     this.#origin = origin
     this.#lease = new Lease<ReservedJob>(received, origin, this)

@@ -31,8 +31,8 @@ type Step = (now: number, error: Errors.BeanstalkdError) => Pull.Pull<[unknown, 
  * Whether the connection ended before its first reply, and not because the client closed it. A server that speaks
  * another protocol, or says nothing, is no better than one that closes.
  */
-export const closedBeforeFirstReply = ({ death, hasAnswered, wasTurnedAway }: Pipeline): boolean =>
-  wasTurnedAway ||
+export const closedBeforeFirstReply = ({ closedBeforeFirstReply, death, hasAnswered }: Pipeline): boolean =>
+  closedBeforeFirstReply ||
   (!hasAnswered && (
     death?._tag === "CommandTimeout" ||
     (death?._tag === "ConnectionClosed" && death.cause instanceof Errors.UnexpectedReply)

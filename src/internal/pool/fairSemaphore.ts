@@ -1,90 +1,90 @@
 /**
- * A fixed number of turns, taken first come, first served. Those who wait can be sent away together, which costs no more
- * than one look at each.
+ * A semaphore that serves those who wait in the order in which they came. Effect's own cannot fail all who wait, which
+ * the pool does when a server is gone: one look at each is cheaper than to let each find out for itself.
  */
 import * as Effect from "effect/Effect"
 
 /**
- * Turns, of which so many can be taken at once. `E` is what those who are sent away hear.
+ * Permits, of which so many can be held at once. `E` is what {@link FairSemaphore.failAllWaiting} fails with.
  */
-export class Turns<E> {
+export class FairSemaphore<E> {
   #free: number
-  readonly #waiting = new Set<Turn<E>>()
+  readonly #waiting = new Set<Permit<E>>()
 
-  constructor(turns: number) {
-    this.#free = turns
+  constructor(permits: number) {
+    this.#free = permits
   }
 
-  /** How many wait. */
+  /** How many wait for a permit. */
   get waiting(): number {
     return this.#waiting.size
   }
 
-  /** A turn to wait for. Whoever asks for one ends it, however the wait went. */
-  ask(): Turn<E> {
-    return new Turn(
-      (turn) => {
-        if (this.#free === 0) return void this.#waiting.add(turn)
+  /** A permit, to be acquired. It must be released in any case, also if `acquire` failed or was interrupted. */
+  permit(): Permit<E> {
+    return new Permit(
+      (permit) => {
+        if (this.#free === 0) return void this.#waiting.add(permit)
         this.#free--
-        turn.come()
+        permit.grant()
       },
-      (turn, hasCome) => {
-        if (hasCome) this.#passOn()
-        else this.#waiting.delete(turn)
+      (permit, isHeld) => {
+        if (isHeld) this.#passOn()
+        else this.#waiting.delete(permit)
       }
     )
   }
 
-  // To who has waited longest.
+  // Hands the permit to the longest waiter.
   #passOn(): void {
     const [first] = this.#waiting
     if (first === undefined) return void this.#free++
     this.#waiting.delete(first)
-    first.come()
+    first.grant()
   }
 
-  /** Sends away all who wait now. */
-  sendAway(error: E): void {
+  /** Fails all who wait now. */
+  failAllWaiting(error: E): void {
     const waiting = [...this.#waiting]
     this.#waiting.clear()
-    for (const turn of waiting) turn.refuse(error)
+    for (const permit of waiting) permit.fail(error)
   }
 }
 
 /**
- * The turn of one who asked for it. It knows by itself whether it has come, so that none is lost when that happens in the
+ * The permit of one who asked for it. It knows by itself whether it is held, so that none is lost if it is granted in the
  * moment of an interruption.
  */
-export class Turn<E> {
-  readonly #onEnd: (turn: Turn<E>, hasCome: boolean) => void
+export class Permit<E> {
+  readonly #onRelease: (permit: Permit<E>, isHeld: boolean) => void
   #resume: ((answer: Effect.Effect<void, E>) => void) | undefined
-  #hasCome = false
-  #isOver = false
+  #state: "waiting" | "held" | "released" = "waiting"
 
-  /** Waits until it comes. */
-  readonly wait: Effect.Effect<void, E>
+  /** Waits until the permit is granted. */
+  readonly acquire: Effect.Effect<void, E>
 
-  constructor(onWait: (turn: Turn<E>) => void, onEnd: (turn: Turn<E>, hasCome: boolean) => void) {
-    this.#onEnd = onEnd
-    this.wait = Effect.callback((resume) => {
+  constructor(onAcquire: (permit: Permit<E>) => void, onRelease: (permit: Permit<E>, isHeld: boolean) => void) {
+    this.#onRelease = onRelease
+    this.acquire = Effect.callback((resume) => {
       this.#resume = resume
-      onWait(this)
+      onAcquire(this)
     })
   }
 
-  come(): void {
-    this.#hasCome = true
+  grant(): void {
+    this.#state = "held"
     this.#resume?.(Effect.void)
   }
 
-  refuse(error: E): void {
+  fail(error: E): void {
     this.#resume?.(Effect.fail(error))
   }
 
-  /** Passes it on, or if it has not come, waits no longer. */
-  end(): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    this.#onEnd(this, this.#hasCome)
+  /** Passes the permit on; if it has not been granted, waits no longer for it. */
+  release(): void {
+    if (this.#state === "released") return
+    const isHeld = this.#state === "held"
+    this.#state = "released"
+    this.#onRelease(this, isHeld)
   }
 }

@@ -1,45 +1,30 @@
 /**
  * The shared connection: any number of fibers pipeline their commands on it, each naming its tube. When it is lost it is
- * dialled again, as a `Schedule` says, and commands wait meanwhile. What has left is never sent a second time; what has
- * not goes to the new connection.
+ * dialed again, as a Schedule says, and commands wait meanwhile. A command that was sent is never sent a second time; one
+ * that was not goes to the next connection.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { identity } from "effect/Function"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
+import type * as Protocol from "../../Protocol.ts"
 import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
-import * as Protocol from "../../Protocol.ts"
+import { encode } from "../protocol/requestWriter.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "./dialBackoff.ts"
+import type { Open } from "./opener.ts"
 
-/**
- * What it needs: how to open a pipeline, when to dial again, and how long a command waits while there is none.
- */
+/** What a reconnecting connection needs. */
 export interface Settings {
   readonly server: string
-  readonly open: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
+  readonly open: Open
   readonly reconnect: Reconnect
+  /** How long a command waits while there is no connection. */
   readonly patienceMillis: number
-}
-
-/**
- * A connection that comes back.
- */
-export interface Shared {
-  /** Dials once, if it is not connected. */
-  readonly connect: Effect.Effect<void, Errors.BeanstalkdError>
-  /** Runs a command on it, as soon as it is connected. */
-  readonly run: <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
-    command: Protocol.Command<Args, Invalid, A, E>,
-    ...args: Args
-  ) => Effect.Effect<A, Invalid | E | Errors.BeanstalkdError>
-  /** Whether it is connected. */
-  readonly isUp: Effect.Effect<boolean>
 }
 
 // The command had not left when its connection was lost.
@@ -55,116 +40,164 @@ const awaitDeath = (pipeline: Pipeline): Effect.Effect<void> =>
     return Effect.sync(forget)
   })
 
-/**
- * A shared connection that lives in the Scope. It is dialled by `connect`, or by the first command.
- */
-export const make = Effect.fnUntraced(function*(
-  { open, patienceMillis, reconnect, server }: Settings
-): Effect.fn.Return<Shared, never, Scope.Scope> {
-  const scope = yield* Effect.scope
-  const clock = yield* Clock.Clock
-  const fork = Effect.runForkWith(yield* Effect.context())
-  const isUp = Latch.makeUnsafe(false)
-  const oneAtATime = Semaphore.makeUnsafe(1)
-  const backoff = new DialBackoff(reconnect, clock)
-  let current: Pipeline | undefined
-  let supervisor: Fiber.Fiber<void> | undefined
-  let isClosing = false
-  let lastFailure: Errors.BeanstalkdErrorReason = new Errors.ConnectionClosed({ detail: "it has not been opened" })
+/** A connection that is dialed again when it is lost. */
+export class ReconnectingConnection {
+  readonly #settings: Settings
+  readonly #clock: Clock.Clock
+  readonly #scope: Scope.Scope
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly #backoff: DialBackoff
+  readonly #up = Latch.makeUnsafe(false)
+  readonly #oneAtATime = Semaphore.makeUnsafe(1)
+  #current: Pipeline | undefined
+  #supervisor: Fiber.Fiber<void> | undefined
+  #isClosing = false
+  #lastFailure: Errors.BeanstalkdErrorReason = new Errors.ConnectionClosed({ detail: "it has not been opened" })
 
-  const failure = (command: string) =>
-    Effect.suspend(() => Effect.fail(new Errors.BeanstalkdError({ command, server, sent: false, reason: lastFailure })))
-
-  const install = (pipeline: Pipeline, own: Scope.Closeable) => {
-    current = pipeline
-    // First, since it may be dead already: those who wait would try it again and again.
-    pipeline.onDeath(() => {
-      current = undefined
-      lastFailure = pipeline.death ?? lastFailure
-      if (isClosing) return
-      Latch.closeUnsafe(isUp)
-      fork(Scope.close(own, Exit.void))
-    })
-    if (current === pipeline) Latch.openUnsafe(isUp)
-    return pipeline
+  private constructor(
+    settings: Settings,
+    clock: Clock.Clock,
+    scope: Scope.Scope,
+    fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  ) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#scope = scope
+    this.#fork = fork
+    this.#backoff = new DialBackoff(settings.reconnect, clock)
   }
 
-  const dial = Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
-    if (current !== undefined) return current
-    const own = yield* Scope.fork(scope)
-    return yield* restore(Scope.provide(open, own)).pipe(
-      Effect.map((pipeline) => install(pipeline, own)),
-      Effect.onError((cause) => Scope.close(own, Exit.failCause(cause))),
-      Effect.tapError(({ reason }) => Effect.sync(() => lastFailure = reason))
-    )
-  })).pipe(oneAtATime.withPermits(1))
+  /** A connection that ends with the Scope. It is dialed by `connect`, by `supervise`, or by the first command. */
+  static readonly make = Effect.fnUntraced(function*(
+    settings: Settings
+  ): Effect.fn.Return<ReconnectingConnection, never, Scope.Scope> {
+    const fork = Effect.runForkWith(yield* Effect.context())
+    const self = new ReconnectingConnection(settings, yield* Clock.Clock, yield* Effect.scope, fork)
+    yield* Effect.addFinalizer(() => self.#close)
+    return self
+  })
 
-  // From the dial to the death, over and over, until the Schedule ends.
-  const lives: Effect.Effect<void> = backoff.dial(dial).pipe(
+  /** Dials once, if it is not connected. After that it reconnects by itself. */
+  readonly connect: Effect.Effect<void, Errors.BeanstalkdError> = Effect.suspend(() =>
+    Effect.map(this.#dial, () => this.supervise())
+  )
+
+  /** Whether it is connected. */
+  readonly isUp: Effect.Effect<boolean> = Effect.sync(() => this.#current !== undefined)
+
+  /** How many commands are queued or await their replies. */
+  get load(): number {
+    return this.#current?.load ?? 0
+  }
+
+  /** Runs a command on it, as soon as it is connected. */
+  readonly run = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    command: Protocol.Command<Args, Invalid, A, E>,
+    ...args: Args
+  ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> => this.#runNow(undefined, command, args)
+
+  // Below the level of effects, since every command comes through here.
+  #runNow<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    until: number | undefined,
+    command: Protocol.Command<Args, Invalid, A, E>,
+    args: Args
+  ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> {
+    return Effect.callback((resume) => {
+      if (this.#current !== undefined) {
+        return this.#current.start(
+          command,
+          args,
+          (exit) => resume(isUnsent(exit) && !this.#isClosing ? this.#runLater(until, command, args) : exit)
+        )
+      }
+      return resume(this.#isClosing ? this.#failure(command.name) : this.#runLater(until, command, args))
+    })
+  }
+
+  // The arguments are checked first: a command that makes no sense fails at once, also while there is no connection.
+  #runLater<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    givenUntil: number | undefined,
+    command: Protocol.Command<Args, Invalid, A, E>,
+    args: Args
+  ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> {
+    return Effect.suspend(() => {
+      const now = this.#clock.currentTimeMillisUnsafe()
+      const until = givenUntil ?? now + this.#settings.patienceMillis
+      const request = encode(command, args)
+      if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
+      this.supervise()
+      return Latch.await(this.#up).pipe(
+        Effect.timeoutOrElse({ duration: Math.max(0, until - now), orElse: () => this.#failure(command.name) }),
+        Effect.andThen(this.#runNow(until, command, args))
+      )
+    })
+  }
+
+  #failure(command: string): Effect.Effect<never, Errors.BeanstalkdError> {
+    return Effect.suspend(() => {
+      const { server } = this.#settings
+      return Effect.fail(new Errors.BeanstalkdError({ command, server, sent: false, reason: this.#lastFailure }))
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Dialing
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Sees to it that it is connected, or is being dialed, and does not wait for that. */
+  supervise(): void {
+    if (this.#supervisor !== undefined || this.#isClosing) return
+    this.#backoff.beginAnew()
+    const ended = Effect.sync(() => this.#supervisor = undefined)
+    const fiber = this.#fork(Effect.ensuring(this.#lives, ended))
+    this.#supervisor = fiber.pollUnsafe() === undefined ? fiber : undefined
+  }
+
+  // One life after the other, each from the dial to the death, until the Schedule ends.
+  readonly #lives: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.retry(this.#backoff.dial(this.#dial), { while: (error) => !this.#backoff.isFinal(error) })
+  ).pipe(
     Effect.flatMap((pipeline) =>
       Effect.map(awaitDeath(pipeline), () => {
-        if (closedBeforeFirstReply(pipeline)) backoff.onClosedBeforeFirstReply(lossOf(pipeline))
-        else backoff.onReply()
+        if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
+        else this.#backoff.onReply()
       })
     ),
-    Effect.retry({ while: (error) => !backoff.isFinal(error) }),
     Effect.forever,
     Effect.ignore
   )
 
-  const supervise = () => {
-    if (supervisor !== undefined || isClosing) return
-    backoff.beginAnew()
-    const fiber = fork(Effect.ensuring(lives, Effect.sync(() => supervisor = undefined)))
-    supervisor = fiber.pollUnsafe() === undefined ? fiber : undefined
-  }
-
-  // Those who wait must not wait for what will never come.
-  yield* Effect.addFinalizer(() =>
+  readonly #dial: Effect.Effect<Pipeline, Errors.BeanstalkdError> = Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
-      isClosing = true
-      if (current === undefined) lastFailure = CLOSED_BY_SCOPE
-      Latch.openUnsafe(isUp)
-      return supervisor === undefined ? Effect.void : Fiber.interrupt(supervisor)
-    })
-  )
-
-  // While there is no connection: the arguments are checked all the same, and only then is the command made to wait.
-  const runLater = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
-    until: number,
-    command: Protocol.Command<Args, Invalid, A, E>,
-    args: Args
-  ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> =>
-    Effect.suspend(() => {
-      const request = Protocol.encode(command, args)
-      if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
-      supervise()
-      return Latch.await(isUp).pipe(
-        Effect.timeoutOrElse({
-          duration: Math.max(0, until - clock.currentTimeMillisUnsafe()),
-          orElse: () => failure(command.name)
-        }),
-        Effect.andThen(runNow(until, command, args))
+      if (this.#current !== undefined) return Effect.succeed(this.#current)
+      const scope = Scope.forkUnsafe(this.#scope)
+      return restore(Scope.provide(this.#settings.open, scope)).pipe(
+        Effect.map((pipeline) => this.#install(pipeline, scope)),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
+        Effect.tapError(({ reason }) => Effect.sync(() => this.#lastFailure = reason))
       )
     })
+  ).pipe(this.#oneAtATime.withPermits(1))
 
-  // Below the level of effects, since every command comes through here.
-  const runNow = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
-    until: number | undefined,
-    command: Protocol.Command<Args, Invalid, A, E>,
-    args: Args
-  ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> =>
-    Effect.callback((resume) => {
-      const later = () => runLater(until ?? clock.currentTimeMillisUnsafe() + patienceMillis, command, args)
-      if (current !== undefined) {
-        return current.start(command, args, (answer) => resume(isUnsent(answer) && !isClosing ? later() : answer))
-      }
-      return resume(isClosing ? failure(command.name) : later())
+  #install(pipeline: Pipeline, scope: Scope.Closeable): Pipeline {
+    this.#current = pipeline
+    // Before the waiters are woken: on a connection that is dead already they would try again and again.
+    pipeline.onDeath(() => {
+      this.#current = undefined
+      this.#lastFailure = pipeline.death ?? this.#lastFailure
+      if (this.#isClosing) return
+      Latch.closeUnsafe(this.#up)
+      this.#fork(Scope.close(scope, Exit.void))
     })
+    if (this.#current === pipeline) Latch.openUnsafe(this.#up)
+    return pipeline
+  }
 
-  return identity<Shared>({
-    connect: Effect.andThen(dial, Effect.sync(supervise)),
-    run: (command, ...args) => runNow(undefined, command, args),
-    isUp: Effect.sync(() => current !== undefined)
+  readonly #close: Effect.Effect<void> = Effect.suspend(() => {
+    this.#isClosing = true
+    if (this.#current === undefined) this.#lastFailure = CLOSED_BY_SCOPE
+    // Wakes the waiters: the connection will not come back.
+    Latch.openUnsafe(this.#up)
+    return this.#supervisor === undefined ? Effect.void : Fiber.interrupt(this.#supervisor)
   })
-})
+}

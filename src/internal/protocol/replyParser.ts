@@ -18,7 +18,7 @@ export interface RawReply {
  * Why the bytes cannot be cut into replies. `reply` is the beginning of what came. `tornJob` is the id in a reply whose
  * body and the CRLF behind it are zeros.
  */
-export interface Nonsense {
+export interface ProtocolViolation {
   readonly reply: string
   readonly detail: string
   readonly tornJob?: string
@@ -64,7 +64,7 @@ export class ReplyParser {
    * Reads a piece of the stream. Answers what is wrong with it, if anything; after that, and after `onReply` has
    * answered `false`, further pieces are ignored.
    */
-  push(piece: Uint8Array): Nonsense | undefined {
+  push(piece: Uint8Array): ProtocolViolation | undefined {
     let bytes = Buffer.isBuffer(piece) ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
     if (this.#line.length > 0) {
       bytes = Buffer.concat([this.#line, bytes])
@@ -87,14 +87,14 @@ export class ReplyParser {
         return undefined
       }
       if (end - at > MAX_LINE) return this.#stop(text(bytes, at), `a line of more than ${MAX_LINE} bytes`)
-      const nonsense = this.#readLine(bytes.toString("latin1", at, end))
-      if (nonsense !== undefined) return nonsense
+      const violation = this.#readLine(bytes.toString("latin1", at, end))
+      if (violation !== undefined) return violation
       at = end + 2
     }
     return undefined
   }
 
-  #readLine(line: string): Nonsense | undefined {
+  #readLine(line: string): ProtocolViolation | undefined {
     const space = line.indexOf(" ")
     if (space < 0) {
       this.#stopped = !this.#onReply({ word: line, fields: EMPTY })
@@ -123,7 +123,7 @@ export class ReplyParser {
   }
 
   // The position after what it has read.
-  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number | Nonsense {
+  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number | ProtocolViolation {
     const body = this.#body
     let at = from
     if (this.#filled < body.length) {
@@ -152,7 +152,7 @@ export class ReplyParser {
     return at
   }
 
-  #stop(reply: string, detail: string, tornJob?: RawReply["fields"][number]): Nonsense {
+  #stop(reply: string, detail: string, tornJob?: RawReply["fields"][number]): ProtocolViolation {
     this.#stopped = true
     this.#line = NO_LINE
     this.#body = NOTHING

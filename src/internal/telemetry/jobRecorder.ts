@@ -10,15 +10,15 @@ import type { JobOutcome } from "../../Metrics.ts"
 type Attributes = Readonly<Record<string, string>>
 
 export const makeJobs = (attributes: Attributes = {}) =>
-  Metric.counter("beanstalkd_jobs", { description: "What became of the jobs", incremental: true, attributes })
+  Metric.counter("beanstalkd_jobs_total", { description: "Jobs, by their outcomes", incremental: true, attributes })
 
 export const makeJobsInFlight = (attributes: Attributes = {}) =>
   Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
 
 export const makeJobDuration = (attributes: Attributes = {}) =>
-  Metric.histogram("beanstalkd_job_duration", {
-    description: "How long handlers ran, in milliseconds",
-    boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 20 }),
+  Metric.histogram("beanstalkd_job_duration_seconds", {
+    description: "How long handlers ran, in seconds",
+    boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 20 }),
     attributes
   })
 
@@ -64,7 +64,7 @@ export class JobRecorder {
 
   ended(millis: number): void {
     this.#inFlight.modifyUnsafe(-1, this.#context)
-    this.#duration.updateUnsafe(millis, this.#context)
+    this.#duration.updateUnsafe(millis / 1000, this.#context)
   }
 }
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
 import * as Errors from "../../Errors.ts"
-import type { ReceivedJob } from "../../Protocol.ts"
+import type { RawJob } from "../../Protocol.ts"
 import type { CodecName } from "../../Tube.ts"
 import type { Body } from "../job/putAll.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -16,13 +16,13 @@ const NAMES: ReadonlyArray<CodecName> = ["json", "text", "bytes", "binary"]
 /** Encodes and decodes bodies. Either fails with the value that explains best what was wrong: an error, or a sentence. */
 export interface Codec<A, RD, RE> {
   readonly encode: (value: A) => Effect.Effect<Body, unknown, RE>
-  readonly decode: (job: Pick<ReceivedJob, "body">) => Effect.Effect<A, unknown, RD>
+  readonly decode: (job: Pick<RawJob, "body">) => Effect.Effect<A, unknown, RD>
 }
 
 // Invalid UTF-8 must fail instead of turning into replacement characters. A byte order mark belongs to the value.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-const textOf = (job: Pick<ReceivedJob, "body">): Effect.Effect<string, unknown> => {
+const textOf = (job: Pick<RawJob, "body">): Effect.Effect<string, unknown> => {
   try {
     return Effect.succeed(utf8.decode(job.body))
   } catch {
@@ -30,11 +30,11 @@ const textOf = (job: Pick<ReceivedJob, "body">): Effect.Effect<string, unknown> 
   }
 }
 
-const bytesOf = (job: Pick<ReceivedJob, "body">): Effect.Effect<Uint8Array> => Effect.succeed(job.body)
+const bytesOf = (job: Pick<RawJob, "body">): Effect.Effect<Uint8Array> => Effect.succeed(job.body)
 
 const through = <A, Raw extends Body, RD, RE>(
   schema: Schema.Codec<A, Raw, RD, RE>,
-  raw: (job: Pick<ReceivedJob, "body">) => Effect.Effect<Raw, unknown>
+  raw: (job: Pick<RawJob, "body">) => Effect.Effect<Raw, unknown>
 ): Codec<A, RD, RE> => {
   const decode = Schema.decodeUnknownEffect(schema)
   const encode = Schema.encodeUnknownEffect(schema)

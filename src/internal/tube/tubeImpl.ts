@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import type * as Client from "../../Client.ts"
 import * as Consumer from "../../Consumer.ts"
 import * as Errors from "../../Errors.ts"
-import type { ReceivedJob } from "../../Protocol.ts"
+import type { RawJob } from "../../Protocol.ts"
 import type { PeekedJob, Tube, TypedJob, Undecodable } from "../../Tube.ts"
 import { decoded } from "../job/decodedJob.ts"
 import { putAll } from "../job/putAll.ts"
@@ -135,7 +135,7 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
     )
   }
 
-  #peek<E>(look: (client: Client.Service) => Effect.Effect<ReceivedJob, E>) {
+  #peek<E>(look: (client: Client.Service) => Effect.Effect<RawJob, E>) {
     return Effect.flatMap(
       Effect.flatMap(this.client, look),
       (job) =>

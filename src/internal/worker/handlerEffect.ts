@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { ReservedJob } from "../job/reservedJob.ts"
 import type { Tube, TypedJob } from "../../Tube.ts"
 import type { Handler } from "../../Worker.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 import { DecodeFailure } from "./decodeFailure.ts"
 
 /** What a handler, or a hook, needs of its surroundings: each has a Scope of its own, which ends before its job is settled. */

@@ -18,7 +18,7 @@ interface Running {
   isOrphaned: boolean
 }
 
-/** Who runs, who may start, and when all is done. */
+/** Counts the handlers that run and the jobs that are unfinished, and tells how many more may start. */
 export class InFlight {
   readonly #concurrency: number
   readonly #clock: Clock.Clock
@@ -44,12 +44,12 @@ export class InFlight {
     return this.#running.has(job)
   }
 
-  /** One more thing that the shutdown has to wait for. */
+  /** The shutdown has one more thing to wait for: a job that was reserved, or the hook of a lost one. */
   hold(): void {
     this.#unfinished++
   }
 
-  /** It is done. */
+  /** One of these things is done. */
   release(): void {
     this.#unfinished--
     if (this.#unfinished === 0) this.#onQuiescent()

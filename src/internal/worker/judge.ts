@@ -2,13 +2,13 @@
  * Finds out what the policy needs to judge a job whose handler has not succeeded, asking the server and the user's retry
  * policy only for what the verdict depends on.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
-import type * as Duration from "effect/Duration"
-import type { ReservedJob } from "../job/reservedJob.ts"
 import type { Failure } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import type { DecodeFailure } from "./decodeFailure.ts"
 import { type Needs, typed } from "./handlerEffect.ts"
@@ -51,7 +51,7 @@ export const make = <A, E, R>(
 
   return Effect.fnUntraced(function*(job, exit) {
     const ending = Policy.endingOf(exit)
-    if (ending._tag !== "Interrupted") recorderOf(job).count("failed")
+    if (Policy.hasFailed(ending)) recorderOf(job).count("failed")
     if (onFailure !== undefined && "cause" in ending) {
       yield* userCode.hook(() => onFailure(ending.cause, typed<A>(job)))
     }

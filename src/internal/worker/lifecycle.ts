@@ -4,8 +4,8 @@
  */
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { ReservedJob } from "../job/reservedJob.ts"
 import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import type { DecodeFailure } from "./decodeFailure.ts"
 import type { InFlight } from "./inFlight.ts"
@@ -28,7 +28,7 @@ export interface Parts<A, E, R> {
   readonly onRoom: () => void
 }
 
-/** Leads the jobs of one worker from their reservation to their end. */
+/** Takes the jobs of one worker from their reservation to their end. */
 export class Lifecycle<A, E, R> {
   readonly #parts: Parts<A, E, R>
   #isStopping = false
@@ -37,7 +37,7 @@ export class Lifecycle<A, E, R> {
     this.#parts = parts
   }
 
-  /** No handler begins any more. */
+  /** From now on no handler begins. */
   stop(): void {
     this.#isStopping = true
   }

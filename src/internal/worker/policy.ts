@@ -86,7 +86,7 @@ export const admit = ({ id, kicks, reserves }: Counters, { maxAttempts }: Policy
 // After the handler has ended
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The handler succeeded, whatever with. */
+/** The handler succeeded, with whatever value. */
 export interface Succeeded {
   readonly _tag: "Succeeded"
 }
@@ -94,27 +94,30 @@ export interface Succeeded {
 /** How a handler ended, with its job still to be settled. */
 export type Ending<E> =
   | Succeeded
-  /** By the shutdown or by anyone else: nobody has failed. */
+  /** By the shutdown or otherwise. No attempt has failed. */
   | { readonly _tag: "Interrupted" }
-  /** It never began. */
+  /** The handler never began, since the body does not decode. */
   | { readonly _tag: "Undecodable"; readonly error: Errors.DecodeError }
-  /** Of a defect. */
+  /** The handler died of a defect. */
   | { readonly _tag: "Died"; readonly cause: Cause.Cause<E> }
-  /** With an error of its type. */
+  /** The handler failed with an error of its type. */
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<E>; readonly error: E }
 
 export const SUCCEEDED: Succeeded = { _tag: "Succeeded" }
 
 const INTERRUPTED = { _tag: "Interrupted" } as const
 
-/** Tells the endings apart. Throws if a handler has made its own `Cause`, and it is none. */
-export const endingOf = <E>(exit: Exit.Failure<unknown, E | DecodeFailure>): Ending<E> => {
+/** Tells the endings apart. It throws for an exit whose cause is no `Cause`, which a handler can bring about. */
+export const endingOf = <E>(exit: Exit.Failure<unknown, E | DecodeFailure>): Exclude<Ending<E>, Succeeded> => {
   if (Cause.hasInterruptsOnly(exit.cause)) return INTERRUPTED
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (isDecodeFailure(error)) return { _tag: "Undecodable", error: error.error }
   const cause = exit.cause as Cause.Cause<E>
   return Cause.hasDies(cause) ? { _tag: "Died", cause } : { _tag: "Failed", cause, error: error as E }
 }
+
+/** Whether this ending is a failed attempt, and is counted as one. */
+export const hasFailed = (ending: Exclude<Ending<unknown>, Succeeded>): boolean => ending._tag !== "Interrupted"
 
 /** What has been found out about a job whose handler has ended. */
 export interface Facts {

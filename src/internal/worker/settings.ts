@@ -11,16 +11,14 @@ import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import type { PolicySettings } from "./policy.ts"
 
-type Given<A, E, R> = Required<Options<A, E, R>>
-
-/** What a worker goes by. */
+/** The options of a worker with nothing left out. Hooks that were not given are undefined. */
 export interface Settings<in A, in E, out R>
   extends PolicySettings, Pick<Options<A, E, R>, "onFailure" | "onGiveUp" | "onLost">
 {
   readonly concurrency: number
   readonly maxConnections: number
   readonly retrySchedule: Schedule.Schedule<unknown, E>
-  readonly retryIf: NonNullable<Given<A, E, R>["retryIf"]>
+  readonly retryIf: NonNullable<Options<A, E, R>["retryIf"]>
   readonly crashGuard: boolean
   readonly deadLetter: string | undefined
   readonly shutdownTimeout: Duration.Duration
@@ -44,7 +42,7 @@ const OPTIONS = Validate.optionNames<Options<never, never, never>>({
   onLost: true
 })
 
-// A tube that cannot be read stands for its own name, and is refused as one.
+// An object that cannot be read is taken for the name itself, so that it is refused as one.
 const nameOf = (tube: string | { readonly name: string }): unknown => {
   try {
     return typeof tube === "object" ? tube.name : tube

@@ -8,8 +8,8 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Client from "../../Client.ts"
 import type * as Errors from "../../Errors.ts"
-import type { ReservedJob } from "../job/reservedJob.ts"
 import { commands, type Failure } from "../../Protocol.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import { annotationsOf, type Needs } from "./handlerEffect.ts"
 import type { InFlight } from "./inFlight.ts"
@@ -68,7 +68,7 @@ export class Settler<A, E, R> {
   /** Settles a job with an Effect, and sees to it that the worker is rid of the job if that goes wrong. */
   conclude(job: ReservedJob, settling: Settling<R>): void {
     const settled = settling.pipe(
-      // A defect that nobody has foreseen must not leave the job reserved for as long as the worker lives.
+      // An unforeseen defect must not leave the job reserved for as long as the worker lives.
       Effect.catchCauseIf(
         (cause) => !Cause.hasFails(cause),
         (cause) => this.#bury(job, cause as Cause.Cause<never>)
@@ -101,7 +101,7 @@ export class Settler<A, E, R> {
     this.#fork(job, effect).addObserver(() => this.#parts.inFlight.release())
   }
 
-  // Without an Effect: this is how most jobs end.
+  // A callback instead of an Effect: this is how most jobs end.
   #delete(job: ReservedJob): void {
     job.settle(commands.delete, [job.id], (answer) => {
       if (Exit.isFailure(answer)) return this.conclude(job, answer)

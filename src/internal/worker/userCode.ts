@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 /** How user code ended. */
 export type Ran<A> =
   | { readonly _tag: "Returned"; readonly value: A }
-  /** It failed, died, or was interrupted by somebody else than the worker. */
+  /** It failed, died, or was interrupted otherwise than by the worker. */
   | { readonly _tag: "Died"; readonly cause: Cause.Cause<unknown> }
   /** The grace period of the shutdown ended first. */
   | { readonly _tag: "OutOfTime"; readonly cause: Cause.Cause<unknown> }

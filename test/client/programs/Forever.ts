@@ -30,7 +30,7 @@ const program = Effect.gen(function*() {
   yield* Effect.repeat(Effect.flip(Scope.provide(reserveAndDelete, outer)), { times: 499 })
   const growth = (yield* usedHeap) - before
   const finalizers = outer.state._tag === "Open" ? outer.state.finalizers?.size ?? 1 : 0
-  return { growth, finalizers, stats: yield* beanstalkd.pool.stats }
+  return { growth, finalizers, stats: yield* beanstalkd.poolStats }
 }).pipe(Effect.scoped)
 
 process.stdout.write(JSON.stringify(await Effect.runPromise(program)))

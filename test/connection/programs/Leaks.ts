@@ -22,7 +22,7 @@ const turns = (n: number) => Effect.repeat(nextTurn, { times: n })
 
 /** Runs commands on a connection whose Scope closes under them, and gives what they failed with. */
 const closeUnder = Effect.fnUntraced(function*(
-  commands: (connection: Connection.Connection) => ReadonlyArray<Effect.Effect<unknown, unknown>>
+  commands: (connection: Connection.Service) => ReadonlyArray<Effect.Effect<unknown, unknown>>
 ) {
   const scope = yield* Scope.make()
   const connection = yield* Scope.provide(Connection.make({ port }), scope)

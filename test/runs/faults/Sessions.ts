@@ -94,7 +94,7 @@ const isHealthy = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
     yield* beanstalkd.stats
   }).pipe(Effect.scoped)
   yield* eventually(works, { within: "8 seconds" })
-  const { used, waiting } = yield* beanstalkd.pool.stats
+  const { used, waiting } = yield* beanstalkd.poolStats
   assert.deepStrictEqual({ used, waiting }, { used: 0, waiting: 0 })
 })
 

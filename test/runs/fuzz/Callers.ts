@@ -10,9 +10,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Client, Connection, Consumer, Pool, Protocol, Server, Tube, Worker } from "effect-beanstalkd"
+import { internals } from "../../../src/internal/pool/internals.ts"
 import type { Dice } from "../../conformance/Dice.ts"
 import { anything, boom, optionsOf } from "./Anything.ts"
 import type { Recorder } from "./Recorder.ts"
+import { poolOf } from "../../../src/internal/client/internals.ts"
 
 export interface Caller {
   /** What it does with arguments of its own choice. */
@@ -48,7 +50,7 @@ type Effects = (dice: Dice) => Effect.Effect<unknown, unknown, Scope.Scope>
 const caller = (sends: RegExp, call: Effects): Caller => ({ call, sends })
 
 /** A commands of a connection of one's own. */
-const onConnection = (connection: Connection.Connection): Record<string, Caller> => ({
+const onConnection = (connection: Connection.Service): Record<string, Caller> => ({
   "connection.put": caller(
     one("put"),
     (dice) => connection.put(pick(dice, body), any(optionsOf(dice, { priority, delay, ttr, tube })))
@@ -101,8 +103,8 @@ const onClient = (client: Client.Service): Record<string, Caller> => ({
   "client.pauseTube": caller(one("pause-tube"), (dice) => client.pauseTube(pick(dice, tube), pick(dice, delay))),
   "client.statsTube": caller(one("stats-tube"), (dice) => client.statsTube(pick(dice, tube))),
   "client.statsJob": caller(one("stats-job"), (dice) => client.statsJob(pick(dice, id))),
-  "client.pool.take": caller(/^((watch|ignore) ?)*$/, (dice) => client.pool.take(tubes(dice))),
-  "client.pool.open": caller(/^((watch|ignore) ?)*$/, (dice) => client.pool.open(tubes(dice))),
+  "poolOf(client).take": caller(/^((watch|ignore) ?)*$/, (dice) => internals(poolOf(client)).take(tubes(dice))),
+  "poolOf(client).open": caller(/^((watch|ignore) ?)*$/, (dice) => internals(poolOf(client)).open(tubes(dice))),
   "job.release": {
     call: (dice) =>
       Effect.flatMap(client.reserve("emails"), (job) => job.release(any(optionsOf(dice, { priority, delay })))),

@@ -93,7 +93,7 @@ const failsWith = (exit: Ended, tag: string): void => {
 
 const valueOf = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null || !("body" in value)) return value
-  const { body, id } = value as Protocol.ReceivedJob
+  const { body, id } = value as Protocol.RawJob
   return { id, body: Buffer.from(body).toString("latin1") }
 }
 
@@ -132,7 +132,7 @@ const check = (commands: ReadonlyArray<Protocol.CommandName>, exits: ReadonlyArr
   return { isAlive, isInSync: isAlive && rest === "nothing" && answered === commands.length }
 }
 
-const stillWorks = Effect.fnUntraced(function*(connection: Connection.Connection, peer: Peer) {
+const stillWorks = Effect.fnUntraced(function*(connection: Connection.Service, peer: Peer) {
   const asking = yield* Effect.forkChild(connection.listTubesWatched, { startImmediately: true })
   yield* turn
   peer.say(withBody("OK", "---\n- still\n- alive\n"))

@@ -2,12 +2,16 @@
  * Everything that the client and its pool offer.
  */
 import * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Client, type Connection, Pool, Protocol } from "effect-beanstalkd"
+import { type Internals, internals } from "../../../src/internal/pool/internals.ts"
 import { type Interruptible, of } from "./Interruptible.ts"
 import { MAX_CONNECTIONS, PRIORITY, type Stage } from "./Stage.ts"
+import { poolOf } from "../../../src/internal/client/internals.ts"
 
-type Effects<S> = Exclude<keyof S, "server" | "pool" | "reconnect" | "shared">
+type Effects<S> = Exclude<keyof S, "server" | "pool" | Pool.TypeId | keyof Inspectable.Inspectable>
 
 const options = { priority: PRIORITY }
 const bodies = ["one", "two", "three"]
@@ -28,7 +32,8 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
     { removes: 1 }
   ),
   "reserve in line for a connection": {
-    prepare: ({ client }) => Effect.as(Effect.replicateEffect(client.pool.get, MAX_CONNECTIONS), client.reserve("jobs"))
+    prepare: ({ client }) =>
+      Effect.as(Effect.replicateEffect(poolOf(client).get, MAX_CONNECTIONS), client.reserve("jobs"))
   },
   reserveJob: of(({ buried, client }) => client.reserveJob(buried)),
   delete: of(({ buried, client }) => client.delete(buried), { removes: 1 }),
@@ -63,25 +68,31 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
   )
 }
 
-const lists = ({ listTubes }: Connection.Connection) => listTubes
+const lists = ({ listTubes }: Connection.Service) => listTubes
+
+const ofPool = <A, E>(f: (pool: Pool.Service) => Effect.Effect<A, E, Scope.Scope>) =>
+  of(({ client }) => f(poolOf(client)))
 
 /** Each member of the pool, and making one. */
 export const pool: Record<
-  Effects<Pool.Pool> | `shared.${keyof Pool.Pool["shared"]}` | `${string}.make`,
+  | Effects<Pool.Service>
+  | Exclude<keyof Internals, "reconnect" | "shared">
+  | `shared.${Exclude<keyof Internals["shared"], "load" | "supervise">}`
+  | `${string}.make`,
   Interruptible
 > = {
-  get: of(({ client: { pool } }) => Effect.flatMap(pool.get, lists)),
-  use: of(({ client: { pool } }) => pool.use(lists)),
-  take: of(({ client: { pool } }) =>
-    Effect.flatMap(pool.take(["jobs"]), (pipeline) => pipeline.run(Protocol.commands.listTubesWatched))
+  get: ofPool((pool) => Effect.flatMap(pool.get, lists)),
+  use: ofPool((pool) => pool.use(lists)),
+  take: ofPool((pool) =>
+    Effect.flatMap(internals(pool).take(["jobs"]), (pipeline) => pipeline.run(Protocol.commands.listTubesWatched))
   ),
-  open: of(({ client: { pool } }) =>
-    Effect.flatMap(pool.open(["jobs"]), (pipeline) => pipeline.run(Protocol.commands.listTubesWatched))
+  open: ofPool((pool) =>
+    Effect.flatMap(internals(pool).open(["jobs"]), (pipeline) => pipeline.run(Protocol.commands.listTubesWatched))
   ),
-  stats: of(({ client: { pool } }) => pool.stats),
-  "shared.connect": of(({ client: { pool } }) => pool.shared.connect),
-  "shared.run": of(({ client: { pool } }) => pool.shared.run(Protocol.commands.listTubes)),
-  "shared.isUp": of(({ client: { pool } }) => pool.shared.isUp),
+  stats: ofPool((pool) => pool.stats),
+  "shared.connect": ofPool((pool) => internals(pool).shared.connect),
+  "shared.run": ofPool((pool) => internals(pool).shared.run(Protocol.commands.listTubes)),
+  "shared.isUp": ofPool((pool) => internals(pool).shared.isUp),
   "Pool.make": of(({ options }) =>
     Effect.flatMap(Pool.make({ ...options, minConnections: 1 }), ({ use }) => use(lists))
   ),

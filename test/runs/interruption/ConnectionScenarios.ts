@@ -2,6 +2,7 @@
  * Everything that a connection of one's own, and a reserved job, offer.
  */
 import * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
 import { Connection, Protocol } from "effect-beanstalkd"
 import type { Job, TypeId } from "effect-beanstalkd/Job"
 import assert from "node:assert/strict"
@@ -18,7 +19,7 @@ const connect = Effect.fnUntraced(function*({ options, ready }: Stage) {
 })
 
 // In sync with the server: the next commands get their own answers. Or gone.
-const isInSync = Effect.fnUntraced(function*(connection: Connection.Connection, mayBeClosed: boolean) {
+const isInSync = Effect.fnUntraced(function*(connection: Connection.Service, mayBeClosed: boolean) {
   if (yield* connection.closed) return assert.ok(mayBeClosed, "the connection is closed")
   const [used, watched] = yield* Effect.all([connection.listTubeUsed, connection.listTubesWatched])
   assert.ok(["jobs", "other"].includes(used))
@@ -31,10 +32,10 @@ interface Expected extends Omit<Interruptible, "prepare" | "afterwards"> {
 }
 
 const on = (
-  run: (connection: Connection.Connection, stage: Stage) => Effect.Effect<unknown, unknown>,
+  run: (connection: Connection.Service, stage: Stage) => Effect.Effect<unknown, unknown>,
   { ends = false, ...expected }: Expected = {}
 ): Interruptible => {
-  let current: Connection.Connection | undefined
+  let current: Connection.Service | undefined
   return {
     prepare: (stage) =>
       Effect.map(connect(stage), (connection) => {
@@ -47,8 +48,10 @@ const on = (
   }
 }
 
+type Command = Exclude<keyof Connection.Service, "server" | Connection.TypeId | keyof Inspectable.Inspectable>
+
 /** Each command of a connection. */
-export const connection: Record<Exclude<keyof Connection.Connection, "server"> | `reserve${string}`, Interruptible> = {
+export const connection: Record<Command | `reserve${string}`, Interruptible> = {
   closed: on((connection) => connection.closed),
   put: on((connection) => connection.put("a job", options), { adds: 1 }),
   use: on((connection) => connection.use("other")),

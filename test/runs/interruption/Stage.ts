@@ -15,6 +15,7 @@ import assert from "node:assert/strict"
 import { censusOf } from "../../support/Census.ts"
 import { defer } from "./DeferredDialer.ts"
 import type { Stepper } from "./Stepper.ts"
+import { poolOf } from "../../../src/internal/client/internals.ts"
 
 /** How the client reaches the server: at once, or through turns of the event loop. */
 export type Network = "synchronous" | "deferred"
@@ -124,13 +125,13 @@ export const isSound = Effect.fnUntraced(function*(stage: Stage) {
       assert.equal(job.id, id)
       yield* job.delete
       // All of them at once: none has been lost.
-      const borrow = Effect.replicateEffect(client.pool.get, MAX_CONNECTIONS)
+      const borrow = Effect.replicateEffect(poolOf(client).get, MAX_CONNECTIONS)
       const tubes = Effect.flatMap(borrow, Effect.forEach((connection) => connection.listTubesWatched))
       assert.deepEqual(yield* Effect.scoped(tubes), Array.from({ length: MAX_CONNECTIONS }, () => ["default"]))
     }).pipe(Effect.scoped)
   )
   yield* settle(stepper)
-  const { idle, shared, used, waiting } = yield* client.pool.stats
+  const { idle, shared, used, waiting } = yield* client.poolStats
   assert.deepEqual({ used, waiting, shared }, { used: 0, waiting: 0, shared: true }, "a permit is lost")
   assert.equal(engine.connectionCount, idle + 1, "a connection is leaked")
 })

@@ -49,26 +49,32 @@ export class Imports {
   }
 
   /**
-   * The test files from which this module can be reached, the closest ones first: those of its name, those in a folder of
-   * the name of its own, the others by the number of imports.
+   * The test files from which this module can be reached, and how far away each is: those of its name 0, those in a folder
+   * of the name of its own 1, the others as many imports, but at least 2. The closest come first.
    */
-  testsOf(module: string): ReadonlyArray<string> {
-    const reached = [...this.#reaching(module)].filter(isTest)
-    const among = this.tests.filter((test) => !reached.includes(test) && isInRoomOf(test, module))
-    const rank = (test: string) => nameOf(test) === nameOf(module) ? 0 : isInRoomOf(test, module) ? 1 : 2
-    // Stable: equals stay in the order in which they were reached.
-    return [...reached, ...among].sort((a, b) => rank(a) - rank(b))
+  testsOf(module: string): ReadonlyMap<string, number> {
+    const reached = this.#reaching(module)
+    const distanceOf = (test: string) => {
+      if (nameOf(test) === nameOf(module) && reached.has(test)) return 0
+      return isInRoomOf(test, module) ? 1 : Math.max(2, reached.get(test) ?? Infinity)
+    }
+    const all = this.tests.map((test) => [test, distanceOf(test)] as const)
+    return new Map(all.filter(([, distance]) => distance < Infinity).sort(([, a], [, b]) => a - b))
   }
 
-  /** All files from which a module can be reached, in the order of the number of imports. */
-  #reaching(module: string): ReadonlySet<string> {
+  /** All files from which a module can be reached, and by how many imports. */
+  #reaching(module: string): ReadonlyMap<string, number> {
     const importers = new Map<string, Array<string>>()
     for (const [file, imported] of this.#imported) {
       for (const one of imported) importers.set(one, [...importers.get(one) ?? [], file])
     }
-    const reached = new Set([module])
-    // A set that grows while it is walked through is walked through to its end.
-    for (const file of reached) for (const importer of importers.get(file) ?? []) reached.add(importer)
+    const reached = new Map([[module, 0]])
+    // A map that grows while it is walked through is walked through to its end.
+    for (const [file, distance] of reached) {
+      for (const importer of importers.get(file) ?? []) {
+        if (!reached.has(importer)) reached.set(importer, distance + 1)
+      }
+    }
     return reached
   }
 

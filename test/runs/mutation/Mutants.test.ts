@@ -121,14 +121,17 @@ describe("the tests of a module", () => {
         writeFileSync(join(root, file), text)
       }
       const imports = new Imports(root)
-      assert.deepStrictEqual(imports.testsOf("src/internal/wire/Turns.ts"), [
-        "test/Turns.test.ts",
-        "test/wire/Far.test.ts",
-        "test/wire/Process.test.ts",
-        "test/pools/Lend.test.ts",
-        "examples/use.test.ts"
+      assert.deepStrictEqual([...imports.testsOf("src/internal/wire/Turns.ts")], [
+        ["test/Turns.test.ts", 0],
+        ["test/wire/Far.test.ts", 1],
+        ["test/wire/Process.test.ts", 1],
+        ["test/pools/Lend.test.ts", 2],
+        ["examples/use.test.ts", 3]
       ])
-      assert.deepStrictEqual(imports.testsOf("src/Tube.ts"), ["test/Tube.test.ts", "examples/use.test.ts"])
+      assert.deepStrictEqual([...imports.testsOf("src/Tube.ts")], [
+        ["test/Tube.test.ts", 0],
+        ["examples/use.test.ts", 2]
+      ])
       assert.deepStrictEqual(imports.modules, [
         "src/Pool.ts",
         "src/Tube.ts",

@@ -31,8 +31,8 @@ export interface Options {
   /** Only the closest tests. */
   readonly closestOnly: boolean
   readonly onStart: (lanes: number) => void
-  /** A test file that fails without any change. */
-  readonly onBroken: (file: string) => void
+  /** A test that fails without any change. */
+  readonly onBroken: (name: string) => void
   readonly onTried: (tried: Tried) => void
 }
 
@@ -40,10 +40,10 @@ export interface Options {
 export class Broken extends Error {}
 
 // It looks whether the source is as it was.
-const EXCLUDED = "^(?!.*can still break every piece)"
+const NEVER_ASKED = ["can still break every piece that it means to break"]
 
-const MOST_CLOSEST_FILES = 8
-const MOST_CLOSEST_MILLIS = 40_000
+const MOST_CLOSEST_FILES = 12
+const MOST_CLOSEST_MILLIS = 60_000
 // A machine that has other things to do takes its time.
 const PATIENCE = 5
 const LEAST_PATIENCE_MILLIS = 60_000
@@ -55,53 +55,66 @@ type Durations = ReadonlyMap<string, number>
 
 const build = (lane: Lane.Lane) => lane.run("tsc", ["-p", "tsconfig.build.json"], BUILD_MILLIS)
 
-const test = (lane: Lane.Lane, files: ReadonlyArray<string>, millis: number, ...args: ReadonlyArray<string>) =>
+const butNot = (names: Iterable<string>) =>
+  `^(?!.*(${[...NEVER_ASKED, ...names].map((name) => name.replace(/[^\w ]/g, ".")).join("|")}))`
+
+/** What is run of the tests, and how long each file takes. */
+interface Asked {
+  readonly durations: Durations
+  /** The names of those that are not asked, since they fail without any change. */
+  readonly broken: ReadonlySet<string>
+}
+
+const test = (
+  lane: Lane.Lane,
+  files: ReadonlyArray<string>,
+  broken: Iterable<string>,
+  millis: number,
+  ...args: ReadonlyArray<string>
+) =>
   // A test that fails and then does not has not noticed anything.
-  lane.run("vitest", ["run", "-t", EXCLUDED, "--retry=1", ...args, ...files], millis)
+  lane.run("vitest", ["run", "-t", butNot(broken), "--retry=1", ...args, ...files], millis)
 
 const failedFile = (output: string): string => /FAIL\s+(\S+\.test\.ts)/.exec(output)?.[1] ?? "a test"
 
 interface Report {
   readonly testResults: ReadonlyArray<{
     readonly name: string
-    readonly status: "passed" | "failed"
     readonly startTime: number
     readonly endTime: number
+    readonly assertionResults: ReadonlyArray<{ readonly fullName: string; readonly status: string }>
   }>
 }
 
-/**
- * How long the test files take that pass without any change. The others cannot tell anything; if that are all of them, it
- * is `Broken`.
- */
-const baseline = Effect.fnUntraced(function*(
-  lane: Lane.Lane,
-  files: ReadonlyArray<string>,
-  onBroken: (file: string) => void
-) {
+/** How long the test files take without any change, and which tests fail even so: those cannot tell anything. */
+const baseline = Effect.fnUntraced(function*(lane: Lane.Lane, files: ReadonlyArray<string>) {
   const built = yield* build(lane)
   if (built.code !== 0) throw new Broken(`it does not compile:\n${built.output}`)
   const args = ["--reporter=json", "--outputFile=baseline.json", "--reporter=dot"]
-  const { code, output } = yield* test(lane, files, BASELINE_MILLIS, ...args)
+  const { code, output } = yield* test(lane, files, [], BASELINE_MILLIS, ...args)
   if (code === undefined) throw new Broken("the tests do not end without any change")
   const { testResults }: Report = JSON.parse(lane.read("baseline.json"))
   const durations = new Map<string, number>()
-  for (const { endTime, name, startTime, status } of testResults) {
-    const file = relative(lane.root, name)
-    if (status === "passed") durations.set(file, Math.max(1, endTime - startTime))
-    else onBroken(file)
+  const broken = new Set<string>()
+  for (const { assertionResults, endTime, name, startTime } of testResults) {
+    const failed = assertionResults.filter(({ status }) => status === "failed")
+    // A file without results could not even be loaded.
+    if (failed.length === assertionResults.length) continue
+    durations.set(relative(lane.root, name), Math.max(1, endTime - startTime))
+    for (const { fullName } of failed) broken.add(fullName)
   }
   if (durations.size === 0) throw new Broken(`the tests fail without any change:\n${output.slice(-5000)}`)
-  return durations
+  return { broken, durations }
 })
 
-/** As many as are worth a look of their own. */
-const closestOf = (tests: ReadonlyArray<string>, durations: Durations): ReadonlyArray<string> => {
+/** As many as are worth a look of their own; of those that are equally far away, the quick ones first. */
+const closestOf = (tests: ReadonlyMap<string, number>, durations: Durations): ReadonlyArray<string> => {
   const closest: Array<string> = []
   let millis = 0
-  for (const one of tests) {
-    const more = durations.get(one) ?? 1000
-    if (closest.length > 0 && millis + more > MOST_CLOSEST_MILLIS) continue
+  const quickest = [...tests.keys()].sort((a, b) => (durations.get(a) ?? 0) - (durations.get(b) ?? 0))
+  for (const one of quickest.sort((a, b) => tests.get(a)! - tests.get(b)!)) {
+    const more = durations.get(one)
+    if (more === undefined || (closest.length > 0 && millis + more > MOST_CLOSEST_MILLIS)) continue
     closest.push(one)
     millis += more
     if (closest.length === MOST_CLOSEST_FILES) break
@@ -113,25 +126,21 @@ const patience = (files: ReadonlyArray<string>, durations: Durations): number =>
   LEAST_PATIENCE_MILLIS + PATIENCE * files.reduce((sum, file) => sum + (durations.get(file) ?? 1000), 0)
 
 const look = Effect.fnUntraced(
-  function*(lane: Lane.Lane, files: ReadonlyArray<string>, durations: Durations): Effect.fn.Return<Fate> {
+  function*(lane: Lane.Lane, files: ReadonlyArray<string>, { broken, durations }: Asked): Effect.fn.Return<Fate> {
     if (files.length === 0) return { _tag: "Survived" }
     const args = ["--bail=1", "--maxWorkers=1", "--reporter=dot"]
-    const { code, output } = yield* test(lane, files, patience(files, durations), ...args)
+    const { code, output } = yield* test(lane, files, broken, patience(files, durations), ...args)
     if (code === undefined) return { _tag: "TimedOut" }
     return code === 0 ? { _tag: "Survived" } : { _tag: "Noticed", by: failedFile(output) }
   }
 )
 
 const judge = Effect.fnUntraced(
-  function*(
-    lane: Lane.Lane,
-    groups: ReadonlyArray<ReadonlyArray<string>>,
-    durations: Durations
-  ): Effect.fn.Return<Fate> {
+  function*(lane: Lane.Lane, groups: ReadonlyArray<ReadonlyArray<string>>, asked: Asked): Effect.fn.Return<Fate> {
     const built = yield* build(lane)
     if (built.code !== 0) return { _tag: "DoesNotCompile" }
     for (const files of groups) {
-      const fate = yield* look(lane, files, durations)
+      const fate = yield* look(lane, files, asked)
       if (fate._tag !== "Survived") return fate
     }
     return { _tag: "Survived" }
@@ -141,7 +150,7 @@ const judge = Effect.fnUntraced(
 const placedIn = (lane: Lane.Lane, files: ReadonlyArray<string>): ReadonlyArray<Placed> =>
   files.flatMap((file) => mutantsOf(lane.read(file)).map((mutant) => ({ ...mutant, file })))
 
-/** Tries so many mutants that compile, chosen by the seed, and gives them in that order. */
+/** Tries so many mutants that compile, chosen by the seed. */
 export const run = Effect.fnUntraced(function*(options: Options) {
   const lanes = yield* Effect.forEach(
     Array.from({ length: Math.min(options.count, cpus().length) }),
@@ -151,35 +160,33 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const imports = new Imports(first.root)
   const files = options.files.length > 0 ? options.files : imports.modules
   const order = shuffled(placedIn(first, files), options.seed)
-  const closestOfAll = new Set(files.flatMap((file) => imports.testsOf(file).slice(0, MOST_CLOSEST_FILES)))
+  const closestOfAll = new Set(files.flatMap((file) => [...imports.testsOf(file).keys()]))
   options.onStart(lanes.length)
-  const durations = yield* baseline(first, options.closestOnly ? [...closestOfAll] : [], options.onBroken)
+  const asked = yield* baseline(first, options.closestOnly ? [...closestOfAll] : [])
+  const { durations } = asked
+  for (const name of asked.broken) options.onBroken(name)
 
   const groupsOf = (file: string) => {
-    const closest = closestOf(imports.testsOf(file).filter((test) => durations.has(test)), durations)
+    const closest = closestOf(imports.testsOf(file), durations)
     return options.closestOnly
       ? [closest]
       : [closest, imports.tests.filter((test) => durations.has(test) && !closest.includes(test))]
   }
 
-  const all: Array<Tried | undefined> = []
   let next = 0
   // Those that compile, or may: so that which ones are tried does not depend on who is faster.
   let taken = 0
   const worker = Effect.fnUntraced(function*(lane: Lane.Lane) {
     while (taken < options.count && next < order.length) {
-      const at = next++
+      const mutant = order[next++]!
       taken++
-      const mutant = order[at]!
       const source = lane.read(mutant.file)
       lane.write(mutant.file, apply(source, mutant))
-      const fate = yield* judge(lane, groupsOf(mutant.file), durations)
+      const fate = yield* judge(lane, groupsOf(mutant.file), asked)
       lane.write(mutant.file, source)
       if (fate._tag === "DoesNotCompile") taken--
-      all[at] = { mutant, source, fate }
-      options.onTried(all[at])
+      options.onTried({ mutant, source, fate })
     }
   })
   yield* Effect.forEach(lanes, worker, { concurrency: "unbounded", discard: true })
-  return all.filter((tried) => tried !== undefined)
 }, Effect.scoped)

@@ -61,19 +61,11 @@ const show = (tried: MutationRun.Tried): string => {
   return `${place(tried)} (${tried.mutant.change})\n  - ${before}\n  + ${after}`
 }
 
-let done = 0
-const program = Effect.gen(function*() {
-  const all = yield* MutationRun.run({
-    ...options,
-    root,
-    onStart: (lanes) => console.log(`first all tests without any change; then ${lanes} mutants at a time`),
-    onBroken: (file) => console.log(`${file} fails without any change, so it is not asked`),
-    onTried: (tried) => {
-      if (tried.fate._tag === "DoesNotCompile") return
-      console.log(`${++done}/${options.count} ${place(tried)} (${tried.mutant.change}): ${words(tried.fate)}`)
-    }
-  })
-  const withFate = (tag: MutationRun.Fate["_tag"]) => all.filter(({ fate }) => fate._tag === tag)
+const tried: Array<MutationRun.Tried> = []
+
+/** What has been found so far, also when it is interrupted. */
+const sumUp = () => {
+  const withFate = (tag: MutationRun.Fate["_tag"]) => tried.filter(({ fate }) => fate._tag === tag)
   const survivors = withFate("Survived")
   const slow = withFate("TimedOut").length
   const noticed = withFate("Noticed").length + slow
@@ -85,8 +77,21 @@ const program = Effect.gen(function*() {
     `\n${count} mutants by seed ${options.seed}: ${noticed} noticed (${slow} of them since they took too long), ` +
       `${survivors.length} not: ${percent} %; ${leftOut} more were left out, since they do not compile`
   )
-  if (percent < options.least) process.exitCode = 1
-})
+  if (count === 0 || percent < options.least) process.exitCode = 1
+}
+
+const program = MutationRun.run({
+  ...options,
+  root,
+  onStart: (lanes) => console.log(`first the tests without any change; then ${lanes} mutants at a time`),
+  onBroken: (name) => console.log(`not asked, since it fails without any change: ${name}`),
+  onTried: (one) => {
+    tried.push(one)
+    if (one.fate._tag === "DoesNotCompile") return
+    const count = tried.filter(({ fate }) => fate._tag !== "DoesNotCompile").length
+    console.log(`${count}/${options.count} ${place(one)} (${one.mutant.change}): ${words(one.fate)}`)
+  }
+}).pipe(Effect.ensuring(Effect.sync(sumUp)))
 
 NodeRuntime.runMain(
   Effect.catchDefect(program, (defect) =>

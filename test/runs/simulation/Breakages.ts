@@ -83,7 +83,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     name: "use comes behind what needs it",
     module: "internal/connection/pipeline",
     from: `      this.#useTubeOf(pending, batch)
-      if (!hasRoom()) break
+      if (!this.#hasRoom()) break
       this.#queued.remove(pending)
       this.#send(pending, batch)`,
     to: `      this.#queued.remove(pending)
@@ -101,7 +101,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "nobody notices silence",
-    module: "internal/connection/pipeline",
+    module: "internal/connection/silenceTimer",
     from: `if (deadline === Infinity ||`,
     to: `if (deadline > 0 ||`
   },
@@ -188,20 +188,20 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a Scope that is closed leaves the pool open",
-    module: "Pool",
-    from: `return Effect.forkDetach(Scope.close(poolScope, exit), { startImmediately: true })`,
-    to: `return Effect.void`
+    module: "internal/pool/exclusivePool",
+    from: `Effect.asVoid(Effect.forkDetach(Scope.close(this.#scope, Exit.void), { startImmediately: true }))`,
+    to: `Effect.void`
   },
   {
-    name: "who waits no longer for a turn gets it",
+    name: "a permit is granted to a borrower that waits no longer",
     module: "internal/pool/fairSemaphore",
-    from: `else this.#waiting.delete(turn)`,
+    from: `else this.#waiting.delete(permit)`,
     to: ``
   },
   {
     name: "a connection of the pool keeps the tubes of its last borrower",
-    module: "internal/connection/pipeline",
-    from: `for (const tube of watched) if (!tubes.has(tube)) ask(Protocol.commands.ignore, tube)`,
+    module: "internal/connection/housekeeping",
+    from: `for (const tube of watched) if (!tubes.has(tube)) ask(commands.ignore, tube)`,
     to: ``
   }
 ]

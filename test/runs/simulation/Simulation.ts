@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as EngineHost from "../../../src/internal/server/engineHost.ts"
+import { internals } from "../../../src/internal/pool/internals.ts"
 import { ReplyParser } from "../../../src/internal/protocol/replyParser.ts"
 import { commands } from "../../../src/Protocol.ts"
 import { admin } from "./Admin.ts"
@@ -20,6 +21,7 @@ import { producer } from "./Producer.ts"
 import { Run } from "./Run.ts"
 import { Witness } from "./Witness.ts"
 import { Process, World } from "./World.ts"
+import { poolOf } from "../../../src/internal/client/internals.ts"
 
 /** How a run went. */
 export interface Result {
@@ -160,7 +162,11 @@ export const simulate = (seed: number): Result => {
       if (client === undefined || /^(reader|producer|admin)/.test(process.name)) continue
       const all = Array.from(
         { length: plan.poolConnections },
-        () => Effect.flatMap(client.pool.take(["nobody"]), (pipeline) => pipeline.run(commands.listTubesWatched))
+        () =>
+          Effect.flatMap(
+            internals(poolOf(client)).take(["nobody"]),
+            (pipeline) => pipeline.run(commands.listTubesWatched)
+          )
       )
       const fiber = process.fork(Effect.scoped(Effect.asVoid(Effect.all(all))))
       yield* until(() => fiber.pollUnsafe() !== undefined)
@@ -168,7 +174,7 @@ export const simulate = (seed: number): Result => {
       if (Exit.isFailure(exit)) {
         world.violate(`${process.name} cannot have its connections: ${Cause.pretty(exit.cause)}`)
       }
-      const stats = process.fork(client.pool.stats)
+      const stats = process.fork(client.poolStats)
       yield* until(() => stats.pollUnsafe() !== undefined)
       const found = stats.pollUnsafe()!
       if (Exit.isSuccess(found)) {

@@ -7,7 +7,7 @@ import { JobId } from "effect-beanstalkd/Protocol"
 import type * as Effect from "effect/Effect"
 
 export interface Row {
-  readonly issue: (connection: Connection.Connection) => Effect.Effect<unknown, unknown>
+  readonly issue: (connection: Connection.Service) => Effect.Effect<unknown, unknown>
   readonly sends: string
   readonly reply: string
   readonly words: ReadonlyArray<string>

@@ -75,19 +75,19 @@ export const atOnce = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect
 })
 
 /** Why a connection that has ended refuses a command: in words, and where it was another command's fault, the cause. */
-export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connection.Connection) {
+export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connection.Service) {
   const { reason } = yield* fails(atOnce(connection.listTubeUsed), { reason: "ConnectionClosed", sent: false })
   assert.instanceOf(reason, Errors.ConnectionClosed)
   return reason
 })
 
 /** Waits until the connection has found out that it is dead. */
-export const dies = (connection: Connection.Connection) =>
+export const dies = (connection: Connection.Service) =>
   eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed, "it did not die")))
 
 /** It says so, refuses further commands at once, and the server knows. */
 export const isDead = Effect.fnUntraced(
-  function*(connection: Connection.Connection, server: FakeServer.Serving, conn = 0) {
+  function*(connection: Connection.Service, server: FakeServer.Serving, conn = 0) {
     assert.isTrue(yield* connection.closed, "it does not say that it is closed")
     const before = server.received(conn)
     yield* reasonAfterDeath(connection)
@@ -98,7 +98,7 @@ export const isDead = Effect.fnUntraced(
 
 /** One more command gets its own answer. */
 export const isAlive = Effect.fnUntraced(
-  function*(connection: Connection.Connection, server: FakeServer.Serving, conn = 0) {
+  function*(connection: Connection.Service, server: FakeServer.Serving, conn = 0) {
     assert.isFalse(yield* connection.closed, "it says that it is closed")
     const before = server.received(conn)
     const answer = yield* start(connection.listTubesWatched)
@@ -112,6 +112,6 @@ export const isAlive = Effect.fnUntraced(
 export const errorOf = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.flip(Fiber.join(fiber))
 
 /** A put of the plainest kind, into the tube in use or another; {@link putLine} is what it sends. */
-export const put = (connection: Connection.Connection, body: string, tube?: string) =>
+export const put = (connection: Connection.Service, body: string, tube?: string) =>
   connection.put(body, { tube, priority: 0, ttr: "1 second" })
 export const putLine = (body: string) => `put 0 0 1 ${body.length}\r\n${body}\r\n`

@@ -1,6 +1,6 @@
 /**
- * A worker service as one writes it, with handlers that do as the body says. It appends a line to a file for each handler
- * that begins, ends or is interrupted.
+ * A worker service as an application would write it. The body of a job says what its handler does. The service appends a
+ * line to a file for each handler that begins, ends or is interrupted.
  *
  * Arguments: the port of a server, the file, options of the worker as JSON.
  */

@@ -1,0 +1,100 @@
+/**
+ * The client of one server: each member of the service, over the shared connection or one of the pool's.
+ */
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import type * as Scope from "effect/Scope"
+import type { Options, PutOptions, Service } from "../../Client.ts"
+import * as Errors from "../../Errors.ts"
+import type * as Protocol from "../../Protocol.ts"
+import { commands } from "../../Protocol.ts"
+import { open } from "../connection/connect.ts"
+import { fromPipeline } from "../connection/fromPipeline.ts"
+import { resolve } from "../connection/options.ts"
+import * as Fetcher from "../consumer/fetcher.ts"
+import { putAll } from "../job/putAll.ts"
+import { internals } from "../pool/internals.ts"
+import { makePool } from "../pool/poolImpl.ts"
+import * as PoolSettings from "../pool/settings.ts"
+import { encode } from "../protocol/requestWriter.ts"
+import type { JobId } from "../protocol/scalars.ts"
+import * as Validate from "../protocol/validate.ts"
+import { idOf, type JobIdentifier } from "./byId.ts"
+import { type ClientOfOne, poolKey } from "./internals.ts"
+import { putRef } from "./putRef.ts"
+import { makeReserve } from "./reserve.ts"
+
+// In the table the tube may be left out, for the one in use. Here it may not: an unset variable must not mean `default`.
+const inTube = <A, E>(
+  command: string,
+  tube: string,
+  effect: () => Effect.Effect<A, E>
+): Effect.Effect<A, E | Errors.InvalidArgument> => {
+  if (tube !== undefined) return effect()
+  const missing = Validate.tube(command, "tube", tube)
+  return missing instanceof Errors.InvalidArgument ? Effect.fail(missing) : effect()
+}
+
+// Checked up front: an invalid option must fail even when there is nothing to put.
+const putAllOptions = (tube: string, options: PutOptions | undefined): PutOptions | Errors.InvalidArgument => {
+  const name = Validate.tube("put", "tube", tube)
+  if (name instanceof Errors.InvalidArgument) return name
+  const read = Validate.snapshot("put", options, ["priority", "delay", "ttr"])
+  if (read instanceof Errors.InvalidArgument) return read
+  const request = encode(commands.put, ["", read, tube])
+  return request instanceof Errors.InvalidArgument ? request : read
+}
+
+/**
+ * Makes a client for the function `operation`, which errors about options name. It dials once, and fails if it cannot
+ * connect.
+ */
+export const makeClient = Effect.fnUntraced(function*(
+  operation: string,
+  given: Options
+): Effect.fn.Return<ClientOfOne, Errors.BeanstalkdError, Scope.Scope> {
+  const options = yield* PoolSettings.snapshot(operation, given)
+  const connection = yield* Effect.fromResult(resolve(operation, options))
+  const pool = yield* makePool(operation, options)
+  const { shared } = internals(pool)
+  yield* shared.connect
+  const { server } = pool
+  const { run } = shared
+  const byId = <A, E>(
+    command: Protocol.Command<[id: JobId], Errors.InvalidArgument, A, E>,
+    job: JobIdentifier
+  ): Effect.Effect<A, E | Errors.InvalidArgument | Errors.BeanstalkdError> => {
+    const id = idOf(command.name, server, job)
+    return id instanceof Errors.InvalidArgument ? Effect.fail(id) : run(command, id)
+  }
+  const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(putRef, body, options, tube))
+  return identity<ClientOfOne>({
+    server,
+    put,
+    putAll: (tube, bodies, options) =>
+      Effect.suspend(() => {
+        const checked = putAllOptions(tube, options)
+        return checked instanceof Errors.InvalidArgument
+          ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: checked }))
+          : putAll((body) => put(tube, body, checked), bodies)
+      }),
+    ...makeReserve(pool, connection.commandTimeoutMillis),
+    delete: (job) => byId(commands.delete, job),
+    peek: (job) => byId(commands.peek, job),
+    peekReady: (tube) => inTube("peek-ready", tube, () => run(commands.peekReady, tube)),
+    peekDelayed: (tube) => inTube("peek-delayed", tube, () => run(commands.peekDelayed, tube)),
+    peekBuried: (tube) => inTube("peek-buried", tube, () => run(commands.peekBuried, tube)),
+    kick: (tube, bound) => inTube("kick", tube, () => run(commands.kick, bound, tube)),
+    kickJob: (job) => byId(commands.kickJob, job),
+    pauseTube: (tube, delay) => run(commands.pauseTube, tube, delay),
+    stats: run(commands.stats),
+    statsTube: (tube) => run(commands.statsTube, tube),
+    statsJob: (job) => byId(commands.statsJob, job),
+    listTubes: run(commands.listTubes),
+    connection: Effect.map(open(connection), fromPipeline),
+    poolStats: pool.stats,
+    run: (command, ...args) => run(command, ...args),
+    intake: (settings) => Fetcher.make(internals(pool), settings),
+    [poolKey]: pool
+  })
+})

@@ -1,0 +1,93 @@
+/**
+ * Notices a server that has gone silent. The time counts from when the oldest unanswered command became the oldest: a
+ * reply, or enough bytes of a long one, begins it anew. One timer serves all commands of a connection.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { PendingCommand } from "./pipelineState.ts"
+
+// A long reply can take longer than the command timeout, so each of these many bytes of it counts as progress.
+const PROGRESS_BYTES = 64 * 1024
+
+/** The timer of one connection. */
+export class SilenceTimer {
+  readonly #timeoutMillis: number
+  readonly #onSilence: () => void
+  readonly #clock: Clock.Clock
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  #oldest: PendingCommand | undefined
+  /** When the oldest command runs out of time; never while there is none. */
+  #deadline = Infinity
+  #bytesSinceProgress = 0
+  #timer: Fiber.Fiber<void> | undefined
+  #firesAt = 0
+  #isCanceled = false
+
+  /** Calls `onSilence` when an oldest command has been the oldest for `timeoutMillis`, and as long as it may wait. */
+  constructor(timeoutMillis: number, onSilence: () => void, context: Context.Context<never>) {
+    this.#timeoutMillis = timeoutMillis
+    this.#onSilence = onSilence
+    this.#clock = Context.get(context, Clock.Clock)
+    this.#fork = Effect.runForkWith(context)
+  }
+
+  /** Watches this command, the oldest that has been sent and not been answered. */
+  arm(oldest: PendingCommand | undefined): void {
+    if (this.#isCanceled) return
+    if (oldest !== this.#oldest) this.#begin(oldest)
+    const deadline = this.#deadline
+    // Too early is fine, since `onTimer` sets the timer again; so most commands set none.
+    if (deadline === Infinity || (this.#timer !== undefined && this.#firesAt <= deadline)) return
+    this.#timer?.interruptUnsafe()
+    this.#firesAt = deadline
+    // The tick after the timer lets in a reply that arrived while this process was busy or suspended.
+    this.#timer = this.#fork(
+      Effect.sleep(deadline - this.#now()).pipe(
+        Effect.andThen(Effect.yieldNow),
+        Effect.andThen(Effect.sync(this.#onTimer))
+      )
+    )
+    this.#interruptIfCanceled()
+  }
+
+  /** Bytes have come, after which this is the oldest command. */
+  onProgress(bytes: number, oldest: PendingCommand | undefined): void {
+    this.#bytesSinceProgress += bytes
+    if (oldest === this.#oldest && this.#bytesSinceProgress < PROGRESS_BYTES) return
+    this.#begin(oldest)
+    this.arm(oldest)
+  }
+
+  /** Ends it for good. */
+  cancel(): void {
+    this.#isCanceled = true
+    this.#oldest = undefined
+    this.#timer?.interruptUnsafe()
+  }
+
+  #now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  // A command that makes the server wait, a reserve, has that much more time.
+  #begin(oldest: PendingCommand | undefined): void {
+    this.#oldest = oldest
+    this.#bytesSinceProgress = 0
+    this.#deadline = oldest === undefined
+      ? Infinity
+      : this.#now() + (oldest.request.seconds ?? 0) * 1000 + this.#timeoutMillis
+  }
+
+  // Forking runs code of others, such as a scheduler, which may have ended the connection.
+  #interruptIfCanceled(): void {
+    if (this.#isCanceled) this.#timer?.interruptUnsafe()
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined
+    if (this.#deadline > this.#now()) this.arm(this.#oldest)
+    else this.#onSilence()
+  }
+}

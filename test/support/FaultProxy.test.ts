@@ -52,7 +52,7 @@ describe("a proxy", () => {
   it.live("cuts after so many bytes to the server", () =>
     Effect.gen(function*() {
       yield* sees({ up: { cut: { after: 2, how: "reset" } } }, { server: "he", client: "", end: "reset" })
-      // Only the server hears of this one, and what it says still arrives.
+      // Only the server hears of this cut, and its bytes still arrive.
       yield* sees({ up: { cut: { after: 2, how: "half-close" } } }, { server: "he", client: "goodbye", end: "" })
     }))
 

@@ -1,6 +1,5 @@
 /**
- * What a server understands of the bytes that have come: a parser of commands that shares nothing with the library, and
- * a server that knows no more than which tube is in use.
+ * A parser of commands that shares nothing with the library, and a server that knows only which tube is in use.
  */
 import * as FakeServer from "../FakeServer.ts"
 import { withBody } from "./Commands.ts"

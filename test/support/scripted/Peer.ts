@@ -1,6 +1,6 @@
 /**
- * The conversation between a connection under test and the server at its other end: what the one hears and the other
- * says, and whether the connection has survived it.
+ * The conversation between a connection under test and the server at its other end, and whether the connection has
+ * survived it.
  */
 import { assert } from "@effect/vitest"
 import { Connection, Errors } from "effect-beanstalkd"
@@ -21,7 +21,7 @@ export const onSilent = Effect.fnUntraced(function*(options?: Connection.Options
   return { connection, server }
 })
 
-/** Issues a command at once: it is queued when this returns, and leaves at the end of the turn. */
+/** Issues a command at once: it is queued when this returns, and leaves at the end of the tick. */
 export const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
 /** The server's end of the connection, once it has been accepted. */
@@ -63,18 +63,18 @@ export const isFailure = (error: unknown, { command, reason, sent }: Expected, a
   return error
 }
 
-/** What an effect fails with: a `BeanstalkdError` of this kind. */
+/** Asserts that an effect fails with a `BeanstalkdError` of this kind, and gives the error. */
 export const fails = <A, E, R>(effect: Effect.Effect<A, E, R>, expected: Expected) =>
   Effect.map(Effect.flip(effect), (error) => isFailure(error, expected))
 
-/** Ends within the very call: nothing is sent, nothing is waited for. */
+/** Asserts that an effect ends at once: it sends nothing and waits for nothing. */
 export const atOnce = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const exit = (yield* start(effect)).pollUnsafe()
   assert.isDefined(exit, "it did not end at once")
   return yield* exit
 })
 
-/** Why a connection that has ended refuses a command: in words, and where it was another command's fault, the cause. */
+/** The reason with which a connection that has ended refuses a command. */
 export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connection.Service) {
   const { reason } = yield* fails(atOnce(connection.listTubeUsed), { reason: "ConnectionClosed", sent: false })
   assert.instanceOf(reason, Errors.ConnectionClosed)
@@ -85,7 +85,7 @@ export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connecti
 export const dies = (connection: Connection.Service) =>
   eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed, "it did not die")))
 
-/** It says so, refuses further commands at once, and the server knows. */
+/** Asserts that a connection is dead: it says so, refuses commands at once, and the server knows. */
 export const isDead = Effect.fnUntraced(
   function*(connection: Connection.Service, server: FakeServer.Serving, conn = 0) {
     assert.isTrue(yield* connection.closed, "it does not say that it is closed")
@@ -96,7 +96,7 @@ export const isDead = Effect.fnUntraced(
   }
 )
 
-/** One more command gets its own answer. */
+/** Asserts that a connection is alive: one more command gets its own answer. */
 export const isAlive = Effect.fnUntraced(
   function*(connection: Connection.Service, server: FakeServer.Serving, conn = 0) {
     assert.isFalse(yield* connection.closed, "it says that it is closed")
@@ -111,7 +111,7 @@ export const isAlive = Effect.fnUntraced(
 /** The error of a fiber that has ended or will; a defect fails the test. */
 export const errorOf = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.flip(Fiber.join(fiber))
 
-/** A put of the plainest kind, into the tube in use or another; {@link putLine} is what it sends. */
+/** A plain put, into the tube in use or another one. It sends {@link putLine}. */
 export const put = (connection: Connection.Service, body: string, tube?: string) =>
   connection.put(body, { tube, priority: 0, ttr: "1 second" })
 export const putLine = (body: string) => `put 0 0 1 ${body.length}\r\n${body}\r\n`

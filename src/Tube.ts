@@ -1,6 +1,6 @@
 /**
- * Typed tubes: a tube name, a Schema for its jobs, a codec, and the server that the tube lives on. Producers and consumers
- * share one definition, so they cannot disagree.
+ * Typed tubes: a tube name, a Schema for its jobs, a codec, and the server that the tube lives on. Producers and
+ * consumers share one definition, so they cannot disagree.
  *
  * @since 0.1.0
  */
@@ -124,8 +124,8 @@ export interface Options<S extends Schema.Constraint, C> extends Client.PutOptio
 type Failure<K extends Protocol.CommandName> = Protocol.Failure<K>
 
 /**
- * A tube of values of type `A`. Its effects need `C`, the client; they need `RD` and `RE` if the Schema needs services to
- * decode and to encode.
+ * A tube of values of type `A`. Its effects need `C`, the client; they need `RD` and `RE` if the Schema needs services
+ * to decode and to encode.
  *
  * @since 0.1.0
  * @category models
@@ -142,14 +142,14 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
   readonly client: Effect.Effect<Client.Service, never, C>
 
   /**
-   * Puts a value and gives the reference of its job. A value that the Schema does not allow is an `InvalidArgument`, and nothing
-   * is sent. (protocol: `put`)
+   * Puts a value and gives the reference of its job. A value that the Schema does not allow is an `InvalidArgument`,
+   * and nothing is sent. (protocol: `put`)
    */
   readonly put: (value: A, options?: Client.PutOptions) => Effect.Effect<JobRef, Failure<"put">, C | RE>
 
   /**
-   * Puts many values, pipelined, and gives the references in order. The first failure ends it with a `PutAllError`, which
-   * has the references of the jobs that were put; see `putAll` of the client.
+   * Puts many values, pipelined, and gives the references in order. The first failure ends it with a `PutAllError`,
+   * which has the references of the jobs that were put; see `putAll` of the client.
    */
   readonly putAll: <E = never, R = never>(
     values: Iterable<A> | Stream.Stream<A, E, R>,
@@ -157,8 +157,8 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
   ) => Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, C | RE | R>
 
   /**
-   * Reserves jobs as a stream; see `Consumer.stream`. A job whose body does not decode is buried, logged and counted, and
-   * the stream continues.
+   * Reserves jobs as a stream; see `Consumer.stream`. A job whose body does not decode is buried, logged and counted,
+   * and the stream continues.
    */
   readonly stream: (
     options?: Consumer.Options
@@ -222,8 +222,8 @@ const isTag = (tag: unknown): boolean => {
 }
 
 /**
- * Defines a tube. It needs no connection and never fails: a name or an option that makes no sense is refused by the first
- * effect that needs it. Streams and workers refuse it with the reason `InvalidOptions`, everything else with an
+ * Defines a tube. It needs no connection and never fails: a name or an option that makes no sense is refused by the
+ * first effect that needs it. Streams and workers refuse it with the reason `InvalidOptions`, everything else with an
  * `InvalidArgument`.
  *
  * ```ts

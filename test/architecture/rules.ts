@@ -2,7 +2,8 @@
  * The rooms of `src/` and what each may import, as data. `Architecture.test.ts` checks every import against it, and
  * `lint.ts` makes `oxlint.json` of it, so that an editor shows a forbidden import while it is typed.
  *
- * A target is a room of `src/internal` (`protocol`), one file of a room (`protocol/scalars`), or a public module (`Errors`).
+ * A target is a room of `src/internal` (`protocol`), one file of a room (`protocol/scalars`), or a public module
+ * (`Errors`).
  */
 export interface Rule {
   /** Targets that may be imported. */

@@ -1,7 +1,7 @@
 /**
- * The methods of beanstalkt, beanstalkc and greenstalk, for people who come from there: one test per method, named after
- * it. beanstalkt's methods are shown on the client, those with state on a connection; beanstalkc's on a connection and its
- * jobs; greenstalk's on both, with texts, bytes and JSON.
+ * The methods of beanstalkt, beanstalkc and greenstalk, for people who come from there: one test per method, named
+ * after it. beanstalkt's methods are shown on the client, those with state on a connection; beanstalkc's on a
+ * connection and its jobs; greenstalk's on both, with texts, bytes and JSON.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Scope } from "effect"

@@ -1,6 +1,6 @@
 /**
- * The two servers that the client must work with: the real beanstalkd, and the embedded one in memory. A suite is written
- * once and runs on both, so that each server checks the other.
+ * The two servers that the client must work with: the real beanstalkd, and the embedded one in memory. A suite is
+ * written once and runs on both, so that each server checks the other.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -112,7 +112,10 @@ export const hasTerminal: boolean = String(ChildProcess.spawnSync("script", ["--
 
 const quote = (arg: string) => `'${arg.replaceAll("'", `'\\''`)}'`
 
-/** Starts the command in a terminal of 100 columns and 30 lines: stdin, stdout and stderr are one, `shell` wraps its command line. */
+/**
+ * Starts the command in a terminal of 100 columns and 30 lines: stdin, stdout and stderr are one, `shell` wraps its
+ * command line.
+ */
 export const inTerminal = (
   args: ReadonlyArray<string>,
   { env, shell = (command) => command }: {

@@ -20,7 +20,9 @@ const dial = (port: number) =>
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-/** The client says `hello`, to which the server, that says nothing else, answers `goodbye`; then both have seen this. */
+/**
+ * The client says `hello`, to which the server, that says nothing else, answers `goodbye`; then both have seen this.
+ */
 const sees = Effect.fnUntraced(function*(
   plan: FaultProxy.Plan,
   expected: { readonly server: string; readonly client: string; readonly end: string }

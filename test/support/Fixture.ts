@@ -24,8 +24,8 @@ const quietly = Effect.updateService(
 const withOwnMetrics = Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map()))
 
 /**
- * Runs a test on a server in memory. The client has opened no more than its shared connection. The test has a registry of
- * metrics of its own, and nothing is logged unless the test has loggers of its own.
+ * Runs a test on a server in memory. The client has opened no more than its shared connection. The test has a registry
+ * of metrics of its own, and nothing is logged unless the test has loggers of its own.
  */
 export const onMemory = <A, E>(
   test: Test<A, E>,

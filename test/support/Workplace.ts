@@ -38,8 +38,8 @@ export const areIn = (beanstalkd: Client.Service, expected: Partial<typeof NOWHE
   Effect.map(statesOf(beanstalkd, tube), (states) => assert.deepStrictEqual(states, { ...NOWHERE, ...expected }))
 
 /**
- * Starts a worker at once. It ends with the test, unless the test interrupts it before. By default it has no grace period,
- * since the clock stands still by then.
+ * Starts a worker at once. It ends with the test, unless the test interrupts it before. By default it has no grace
+ * period, since the clock stands still by then.
  */
 export const work = <E, R>(
   handler: Worker.Handler<string, E, R>,

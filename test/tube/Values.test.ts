@@ -1,5 +1,6 @@
 /**
- * The values of a tube: their bodies on the wire, the way back, and the refused ones; the options of a tube and of a put.
+ * The values of a tube: their bodies on the wire, the way back, and the refused ones; the options of a tube and of a
+ * put.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, Stream } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Turns the values of a tube into bodies and bodies into values: a Schema, and the form that its encoded side has on the
- * wire.
+ * Turns the values of a tube into bodies and bodies into values: a Schema, and the form that its encoded side has on
+ * the wire.
  */
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
@@ -13,7 +13,9 @@ import * as Validate from "../protocol/validate.ts"
 
 const NAMES: ReadonlyArray<CodecName> = ["json", "text", "bytes", "binary"]
 
-/** Encodes and decodes bodies. Either fails with the value that explains best what was wrong: an error, or a sentence. */
+/**
+ * Encodes and decodes bodies. Either fails with the value that explains best what was wrong: an error, or a sentence.
+ */
 export interface Codec<A, RD, RE> {
   readonly encode: (value: A) => Effect.Effect<Body, unknown, RE>
   readonly decode: (job: Pick<RawJob, "body">) => Effect.Effect<A, unknown, RD>
@@ -53,7 +55,9 @@ const isSchema = (schema: unknown): boolean => {
   }
 }
 
-/** The codec of that name for a Schema, which only `text` and `bytes` can do without, or the error that refuses them. */
+/**
+ * The codec of that name for a Schema, which only `text` and `bytes` can do without, or the error that refuses them.
+ */
 export const make = <S extends Schema.Constraint>(
   name: CodecName,
   schema: S | undefined

@@ -1,6 +1,6 @@
 /**
- * The tube that `Tube.make` gives for options that it refuses. A tube is defined where nothing can fail yet, so all effects
- * of this one do, with the reason why.
+ * The tube that `Tube.make` gives for options that it refuses. A tube is defined where nothing can fail yet, so all
+ * effects of this one do, with the reason why.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * What all tubes share, those with wrong options included: the type ID, how a tube prints, and the client that streams and
- * workers reserve with.
+ * What all tubes share, those with wrong options included: the type ID, how a tube prints, and the client that streams
+ * and workers reserve with.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -69,8 +69,8 @@ export const isTube = (value: unknown): value is Tube<unknown, unknown, unknown,
 }
 
 /**
- * The client with which `operation` reserves jobs of a tube. It fails for a value that is no tube, and for a tube with wrong
- * options.
+ * The client with which `operation` reserves jobs of a tube. It fails for a value that is no tube, and for a tube with
+ * wrong options.
  */
 export const clientOf = <A, C, RD, RE>(
   operation: string,

@@ -1,6 +1,6 @@
 /**
- * The handlers of jobs: most succeed, some fail, die, hang, settle their job themselves, or are interrupted. The key of a
- * job decides its fate, so every attempt knows how the others went.
+ * The handlers of jobs: most succeed, some fail, die, hang, settle their job themselves, or are interrupted. The key of
+ * a job decides its fate, so every attempt knows how the others went.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"

@@ -1,6 +1,7 @@
 /**
  * The record of what programs meant and what the server did: puts and the answers that their callers got, leases as the
- * server gave them, handlers as they ran. Each new entry is compared with the others; the totals are checked at the end.
+ * server gave them, handlers as they ran. Each new entry is compared with the others; the totals are checked at the
+ * end.
  */
 import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
 import type { Job as Handle } from "../../../src/Job.ts"
@@ -165,8 +166,8 @@ export class Ledger {
   // -------------------------------------------------------------------------------------------------------------------
 
   /**
-   * The newest lease that a program knows of and has not handled. Without one, a lease whose handler was interrupted: the
-   * program had taken it for an older lease of the job, which was just lost.
+   * The newest lease that a program knows of and has not handled. Without one, a lease whose handler was interrupted:
+   * the program had taken it for an older lease of the job, which was just lost.
    */
   #newLease(process: Process, id: number): Lease | undefined {
     const told: Array<Lease> = []

@@ -1,6 +1,6 @@
 /**
- * One run of a seed: a server, its clients and the faults. After the faults have ended, all jobs must be settled within a
- * minute, and nothing may be left behind.
+ * One run of a seed: a server, its clients and the faults. After the faults have ended, all jobs must be settled within
+ * a minute, and nothing may be left behind.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

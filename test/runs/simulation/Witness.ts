@@ -1,6 +1,6 @@
 /**
- * Watches every job that the server takes, gives and lets go, in order, and judges whether it may. It watches the store,
- * below the commands; the replies are for the programs to judge.
+ * Watches every job that the server takes, gives and lets go, in order, and judges whether it may. It watches the
+ * store, below the commands; the replies are for the programs to judge.
  */
 import type { Reserver, StoredJob, StoredTube } from "../../../src/internal/server/entities.ts"
 import type { Store } from "../../../src/internal/server/store.ts"
@@ -298,9 +298,9 @@ export class Witness {
   // Whether the holder had a reason
   // -------------------------------------------------------------------------------------------------------------------
 
-  // The runs that may have sent the command which ends this lease: the run of this lease, once its reply has arrived, and
-  // a run of an older lease in the same process, which sent the command before it could know of this lease. The command
-  // itself does not tell the two apart.
+  // The runs that may have sent the command which ends this lease: the run of this lease, once its reply has arrived,
+  // and a run of an older lease in the same process, which sent the command before it could know of this lease. The
+  // command itself does not tell the two apart.
   *#senders(lease: Lease, command: Settling["command"]): Generator<Run | undefined> {
     const { deliveredAt = Infinity, job, link, run } = lease
     const isTold = lease.deliveredAt !== undefined

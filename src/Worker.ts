@@ -22,6 +22,7 @@ import type { Intake } from "./internal/consumer/intake.ts"
 import * as LeaseKeeper from "./internal/consumer/leaseKeeper.ts"
 import type { ReservedJob } from "./internal/job/reservedJob.ts"
 import { JobRecorders } from "./internal/telemetry/jobRecorder.ts"
+import { clientOf } from "./internal/tube/prototype.ts"
 import * as HandlerEffect from "./internal/worker/handlerEffect.ts"
 import { InFlight } from "./internal/worker/inFlight.ts"
 import * as Judge from "./internal/worker/judge.ts"
@@ -144,7 +145,7 @@ const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   handler: Handler<A, E, R>,
   options: Options<A, E, R>
 ) {
-  const client = yield* tube.client
+  const client = yield* clientOf(operation, tube)
   const settings = yield* Settings.resolve(operation, client.server, tube.name, handler, options)
   const context = yield* Effect.context<HandlerEffect.Needs<R> | RD>()
   const clock = yield* Clock.Clock

@@ -4,20 +4,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Random, Schedule } from "effect"
 import { Client, Errors, Protocol } from "effect-beanstalkd"
-import { type AnyServer, describeServers, type Target } from "../support/AnyServer.ts"
+import { type AnyServer, describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
+import { onServer } from "../support/Fixture.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
-import * as Program from "../connection/Program.ts"
+import * as Program from "../support/Program.ts"
 
 const TUBE = "work"
-
-const opening = (target: Target) =>
-  Effect.fnUntraced(function*(options?: Client.Options) {
-    const server = yield* target.make()
-    const beanstalkd = yield* Client.make({ ...server.clientOptions, ...options })
-    return { server, beanstalkd }
-  })
 
 const nobody = Protocol.JobId.make(4_711)
 
@@ -25,7 +19,7 @@ const waiting = (server: AnyServer, connections: number) =>
   eventually(Effect.map(server.stats, (stats) => assert.strictEqual(stats["current-waiting"], String(connections))))
 
 describeServers("the client", (target) => {
-  const open = opening(target)
+  const open = onServer(target)
 
   it.live("puts into a tube, and peeks into it", () =>
     Effect.gen(function*() {
@@ -166,7 +160,7 @@ describeServers("the client", (target) => {
 })
 
 describeServers("a reserve", (target) => {
-  const open = opening(target)
+  const open = onServer(target)
 
   it.live("of several tubes takes the most urgent job of all, and of no other tube", () =>
     Effect.gen(function*() {
@@ -251,7 +245,7 @@ describeServers("a reserve", (target) => {
 })
 
 describeServers("5,000 fibers that reserve with 10 connections", (target) => {
-  const open = opening(target)
+  const open = onServer(target)
   const FIBERS = 5_000
   const CONNECTIONS = 10
 
@@ -475,7 +469,11 @@ RealServer.describeReal("a job that is reserved", () => {
   it.live("and deleted, 20,000 times in one Scope with two connections, leaves nothing behind", () =>
     Effect.gen(function*() {
       const server = yield* RealServer.make()
-      const { code, report, stderr } = yield* Program.run("../../client/programs/Forever", server.port, 20_000)
+      const { code, report, stderr } = yield* Program.run(
+        new URL("programs/Forever.ts", import.meta.url),
+        server.port,
+        20_000
+      )
       assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
       const { growth, ...rest } = report as { readonly growth: number }
       // In bytes, from the 5,000th to the last.

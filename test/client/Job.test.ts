@@ -9,13 +9,13 @@ import { decoded, reservedOf } from "../../src/internal/job/decodedJob.ts"
 import { TestClock } from "effect/testing"
 import { describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
+import { onServer } from "../support/Fixture.ts"
 
 const TUBE = "work"
 const PRIORITY = 42
 
 const openOn = Effect.fnUntraced(function*(target: Target, options?: Client.Options) {
-  const server = yield* target.make()
-  const beanstalkd = yield* Client.make({ ...server.clientOptions, ...options })
+  const { beanstalkd, server } = yield* onServer(target)(options)
   const counts = Effect.map(server.stats, (stats) => (command: string) => Number(stats[`cmd-${command}`]))
   /** Waits until the pool has this many connections, all of them idle, with none lost on the way. */
   const isIdle = (connections: number) =>

@@ -9,9 +9,20 @@ import { vi } from "vitest"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import * as RealTime from "../support/RealTime.ts"
-import { id, rows, withBody } from "./Commands.ts"
-import { commandsIn, placesOf } from "./Heard.ts"
-import { connect, errorOf, hears, isAlive, isFailure, put, putLine, says, start } from "./Peer.ts"
+import { id, rows, withBody } from "../support/scripted/Commands.ts"
+import { commandsIn, placesOf } from "../support/scripted/Heard.ts"
+import {
+  connect,
+  errorOf,
+  hears,
+  isAlive,
+  isFailure,
+  onSilent,
+  put,
+  putLine,
+  says,
+  start
+} from "../support/scripted/Peer.ts"
 import { watchWrites } from "./Writes.ts"
 
 const KIB = 1024
@@ -71,8 +82,7 @@ describe("commands on their way", () => {
 
   it.live("stay where they are while the server answers nothing", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server, { maxUnanswered: 4 })
+      const { connection, server } = yield* onSilent({ maxUnanswered: 4 })
       const fibers = yield* Effect.forEach(bodies, (body) => start(put(connection, body)))
       const heard = (n: number) => hears(server, bodies.slice(0, n).map(putLine).join(""))
       yield* heard(4)
@@ -84,8 +94,7 @@ describe("commands on their way", () => {
 
   it.live("do not keep those behind them waiting while there is room, answered or not", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       let sent = ""
       for (const group of [5, 1, 2, 1]) {
         yield* Effect.forEach(Array.from({ length: group }), () => start(connection.touch(id(7))))
@@ -194,8 +203,7 @@ describe("a body", () => {
 
   it.live("of 10 bytes that is kept holds 10 bytes", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fibers = yield* Effect.forEach([1, 2, 3], (n) => start(connection.peek(id(n))))
       yield* hears(server, "peek 1\r\npeek 2\r\npeek 3\r\n")
       // The second reply lies in the middle of a large piece, the third in two pieces.
@@ -210,8 +218,7 @@ describe("a body", () => {
 
   it.live("is the receiver's own: what comes later does not change it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.peek(id(1)))
       yield* hears(server, "peek 1\r\n")
       yield* says(server, withBody("FOUND 1", ten))
@@ -223,8 +230,7 @@ describe("a body", () => {
 
   it.live("of no bytes is one", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(rows.peek.issue(connection))
       yield* hears(server, rows.peek.sends)
       yield* says(server, "FOUND 7 0\r\n\r\n")
@@ -234,8 +240,7 @@ describe("a body", () => {
 
   it.live("of every byte value comes back as it is, however it is cut", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const bytes = Uint8Array.from({ length: 1024 }, (_, n) => n)
       const text = Buffer.from(bytes).toString("latin1")
       const cuts = [1, 2, 3, 7, 14, 15, 16, 17, 500, 1039, 1040, 1041, 1042]

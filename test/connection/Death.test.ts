@@ -6,7 +6,7 @@ import { Connection, Errors } from "effect-beanstalkd"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import type * as Net from "node:net"
 import * as FakeServer from "../support/FakeServer.ts"
-import { id, withBody } from "./Commands.ts"
+import { id, withBody } from "../support/scripted/Commands.ts"
 import {
   connect,
   dies,
@@ -16,13 +16,14 @@ import {
   isAlive,
   isDead,
   isFailure,
+  onSilent,
   put,
   putLine,
   reasonAfterDeath,
   says,
   socketOf,
   start
-} from "./Peer.ts"
+} from "../support/scripted/Peer.ts"
 
 const deletes = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => `delete ${from + i}\r\n`).join("")
@@ -123,8 +124,7 @@ describe("a connection dies once", () => {
 
   it.live("and is closed before anybody hears of it, so that no one goes on with it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server, { maxUnanswered: 2 })
+      const { connection, server } = yield* onSilent({ maxUnanswered: 2 })
       const seen = yield* Effect.forEach([1, 2, 3], (n) =>
         start(
           connection.delete(id(n)).pipe(
@@ -144,8 +144,7 @@ describe("a connection dies once", () => {
 
   it.live("of a reply that nobody asked for", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* isAlive(connection, server)
       yield* says(server, "DELETED\r\n")
       yield* dies(connection)
@@ -157,8 +156,7 @@ describe("a connection dies once", () => {
 
   it.live("of the end of the stream while it is idle, without waiting for a command", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* isAlive(connection, server)
       const socket = yield* socketOf(server)
       socket.end()
@@ -168,8 +166,7 @@ describe("a connection dies once", () => {
 
   it.live("of a `use` that was answered with another tube", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const use = yield* start(connection.use("mine"))
       yield* hears(server, "use mine\r\n")
       yield* says(server, "USING theirs\r\n")
@@ -189,8 +186,7 @@ describe("a connection dies once", () => {
     "of a `use` before a put that was answered with %j, and the put fails",
     (answer) =>
       Effect.gen(function*() {
-        const server = yield* FakeServer.silent()
-        const connection = yield* connect(server)
+        const { connection, server } = yield* onSilent()
         const fiber = yield* start(put(connection, "x", "mine"))
         yield* hears(server, `use mine\r\n${putLine("x")}`)
         yield* says(server, `${answer}INSERTED 1\r\n`)
@@ -217,8 +213,7 @@ describe("a connection dies once", () => {
 describe("quit", () => {
   it.live("waits for the commands before it and ends when the server closes; nothing leaves behind it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const before = yield* start(connection.peek(id(1)))
       const quit = yield* start(connection.quit)
       const behind = yield* start(connection.delete(id(2)))
@@ -233,8 +228,7 @@ describe("quit", () => {
 
   it.live("succeeds also when the server had no answers left for the commands before it, which fail", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const before = yield* start(connection.delete(id(1)))
       const quit = yield* start(connection.quit)
       yield* hears(server, "delete 1\r\nquit\r\n")
@@ -247,8 +241,7 @@ describe("quit", () => {
 
   it.live("fails when the connection breaks in another way", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const quit = yield* start(connection.quit)
       yield* hears(server, "quit\r\n")
       const socket = yield* socketOf(server)
@@ -261,8 +254,7 @@ describe("quit", () => {
 describe("after death", () => {
   it.live("every command fails at once, with `sent: false` and the reason of the death", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const first = yield* start(connection.delete(id(1)))
       const socket = yield* socketOf(server)
       yield* hears(server, deletes(1, 1))

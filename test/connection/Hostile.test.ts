@@ -7,9 +7,19 @@ import { type Connection, Errors } from "effect-beanstalkd"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { id, type Row, rows, table, withBody } from "./Commands.ts"
-import { connect, dies, errorOf, isDead, isFailure, reasonAfterDeath, says, start } from "./Peer.ts"
-import * as Program from "./Program.ts"
+import { id, type Row, rows, table, withBody } from "../support/scripted/Commands.ts"
+import {
+  connect,
+  dies,
+  errorOf,
+  isDead,
+  isFailure,
+  onSilent,
+  reasonAfterDeath,
+  says,
+  start
+} from "../support/scripted/Peer.ts"
+import * as Program from "../support/Program.ts"
 
 const escaped: Array<unknown> = []
 const catchEscaped = (error: unknown) => {
@@ -215,8 +225,7 @@ describe("a wrong answer", () => {
 
   it.live("before any question ends the connection", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* says(server, "220 mail.example.com ESMTP\r\n")
       yield* dies(connection)
       yield* isDead(connection, server)
@@ -263,7 +272,12 @@ describe("a flood", () => {
           else socket.on("drain", pump).emit("drain")
         })
       })
-      const { code, report, stderr } = yield* Program.run("Flood", server.port, floods.length, maxReplySize)
+      const { code, report, stderr } = yield* Program.run(
+        new URL("programs/Flood.ts", import.meta.url),
+        server.port,
+        floods.length,
+        maxReplySize
+      )
       assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
       const asked = report as ReadonlyArray<{ readonly reason: string; readonly growth: number }>
       assert.deepStrictEqual(asked.map(({ reason }) => reason), floods.map(({ reason }) => reason))

@@ -7,7 +7,7 @@ import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
 import { selfSigned } from "../support/SelfSigned.ts"
-import * as Program from "./Program.ts"
+import * as Program from "../support/Program.ts"
 
 const nobody = Effect.map(freePort, (port) => ({ port }))
 
@@ -35,7 +35,12 @@ describe("a process that has seen many", { concurrent: true }, () => {
     ({ server, times = 100, way }) =>
       Effect.gen(function*() {
         const peer = yield* server
-        const { code, report, stderr } = yield* Program.run("Leaks", way, peer.port, times)
+        const { code, report, stderr } = yield* Program.run(
+          new URL("programs/Leaks.ts", import.meta.url),
+          way,
+          peer.port,
+          times
+        )
         assert.deepStrictEqual({ code, report, stderr }, { code: 0, report: [], stderr: "" })
         if (!("sockets" in peer) || way === "unsent") return
         yield* eventually(Effect.sync(() => assert.isTrue(peer.sockets.every((socket) => socket.destroyed))))

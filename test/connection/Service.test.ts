@@ -8,7 +8,7 @@ import { Client, Connection, Errors, Pool } from "effect-beanstalkd"
 import { inspect } from "node:util"
 import * as FakeServer from "../support/FakeServer.ts"
 import { selfSigned } from "../support/SelfSigned.ts"
-import { isAlive, seesClose } from "./Peer.ts"
+import { isAlive, seesClose } from "../support/scripted/Peer.ts"
 
 describe("a connection", () => {
   it.live("is one by its type ID, and nothing else is", () =>

@@ -10,7 +10,7 @@ import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealTime from "../support/RealTime.ts"
-import { id, rows, table } from "./Commands.ts"
+import { id, rows, table } from "../support/scripted/Commands.ts"
 import {
   atOnce,
   connect,
@@ -20,11 +20,12 @@ import {
   isAlive,
   isDead,
   isFailure,
+  onSilent,
   says,
   seesClose,
   socketOf,
   start
-} from "./Peer.ts"
+} from "../support/scripted/Peer.ts"
 
 /** Not a millisecond before `millis` from now, and then at once. */
 const endsAfter = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>, millis: number) {
@@ -48,8 +49,7 @@ describe("a server that never answers", () => {
     "ends $name by the command timeout, and the connection with it",
     ({ issue, sends }) =>
       Effect.gen(function*() {
-        const server = yield* FakeServer.silent()
-        const connection = yield* connect(server)
+        const { connection, server } = yield* onSilent()
         const fiber = yield* start(issue(connection))
         yield* hears(server, sends)
         const { command, message } = yield* timesOut(fiber, 10_000)
@@ -61,8 +61,7 @@ describe("a server that never answers", () => {
 
   it.effect("does not end a bare reserve, which has no deadline", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserve)
       yield* hears(server, rows.reserve.sends)
       yield* TestClock.adjust("10 days")
@@ -74,8 +73,7 @@ describe("a server that never answers", () => {
 
   it.effect("ends the commands behind an answered reserve by the command timeout", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const reserve = yield* start(connection.reserve)
       const behind = yield* start(connection.delete(id(1)))
       yield* hears(server, "reserve\r\ndelete 1\r\n")
@@ -88,8 +86,7 @@ describe("a server that never answers", () => {
 
   it.effect("ends every command that waits when the oldest runs out of time, and refuses the queued ones", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server, { maxUnanswered: 2, commandTimeout: "3 seconds" })
+      const { connection, server } = yield* onSilent({ maxUnanswered: 2, commandTimeout: "3 seconds" })
       const first = yield* start(connection.delete(id(1)))
       yield* hears(server, "delete 1\r\n")
       yield* TestClock.adjust("2 seconds")
@@ -105,8 +102,7 @@ describe("a server that never answers", () => {
 
   it.effect("costs an idle connection nothing, however long it is silent", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* TestClock.adjust("1 day")
       yield* isAlive(connection, server)
       yield* TestClock.adjust("1 day")
@@ -119,8 +115,7 @@ describe("a server that never answers", () => {
 
   it.effect("is waited for without end by choice", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server, { commandTimeout: "Infinity" })
+      const { connection, server } = yield* onSilent({ commandTimeout: "Infinity" })
       const fiber = yield* start(connection.listTubeUsed)
       yield* hears(server, rows.listTubeUsed.sends)
       yield* TestClock.adjust("1000 days")
@@ -131,8 +126,7 @@ describe("a server that never answers", () => {
 describe("a server that answers in time", () => {
   it.effect("is never cut off, however often it does so just in time", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       for (let n = 1; n <= 20; n++) {
         const fiber = yield* start(connection.touch(id(7)))
         yield* hears(server, rows.touch.sends.repeat(n))
@@ -144,8 +138,7 @@ describe("a server that answers in time", () => {
 
   it.effect("has the whole time again for the next command with every reply", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fibers = yield* Effect.forEach([1, 2, 3, 4], () => start(connection.touch(id(7))))
       yield* hears(server, rows.touch.sends.repeat(4))
       for (const fiber of fibers.slice(0, 3)) {
@@ -219,8 +212,7 @@ describe("a server that answers in time", () => {
 
   it.live("is cut off when it trickles a body past the deadline", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server, { commandTimeout: "150 millis" })
+      const { connection, server } = yield* onSilent({ commandTimeout: "150 millis" })
       const peek = yield* start(connection.peek(id(1)))
       yield* hears(server, "peek 1\r\n")
       yield* says(server, "FOUND 1 1000000\r\n")
@@ -246,8 +238,7 @@ describe("a wait for a job", () => {
 
   it.effect("goes out in slices of 30 seconds, and TimedOut tells the whole", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserveWithTimeout("75 seconds"))
       yield* hears(server, wait(30))
       yield* slice(server, 30, wait(30))
@@ -261,8 +252,7 @@ describe("a wait for a job", () => {
 
   it.effect.each([0, 1, 29, 30])("of %d seconds is one slice", (seconds) =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserveWithTimeout(seconds * 1000))
       yield* hears(server, wait(seconds))
       yield* slice(server, seconds, "")
@@ -278,8 +268,7 @@ describe("a wait for a job", () => {
   ]
   it.effect.each(endless)("$name is repeated for ever, until a job comes", ({ timeout }) =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserveWithTimeout(timeout))
       yield* hears(server, wait(30))
       for (let n = 0; n < 20; n++) yield* slice(server, 30, wait(30))
@@ -291,8 +280,7 @@ describe("a wait for a job", () => {
 
   it.effect("ends with DEADLINE_SOON in whatever slice it comes", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserveWithTimeout("1 hour"))
       yield* hears(server, wait(30))
       yield* slice(server, 30, wait(30))
@@ -303,8 +291,7 @@ describe("a wait for a job", () => {
 
   it.effect("fails when a slice is not answered: 30 seconds and the command timeout", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserveWithTimeout("1 hour"))
       yield* hears(server, wait(30))
       yield* timesOut(fiber, 40_000)
@@ -313,8 +300,7 @@ describe("a wait for a job", () => {
 
   it.effect("has that time again in its second slice", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fiber = yield* start(connection.reserveWithTimeout("1 minute"))
       yield* hears(server, wait(30))
       // Late, but not too late.
@@ -325,8 +311,7 @@ describe("a wait for a job", () => {
 
   it.effect("gives the commands behind it their own time once it has ended", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const reserve = yield* start(connection.reserveWithTimeout("20 seconds"))
       const behind = yield* start(connection.touch(id(7)))
       yield* hears(server, wait(20) + rows.touch.sends)

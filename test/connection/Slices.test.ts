@@ -3,9 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import * as FakeServer from "../support/FakeServer.ts"
-import { withBody } from "./Commands.ts"
-import { connect, errorOf, hears, isAlive, says, start } from "./Peer.ts"
+import { withBody } from "../support/scripted/Commands.ts"
+import { errorOf, hears, isAlive, onSilent, says, start } from "../support/scripted/Peer.ts"
 
 const line = (seconds: number) => `reserve-with-timeout ${seconds}\r\n`
 
@@ -22,8 +21,7 @@ const waits: ReadonlyArray<readonly [seconds: number, slices: ReadonlyArray<numb
 describe("a reserve that waits", () => {
   it.live.each(waits)("%d seconds in vain sends %j", ([seconds, slices]) =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const waiting = yield* start(connection.reserveWithTimeout(`${seconds} seconds`))
       let sent = ""
       for (const slice of slices) {
@@ -40,8 +38,7 @@ describe("a reserve that waits", () => {
 
   it.live("for ever sends one after the other, until there is a job", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.silent()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const waiting = yield* start(connection.reserveWithTimeout())
       for (let times = 1; times <= 5; times++) {
         yield* hears(server, line(30).repeat(times))

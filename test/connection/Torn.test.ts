@@ -8,7 +8,7 @@ import { Client, Consumer, Errors, Protocol, Tube, Worker } from "effect-beansta
 import type * as Net from "node:net"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { withBody } from "./Commands.ts"
+import { withBody } from "../support/scripted/Commands.ts"
 
 /**
  * Has a torn job 7, which can be deleted at the second try, and then a job 8. A reserve that comes in

@@ -9,7 +9,7 @@ import { TLSSocket } from "node:tls"
 import * as FakeServer from "../support/FakeServer.ts"
 import { selfSigned } from "../support/SelfSigned.ts"
 import { tempDir } from "../support/TempDir.ts"
-import { fails, isAlive, isDead, seesClose, socketOf } from "./Peer.ts"
+import { fails, isAlive, isDead, seesClose, socketOf } from "../support/scripted/Peer.ts"
 
 /** A connection that works while its Scope is open, and ends with it. */
 const worksAndEnds = Effect.fnUntraced(function*(server: FakeServer.Serving, options: Connection.Options) {

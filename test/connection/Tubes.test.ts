@@ -7,8 +7,8 @@ import { Connection, Protocol } from "effect-beanstalkd"
 import { Effect, Fiber, Schema } from "effect"
 import type * as Net from "node:net"
 import * as FakeServer from "../support/FakeServer.ts"
-import { commandsIn, placesOf, tubeServer } from "./Heard.ts"
-import { connect, fails, put, seesClose, start } from "./Peer.ts"
+import { commandsIn, placesOf, tubeServer } from "../support/scripted/Heard.ts"
+import { connect, fails, put, seesClose, start } from "../support/scripted/Peer.ts"
 
 /** The commands that came: bodies of puts, and the lines of the others. */
 const saidTo = (server: FakeServer.Serving) =>

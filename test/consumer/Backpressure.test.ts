@@ -7,7 +7,8 @@ import { Client, Consumer, type Job } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
-import { areIn, onItsOwn, statesOf, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, statesOf, TUBE } from "../support/Workplace.ts"
 
 /** A stream that the test pulls. */
 const puller = Effect.fnUntraced(function*(options?: Consumer.Options) {
@@ -66,7 +67,7 @@ describe("a stream", () => {
   it.effect.each([[16, 1], [16, 4], [2, 40], [64, 64]] as const)(
     "with prefetch %i and maxInFlight %i has no more in hand",
     ([prefetch, maxInFlight]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.putAll(TUBE, Array.from({ length: 1000 }, () => "x"))
         const { next } = yield* puller({ prefetch, maxInFlight })
         const jobs: Array<Job.Job> = []
@@ -86,7 +87,7 @@ describe("a stream", () => {
   )
 
   it.effect("touches what it has prefetched for as long as it takes to pull it", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 17 }, (_, n) => `${n}`), { ttr: "2 seconds" })
       const { next } = yield* puller()
       yield* (yield* next).delete
@@ -101,7 +102,7 @@ describe("a stream", () => {
     })))
 
   it.effect("lets the time of a job run out that was pulled", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { ttr: "10 seconds" })
       const { next } = yield* puller()
       const job = yield* next
@@ -116,7 +117,7 @@ describe("a stream", () => {
     })))
 
   it.effect("keeps it with keepLeases, until it is settled", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       const { next } = yield* puller({ keepLeases: true })
       const job = yield* next
@@ -129,7 +130,7 @@ describe("a stream", () => {
     })))
 
   it.effect("drops what it has prefetched and lost, and gives it when it comes again", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
       const { next } = yield* puller()
       const first = yield* next
@@ -145,7 +146,7 @@ describe("a stream", () => {
     })))
 
   it.effect("ends with a pull that is interrupted, and gives everything back", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const { next } = yield* puller({ maxInFlight: 3 })
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"])
       for (let n = 0; n < 3; n++) yield* next
@@ -159,7 +160,7 @@ describe("a stream", () => {
 
 describe("a stream that is told nothing", () => {
   it.effect("prefetches 16 jobs", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 40 }, () => "x"))
       const pull = yield* Stream.toPull(Consumer.stream(TUBE))
       yield* pull

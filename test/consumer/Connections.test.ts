@@ -7,7 +7,7 @@ import { Client, Consumer, Worker } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import * as RecordingProxy from "../support/RecordingProxy.ts"
-import { areIn, Texts, TUBE } from "../worker/Workplace.ts"
+import { areIn, Texts, TUBE } from "../support/Workplace.ts"
 
 const isConsumer = (firstRequest: string) => firstRequest.startsWith("watch") || firstRequest.startsWith("reserve")
 

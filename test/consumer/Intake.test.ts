@@ -5,11 +5,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Latch, Stream } from "effect"
 import { Client, Consumer, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import { jobStats, withBody } from "../connection/Commands.ts"
-import { says } from "../connection/Peer.ts"
+import { jobStats, withBody } from "../support/scripted/Commands.ts"
+import { says } from "../support/scripted/Peer.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { areIn, keepLog, onItsOwn, silently, Texts, TUBE, work } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, keepLog, silently, Texts, TUBE, work } from "../support/Workplace.ts"
 
 const watching = "watch work\r\nignore default\r\n"
 const watched = "WATCHING 2\r\nWATCHING 1\r\n"
@@ -157,7 +158,7 @@ describe("a worker that is stopped", () => {
     }))
 
   it.effect("takes no job that comes meanwhile", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put(TUBE, "a")
       const worker = yield* work(() => Effect.never, { concurrency: 4, shutdownTimeout: "1 hour" })
       yield* server.awaitReservers(TUBE)

@@ -7,7 +7,8 @@ import { Consumer, Errors, Protocol } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { LeaseKeeper } from "../../src/internal/consumer/leaseKeeper.ts"
 import type { ReservedJob } from "../../src/internal/job/reservedJob.ts"
-import { onItsOwn, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { TUBE } from "../support/Workplace.ts"
 
 const make = Effect.gen(function*() {
   const fork = Effect.runForkWith(yield* Effect.context())
@@ -122,7 +123,7 @@ describe("a lease that is kept", () => {
 
 describe("a job of a stream", () => {
   it.effect("is kept while it waits to be pulled, and from then on no longer", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"], { ttr: "10 seconds" })
       const pull = yield* Stream.toPull(Consumer.stream(TUBE))
       const [first] = yield* pull

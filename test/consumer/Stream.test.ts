@@ -7,7 +7,8 @@ import { Client, Consumer, Errors, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { type AnyServer, describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
-import { areIn, onItsOwn, silently, Texts, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, silently, Texts, TUBE } from "../support/Workplace.ts"
 
 /** `WORKER_FULL=1` has all jobs and all interruptions. */
 const FULL = process.env["WORKER_FULL"] === "1"
@@ -19,7 +20,7 @@ const drained = <E, R>(jobs: Stream.Stream<{ readonly text: string; readonly del
 
 describe("a stream", () => {
   it.effect("gives the jobs of several tubes, the most urgent first", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put("a", "3", { priority: 3 })
       yield* beanstalkd.put("b", "1", { priority: 1 })
       yield* beanstalkd.put("c", "2", { priority: 2 })
@@ -29,7 +30,7 @@ describe("a stream", () => {
     })))
 
   it.effect("of one tube gives jobs that know it, and that of several jobs that ask for it once", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       for (const [tubes, asked] of [[TUBE, 0], [[TUBE, TUBE], 0], [[TUBE, "other"], 1]] as const) {
         const { cmdStatsJob } = yield* beanstalkd.stats
         yield* beanstalkd.put(TUBE, "hello")
@@ -43,7 +44,7 @@ describe("a stream", () => {
     })))
 
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
       yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("24 hours")
@@ -54,7 +55,7 @@ describe("a stream", () => {
     })))
 
   it.effect("goes on with a server that drains", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
       yield* server.drain
       const texts = yield* Consumer.stream(TUBE).pipe(drained, Stream.take(2), Stream.runCollect)
@@ -62,7 +63,7 @@ describe("a stream", () => {
     })))
 
   it.effect("goes on after DEADLINE_SOON, with one connection that holds jobs about to time out", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const times: Array<number> = []
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
       yield* Consumer.stream(TUBE, { maxConnections: 1, keepLeases: true }).pipe(
@@ -81,7 +82,7 @@ describe("a stream", () => {
     })))
 
   it.effect("fails when the server is gone for good, by the Schedule of its client", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(_, server) {
         const failing = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(Consumer.stream(TUBE))))
         yield* server.awaitReservers(TUBE)
@@ -95,9 +96,9 @@ describe("a stream", () => {
 
   it.effect("does the same in the same order every time under a TestClock, along with workers", () =>
     Effect.gen(function*() {
-      const first = yield* onItsOwn(manyAtWork)
+      const first = yield* onMemory(manyAtWork)
       assert.isAbove(first.length, 300)
-      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* onItsOwn(manyAtWork), first)
+      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* onMemory(manyAtWork), first)
     }).pipe(silently))
 
   const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
@@ -119,7 +120,7 @@ describe("a stream", () => {
   it.effect.each(wrong)("of %o with %o fails with the reason InvalidOptions, before a connection is dialled", (
     [tubes, options, argument]
   ) =>
-    onItsOwn(Effect.fnUntraced(function*(_, server) {
+    onMemory(Effect.fnUntraced(function*(_, server) {
       const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
       assert(error.reason._tag === "InvalidOptions")
       assert.strictEqual(error.reason.argument, argument)
@@ -129,7 +130,7 @@ describe("a stream", () => {
     })))
 
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
       const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepLeases: undefined }
       for (const options of [nothing, { maxInFlight: Infinity }]) {
@@ -140,7 +141,7 @@ describe("a stream", () => {
   it.live(
     `of ${MANY} jobs from a server in memory leaves the processor to others, and so does a worker`,
     () =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         let longest = 0
         // CPU time of this thread: another process may have the CPU meanwhile.
         const now = () => process.threadCpuUsage().user / 1000
@@ -256,7 +257,7 @@ describeServers(`${INTERRUPTIONS} random interruptions of consumers and workers 
 
 describe("a stream whose server has gone for good", () => {
   it.effect("says so to who waits for a job", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(_, server) {
         const pull = yield* Stream.toPull(Consumer.stream(TUBE))
         const next = yield* Effect.forkScoped(Effect.flip(pull), { startImmediately: true })
@@ -275,7 +276,7 @@ describe("a stream whose server has gone for good", () => {
     ))
 
   it.effect("says so to who pulls next, when nobody pulled at the time", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put(TUBE, "hello")
         const pull = yield* Stream.toPull(Consumer.stream(TUBE))

@@ -8,7 +8,8 @@ import { TestClock } from "effect/testing"
 import { type AnyServer, describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { areIn, keepLog, onItsOwn, silently, TUBE } from "../worker/Workplace.ts"
+import { areIn, keepLog, silently, TUBE } from "../support/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
 
 const PRIORITY = 42
 
@@ -208,7 +209,7 @@ describeServers("a job that is taken", (target) => {
 
 describe("take", () => {
   it.effect("waits as long as it is told, and forever otherwise", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const short = yield* Effect.forkScoped(Effect.flip(Consumer.take(TUBE, { timeout: "90 seconds" })))
       yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("90 seconds")
@@ -220,7 +221,7 @@ describe("take", () => {
     })))
 
   it.effect("gives a job of which it knows the server, and that is a job", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const ref = yield* beanstalkd.put(TUBE, "hello")
       const job = yield* Consumer.take(TUBE)
       assert.isTrue(Job.isJob(job))
@@ -229,7 +230,7 @@ describe("take", () => {
     })))
 
   it.effect("keeps the lease for hours, and no longer than the job is in hand", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const touches = Effect.map(beanstalkd.stats, ({ cmdTouch }) => cmdTouch)
       const ends: Record<string, (job: Job.Job, scope: Scope.Closeable) => Effect.Effect<void, unknown>> = {
         "its user settles it": (job) => job.delete,
@@ -250,7 +251,7 @@ describe("take", () => {
     })))
 
   it.effect("does not end the lease with a Scope that outlives the job", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello")
       const scope = yield* Scope.make()
       yield* Effect.flatMap(Scope.provide(Consumer.take(TUBE), scope), (job) => job.release())
@@ -261,7 +262,7 @@ describe("take", () => {
     })))
 
   it.effect("ends after the command timeout on a server that says nothing more", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const { log, logged } = keepLog()
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 hour" })
       const scope = yield* Scope.make()
@@ -279,7 +280,7 @@ describe("take", () => {
     })))
 
   it.effect("takes nothing while the pool has no connection, and says so after the timeout", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.putAll(TUBE, ["a", "b"])
         yield* Consumer.take(TUBE)
@@ -294,7 +295,7 @@ describe("take", () => {
     ))
 
   it.effect("is told by a logger that dies nothing that would keep its Scope from its end", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const broken = Logger.make(() => {
         throw new Error("a logger died")
       })
@@ -322,7 +323,7 @@ describe("take", () => {
   it.effect.each(wrong)("from %o with %o fails with the reason InvalidOptions, before anything is asked", (
     [tubes, options, message]
   ) =>
-    onItsOwn(Effect.fnUntraced(function*(_, server) {
+    onMemory(Effect.fnUntraced(function*(_, server) {
       const error = yield* Effect.flip(Consumer.take(tubes as never, options as never))
       assert(error.reason._tag === "InvalidOptions")
       assert.include(error.message, `Consumer.take: ${message}`)
@@ -330,7 +331,7 @@ describe("take", () => {
     })))
 
   it.effect("takes undefined for every option", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       const nothing = { timeout: undefined, onFailure: undefined, delay: undefined, priority: undefined }
       yield* Effect.scoped(Effect.asVoid(Consumer.take(TUBE, nothing)))

@@ -1,5 +1,5 @@
 /**
- * Every example in a docstring or a document compiles, against the sources and as strictly as they do.
+ * Every example in a docstring or a document compiles against the sources, as strictly as the sources do.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"

@@ -1,5 +1,5 @@
 /**
- * The examples do what they show, each run as its reader would run it.
+ * The examples do what they show. Each runs as its reader would run it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
@@ -43,7 +43,7 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   "drain-buried.ts": ["kicked  job 5: good 3", "reports: 0 buried, 3 ready"]
 }
 
-// Those that go on until they are told to end, and what they have to say by then.
+// Examples that run until they are told to end, and the output that they must have by then.
 const SERVICES: Record<string, { readonly when: string; readonly shows: ReadonlyArray<string> }> = {
   "worker-service.ts": { when: "sending to grace", shows: ["sent to ada", "sent to grace"] }
 }

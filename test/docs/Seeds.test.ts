@@ -1,7 +1,7 @@
 /**
- * What the methods of beanstalkt, beanstalkc and greenstalk do, for those who come from there: one test each, named
- * after the method. beanstalkt's are shown on the client, the ones that keep state on a connection of its own;
- * beanstalkc's on a connection and its jobs; greenstalk's on both, with texts, bytes and JSON.
+ * The methods of beanstalkt, beanstalkc and greenstalk, for people who come from there: one test per method, named
+ * after it. beanstalkt's methods are shown on the client, those with state on a connection; beanstalkc's on a
+ * connection and its jobs; greenstalk's on both, with texts, bytes and JSON.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Scope } from "effect"
@@ -112,10 +112,10 @@ class RealProof {
 
 const onReal = (run: RealProof["run"]) => new RealProof(run)
 
-// Some of them wait for a second to pass.
+// Some tests wait for a second to pass.
 const concurrent = { concurrent: true }
 
-/** One test for each method of the library; the type lets none be forgotten, and none be made up. */
+/** One test per method of the library. The type lets no method be forgotten or made up. */
 const library = <L extends Library>(name: L, proofs: Record<(typeof methods)[L][number], Proof | RealProof>) => {
   const all = Object.entries<Proof | RealProof>(proofs)
   describe(name, concurrent, () => {
@@ -148,7 +148,7 @@ const onConnection =
   (proof: (connection: Connection.Service) => Effect.Effect<void, unknown, Scope.Scope>): Proof => (server) =>
     Effect.flatMap(connect(server), proof)
 
-/** How many connections the server has, without the one that asks. */
+/** The number of connections of the server, without the one that asks. */
 const connections = (server: AnyServer) => Effect.map(server.stats, (stats) => Number(stats["current-connections"]) - 1)
 
 const refuses = Effect.fnUntraced(function*(opening: Effect.Effect<unknown, Errors.BeanstalkdError, Scope.Scope>) {
@@ -162,7 +162,7 @@ library("beanstalkt", {
     const beanstalkd = yield* Client.make({ host: "localhost", port: server.port, connectTimeout: "2 seconds" })
     assert.strictEqual(beanstalkd.server, `localhost:${server.port}`)
     assert.strictEqual((yield* beanstalkd.stats).pid, server.pid)
-    // It takes connections and says nothing, so that a TLS handshake with it has no end.
+    // The server accepts connections and says nothing, so a TLS handshake with it never ends.
     const { port } = yield* FakeServer.silent()
     const tooSlow = Client.make({ port, tls: true, connectTimeout: "50 millis" })
     assert.strictEqual(yield* refuses(tooSlow), "OpenTimeout")
@@ -369,7 +369,7 @@ library("beanstalkt", {
 library("beanstalkc", {
   "Connection(host, port, parse_yaml, connect_timeout)": Effect.fnUntraced(function*(server) {
     const connection = yield* connect(server, { connectTimeout: "1 second" })
-    // What parse_yaml=False is for: the text as it came.
+    // parse_yaml=False gives the text as it came.
     const { name, raw } = yield* connection.statsTube("default")
     assert.strictEqual(name, "default")
     assert.match(raw, /^---\nname: default\ncurrent-jobs-urgent: 0\n/)
@@ -377,7 +377,7 @@ library("beanstalkc", {
   "connect()": Effect.fnUntraced(function*(server) {
     const first = yield* Effect.scoped(connect(server))
     assert.isTrue(yield* first.closed)
-    // A connection is never dialled again; one makes another.
+    // A connection is never dialed again; make another one.
     const second = yield* connect(server)
     assert.strictEqual(yield* second.listTubeUsed, "default")
   }),
@@ -517,7 +517,7 @@ library("beanstalkc", {
   })),
   "Job(conn, jid, body, reserved)": onClient(Effect.fnUntraced(function*(beanstalkd) {
     const { id } = yield* beanstalkd.put("work", "hey!")
-    // A peeked one is no job that could be released or buried: it has nothing but these three.
+    // A peeked job cannot be released or buried.
     const peeked = yield* beanstalkd.peek(id)
     assert.notProperty(peeked, "release")
     const job = yield* beanstalkd.reserve("work")
@@ -563,7 +563,7 @@ library("beanstalkc", {
     assert.deepInclude(yield* job.stats, { id, age: 0, state: "reserved", tube: "work" })
   })),
   "BeanstalkcException": onConnection(Effect.fnUntraced(function*(connection) {
-    // What all of them have in common here: a tag, and a message that says what was wrong.
+    // All errors have a tag, and a message that says what was wrong.
     const errors = [
       yield* Effect.flip(connection.peek(nobody)),
       yield* Effect.flip(connection.reserveWithTimeout(0)),

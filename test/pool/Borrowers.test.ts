@@ -7,8 +7,8 @@ import { Client, type Connection, Errors, Pool, Server } from "effect-beanstalkd
 import { TestClock } from "effect/testing"
 import { poolOf } from "../../src/internal/client/internals.ts"
 import { internals } from "../../src/internal/pool/internals.ts"
-import { tubeServer } from "../connection/Heard.ts"
-import { fails, isFailure, start } from "../connection/Peer.ts"
+import { tubeServer } from "../support/scripted/Heard.ts"
+import { fails, isFailure, start } from "../support/scripted/Peer.ts"
 import { ask, asking, closeable } from "./Pools.ts"
 
 type Dialer = Connection.Dialer

@@ -9,7 +9,7 @@ import { type Connection, Errors, Pool, Protocol } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { internals } from "../../src/internal/pool/internals.ts"
 import type { Dialer } from "../../src/internal/connection/transport.ts"
-import { start } from "../connection/Peer.ts"
+import { start } from "../support/scripted/Peer.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { eventually } from "../support/Eventually.ts"
 

@@ -7,7 +7,7 @@ import { Clock, Effect, Exit, Fiber, Schedule } from "effect"
 import { Errors } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { DialBackoff } from "../../src/internal/pool/dialBackoff.ts"
-import { start } from "../connection/Peer.ts"
+import { start } from "../support/scripted/Peer.ts"
 
 const failure = (reason: Errors.BeanstalkdErrorReason) =>
   new Errors.BeanstalkdError({ command: "connect", server: "nowhere", sent: false, reason })

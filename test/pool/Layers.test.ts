@@ -6,7 +6,7 @@ import { Config, ConfigProvider, Effect, Layer } from "effect"
 import { Client, Pool, Server } from "effect-beanstalkd"
 import { inspect } from "node:util"
 import { poolOf } from "../../src/internal/client/internals.ts"
-import { isFailure } from "../connection/Peer.ts"
+import { isFailure } from "../support/scripted/Peer.ts"
 
 const pool = Pool.make({ host: "10.0.0.2" })
 

@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { Pool } from "effect-beanstalkd"
-import { start } from "../connection/Peer.ts"
+import { start } from "../support/scripted/Peer.ts"
 import { eventually } from "../support/Eventually.ts"
 
 /** Waits until the pool is in this state. */

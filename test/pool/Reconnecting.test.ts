@@ -11,9 +11,9 @@ import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealTime from "../support/RealTime.ts"
-import { id, withBody } from "../connection/Commands.ts"
-import { commandsIn } from "../connection/Heard.ts"
-import { errorOf, fails, hears, isFailure, says, seesClose, start } from "../connection/Peer.ts"
+import { id, withBody } from "../support/scripted/Commands.ts"
+import { commandsIn } from "../support/scripted/Heard.ts"
+import { errorOf, fails, hears, isFailure, says, seesClose, start } from "../support/scripted/Peer.ts"
 
 /** A server that one can put into. */
 const takesPuts: FakeServer.Handler = (socket) => {

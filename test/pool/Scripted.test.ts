@@ -16,10 +16,10 @@ import * as FakeServer from "../support/FakeServer.ts"
 import * as FastClock from "../support/FastClock.ts"
 import * as RealTime from "../support/RealTime.ts"
 import { tempDir } from "../support/TempDir.ts"
-import { id } from "../connection/Commands.ts"
-import { tubeServer } from "../connection/Heard.ts"
 import { ask, asking, borrow, closeable, has } from "./Pools.ts"
-import { errorOf, fails, hears, isFailure, seesClose, start } from "../connection/Peer.ts"
+import { id } from "../support/scripted/Commands.ts"
+import { tubeServer } from "../support/scripted/Heard.ts"
+import { errorOf, fails, hears, isFailure, seesClose, start } from "../support/scripted/Peer.ts"
 
 const scriptOf = (name: string): FakeServer.Script => {
   const scenarios: ReadonlyArray<{ readonly name: string; readonly script: FakeServer.Script }> = JSON.parse(

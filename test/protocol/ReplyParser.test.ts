@@ -7,6 +7,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
 import { type ProtocolViolation, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
+import { cut, everyWay, oneByOne } from "../support/Pieces.ts"
 
 const LARGE = 100_000
 
@@ -38,20 +39,6 @@ const parse = (pieces: Iterable<Uint8Array>, maxReplySize = LARGE): Parsed => {
   }
   return { replies, violation: undefined, taken }
 }
-
-const cut = (bytes: Uint8Array, ...positions: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
-  const edges = [0, ...positions.toSorted((a, b) => a - b), bytes.length]
-  return edges.slice(1).map((end, i) => bytes.subarray(edges[i], end))
-}
-
-const oneByOne = (bytes: Uint8Array) => cut(bytes, ...Array.from(bytes.keys()))
-
-/** Whole, in two pieces in every way, and byte by byte. */
-const everyWay = (bytes: Uint8Array) => [
-  [bytes],
-  ...Array.from(bytes.keys(), (position) => cut(bytes, position)),
-  oneByOne(bytes)
-]
 
 const reply = (word: string, ...fields: RawReply["fields"]): RawReply => ({ word, fields })
 

@@ -2,9 +2,10 @@
  * The embedded server under a TestClock: what takes a day takes no time, and happens at the same moment every time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber } from "effect"
 import { Client, Connection, type Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { onLayer } from "../support/Fixture.ts"
 
 /** `EMBEDDED_FULL=1` runs all of it, which takes some ten seconds more. */
 const FULL = process.env["EMBEDDED_FULL"] === "1"
@@ -52,10 +53,6 @@ const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, Errors.Inva
   assert.deepStrictEqual([jobTimeouts, currentJobsDelayed, currentJobsReady, currentJobsReserved], [1, 0, 0, 0])
 })
 
-/** On a server that nobody else has. */
-const onItsOwn = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.Server | Scope.Scope>) =>
-  Effect.provide(Effect.scoped(effect), Server.layerMemory())
-
 describe("a delay of a day, a ttr, a pause and DEADLINE_SOON", () => {
   const inSteps = Effect.gen(function*() {
     const server = yield* Server.Server
@@ -65,20 +62,19 @@ describe("a delay of a day, a ttr, a pause and DEADLINE_SOON", () => {
 
   it.effect(
     `come ${FULL ? 1000 : 200} times at their time`,
-    () => Effect.repeat(onItsOwn(aDay(inSteps)), { times: FULL ? 999 : 199 }),
+    () => Effect.repeat(onLayer(() => aDay(inSteps)), { times: FULL ? 999 : 199 }),
     60_000
   )
 
   it.effect("come all in one adjust, before which nobody has waited", () =>
-    Effect.repeat(onItsOwn(aDay(TestClock.adjust("26 hours"))), { times: 99 }))
+    Effect.repeat(onLayer(() => aDay(TestClock.adjust("26 hours"))), { times: 99 }))
 })
 
 const DAY = Duration.toMillis("24 hours")
 
 describe("under a TestClock", () => {
   it.effect("no delay ends a millisecond too early", () =>
-    onItsOwn(Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
+    onLayer(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put("emails", "hello", { delay: "24 hours" })
       yield* TestClock.adjust(DAY - 1)
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", age: 86_399 })
@@ -87,8 +83,7 @@ describe("under a TestClock", () => {
     })))
 
   it.effect("a reserve times out when it should, although it is sent in slices", () =>
-    onItsOwn(Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
+    onLayer(Effect.fnUntraced(function*(beanstalkd) {
       const { log, tell } = yield* makeLog
       const reserving = yield* Effect.forkScoped(
         Effect.flatMap(Effect.flip(beanstalkd.reserve("emails", { timeout: "95 seconds" })), ({ _tag }) => tell(_tag))
@@ -101,9 +96,7 @@ describe("under a TestClock", () => {
     })))
 
   it.effect("no reserve that waits for days is taken for a server that is silent", () =>
-    onItsOwn(Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
-      const server = yield* Server.Server
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const reserving = yield* Effect.forkScoped(beanstalkd.reserve("emails"))
       yield* server.awaitReservers("emails")
       const connections = (yield* beanstalkd.stats).totalConnections
@@ -117,8 +110,7 @@ describe("under a TestClock", () => {
     })))
 
   it.effect("touch keeps a job", () =>
-    onItsOwn(Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
+    onLayer(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put("emails", "hello", { ttr: "10 seconds" })
       const job = yield* beanstalkd.reserve("emails")
       yield* Effect.forkScoped(Effect.forever(Effect.delay(job.touch, "9 seconds")))
@@ -128,8 +120,7 @@ describe("under a TestClock", () => {
     })))
 
   it.effect("an idle holder's job expires on time, and goes to who waits", () =>
-    onItsOwn(Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
+    onLayer(Effect.fnUntraced(function*(beanstalkd) {
       const { log, tell } = yield* makeLog
       yield* beanstalkd.put("emails", "hello", { ttr: "90 seconds" })
       const idle = yield* beanstalkd.reserve("emails")
@@ -145,9 +136,9 @@ describe("under a TestClock", () => {
 
   it.effect("workers, producers and pauses do the same things in the same order every time", () =>
     Effect.gen(function*() {
-      const first = yield* onItsOwn(manyAtWork)
+      const first = yield* onLayer(() => manyAtWork)
       assert.strictEqual(first.filter((event) => event.includes("done")).length, 200)
-      for (let again = 0; again < 5; again++) assert.deepStrictEqual(yield* onItsOwn(manyAtWork), first)
+      for (let again = 0; again < 5; again++) assert.deepStrictEqual(yield* onLayer(() => manyAtWork), first)
     }))
 })
 

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Program from "../connection/Program.ts"
+import * as Program from "../support/Program.ts"
 
 /** `EMBEDDED_FULL=1` has all of them come. */
 const FULL = process.env["EMBEDDED_FULL"] === "1"

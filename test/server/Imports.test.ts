@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Program from "../connection/Program.ts"
+import * as Program from "../support/Program.ts"
 
 describe("importing the package", () => {
   it.live("loads effect and itself, and no other package", () =>

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
-import * as Program from "../connection/Program.ts"
+import * as Program from "../support/Program.ts"
 import { eventually } from "../support/Eventually.ts"
 
 const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
@@ -164,7 +164,7 @@ describe("a server with limits, on a socket", () => {
     "serves another client while others %s: %i of them",
     ([, clients, what, mebibytes, connections]) =>
       Effect.gen(function*() {
-        const outcome = yield* Program.run(new URL("programs/Flood.ts", import.meta.url), what, clients)
+        const outcome = yield* Program.run(new URL("programs/FloodedServer.ts", import.meta.url), what, clients)
         assert.deepInclude(outcome, { code: 0, stderr: "" })
         const report = outcome.report as Report
         assert.strictEqual(report.connections, connections)

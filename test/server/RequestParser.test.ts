@@ -6,22 +6,9 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
 import { RequestParser, TOO_LONG } from "../../src/internal/server/requestParser.ts"
+import { cut, everyWay, oneByOne } from "../support/Pieces.ts"
 
 const latin1 = (text: string): Buffer => Buffer.from(text, "latin1")
-
-const cut = (bytes: Uint8Array, ...positions: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
-  const edges = [0, ...positions.toSorted((a, b) => a - b), bytes.length]
-  return edges.slice(1).map((end, i) => bytes.subarray(edges[i], end))
-}
-
-const oneByOne = (bytes: Uint8Array) => cut(bytes, ...Array.from(bytes.keys()))
-
-/** Whole, in two pieces in every way, and byte by byte. */
-const everyWay = (bytes: Uint8Array) => [
-  [bytes],
-  ...Array.from(bytes.keys(), (position) => cut(bytes, position)),
-  oneByOne(bytes)
-]
 
 /** What a server asks for next. */
 type Ask = "line" | { readonly body: number } | { readonly skip: number }

@@ -6,15 +6,7 @@ import { Clock, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Sco
 import { Client, Connection, Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { poolOf } from "../../src/internal/client/internals.ts"
-
-/** On a server that nobody else has. */
-const onItsOwn = <A, E>(
-  test: (beanstalkd: Client.Service, server: Server.Service) => Effect.Effect<A, E, Scope.Scope>,
-  options: Server.LayerMemoryOptions = {}
-) =>
-  Effect.gen(function*() {
-    return yield* test(yield* Client.Beanstalkd, yield* Server.Server)
-  }).pipe(Effect.scoped, Effect.provide(Server.layerMemory(options)))
+import { onLayer } from "../support/Fixture.ts"
 
 const reasonOf = (error: { readonly _tag: string }): string =>
   error instanceof Errors.BeanstalkdError ? error.reason._tag : error._tag
@@ -25,7 +17,7 @@ const failure = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effec
 
 describe("a faulty server", () => {
   it.effect("refuses who is not connected yet, until it does so no more", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* server.injectFaults({ refuse: true })
       assert.strictEqual(yield* failure(Connection.make(server.clientOptions)), "OpenError")
       yield* beanstalkd.put("emails", "hello")
@@ -35,7 +27,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("takes no permit from a borrower that could not connect, and tries again in the same Scope", () =>
-    onItsOwn(
+    onLayer(
       Effect.fnUntraced(function*(beanstalkd, server) {
         const pool = poolOf(beanstalkd)
         yield* server.injectFaults({ refuse: true })
@@ -54,7 +46,7 @@ describe("a faulty server", () => {
     ))
 
   it.effect("that is mute executes, and the client gives up at its own time", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* server.injectFaults({ mute: true })
       const began = yield* Clock.currentTimeMillis
       const putting = yield* Effect.forkScoped(Effect.flip(beanstalkd.put("emails", "hello")))
@@ -72,7 +64,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("answers so much later, and in order also when it gets faster", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const began = yield* Clock.currentTimeMillis
       const answers: Array<readonly [id: number, seconds: number]> = []
       const put = Effect.gen(function*() {
@@ -90,7 +82,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("is understood byte by byte", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* server.injectFaults({ split: 1 })
       const ids = (yield* beanstalkd.putAll("emails", ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])).map((
         { id }
@@ -101,7 +93,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("that talks nonsense fails the command with what it said, and is dialled anew", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "hello")
       yield* server.injectFaults({ garble: () => Buffer.from("I AM A TEAPOT\r\n") })
       const error = yield* Effect.flip(beanstalkd.put("emails", "hello"))
@@ -114,7 +106,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("drops all connections: jobs come back, leases are lost, and the client is there again", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const { id } = yield* beanstalkd.put("emails", "hello")
       const job = yield* beanstalkd.reserve("emails")
       const other = yield* Effect.forkScoped(failure(beanstalkd.reserve("others")))
@@ -131,7 +123,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("that drains takes no more puts, and does all the rest", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "hello")
       yield* server.drain
       assert.strictEqual(yield* failure(beanstalkd.put("emails", "hello")), "Draining")
@@ -141,7 +133,7 @@ describe("a faulty server", () => {
     })))
 
   it.effect("refuses faults that make no sense, and keeps those that it had", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const wrong: ReadonlyArray<Server.Faults> = [{ delay: -1 }, { delay: NaN }, { split: 0 }, { split: 1.5 }]
       for (const faults of wrong) {
         const error = yield* Effect.flip(server.injectFaults(faults))
@@ -153,7 +145,7 @@ describe("a faulty server", () => {
 
 describe("maxJobSize", () => {
   it.effect("is the largest body", () =>
-    onItsOwn(
+    onLayer(
       Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.put("emails", "x".repeat(1000))
         assert.strictEqual(yield* failure(beanstalkd.put("emails", "x".repeat(1001))), "JobTooBig")
@@ -166,13 +158,13 @@ describe("maxJobSize", () => {
   it.effect("is 65,535 unless told, and may be megabytes", () =>
     Effect.gen(function*() {
       const body = Buffer.alloc(3 * 1024 * 1024, "0123456789")
-      yield* onItsOwn((beanstalkd) =>
+      yield* onLayer((beanstalkd) =>
         Effect.gen(function*() {
           yield* beanstalkd.put("emails", body.subarray(0, 65_535))
           assert.strictEqual(yield* failure(beanstalkd.put("emails", body.subarray(0, 65_536))), "JobTooBig")
         })
       )
-      yield* onItsOwn((beanstalkd) =>
+      yield* onLayer((beanstalkd) =>
         Effect.gen(function*() {
           yield* beanstalkd.put("emails", body)
           assert.isTrue(body.equals((yield* beanstalkd.reserve("emails")).body))
@@ -182,7 +174,7 @@ describe("maxJobSize", () => {
 
 describe("awaitReservers", () => {
   it.effect("returns when so many wait, before which the tube need not exist", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const three = yield* Effect.forkScoped(server.awaitReservers("emails", 3))
       yield* Effect.forkScoped(beanstalkd.reserve("emails"))
       yield* Effect.forkScoped(beanstalkd.reserve(["others", "emails"]))
@@ -196,7 +188,7 @@ describe("awaitReservers", () => {
     })))
 
   it.effect("can be interrupted", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const waiting = yield* Effect.forkScoped(server.awaitReservers("emails"), { startImmediately: true })
       yield* Fiber.interrupt(waiting)
       yield* Effect.forkScoped(beanstalkd.reserve("emails"))

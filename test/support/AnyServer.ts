@@ -1,6 +1,6 @@
 /**
- * The servers that the client must get on with: the real beanstalkd, and the embedded one in memory. A suite that is
- * written once runs on both, so that each is a second opinion on the other.
+ * The two servers that the client must work with: the real beanstalkd, and the embedded one in memory. A suite is
+ * written once and runs on both, so that each server checks the other.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -12,42 +12,42 @@ import { eventually } from "./Eventually.ts"
 import * as RealServer from "./RealServer.ts"
 
 export interface AnyServerOptions {
-  /** The largest body that a put may have, in bytes; 65,535 unless told. */
+  /** The largest body that a put may have, in bytes. Default: 65,535. */
   readonly maxJobSize?: number | undefined
 }
 
-/** What a test may know of any server. Whoever needs a port, a process or a signal needs a `RealServer`. */
+/** What a test may know of any server. A test that needs a port, a process or a signal needs a `RealServer`. */
 export interface AnyServer {
-  /** Options to reach it, for `Client.make`, `Pool.make` and `Connection.make`. */
+  /** Options to reach the server, for `Client.make`, `Pool.make` and `Connection.make`. */
   readonly clientOptions: Pick<Connection.Options, "port" | "dialer">
-  /** As clients name it in their errors. */
+  /** The address, as errors show it. */
   readonly address: string
-  /** That of the process in which it runs. */
+  /** The id of the process that the server runs in. */
   readonly pid: number
-  /** One command on a connection of its own, as bytes; see `RealServer`. Not by way of the client. */
+  /** Sends one command on a connection of its own, as bytes and without the client; see `RealServer`. */
   readonly raw: (command: string) => Effect.Effect<string>
-  /** The server's `stats`, quotes stripped. This asks on a connection of its own, which the numbers include. */
+  /** The server's `stats`, quotes stripped. The numbers include the connection that asks. */
   readonly stats: Effect.Effect<Record<string, string>>
-  /** Puts it into drain mode, for good, and returns when it is. */
+  /** Puts the server into drain mode forever, and returns when it is. */
   readonly drain: Effect.Effect<void>
-  /** Cuts off all connections. Jobs that nobody has reserved may be lost or may be not. */
+  /** Cuts off all connections. Jobs that are not reserved may be lost. */
   readonly dropConnections: Effect.Effect<void>
 }
 
 export interface Target {
-  /** A server of one's own, for as long as the scope is open. */
+  /** A server per test, for as long as the scope is open. */
   readonly make: (options?: AnyServerOptions) => Effect.Effect<AnyServer, never, Scope.Scope>
 }
 
-/** A real server as any server. */
+/** The part of a real server that every server has. */
 export const fromReal = (server: RealServer.RealServer): AnyServer => {
-  const { pid, port, raw, restart, signal, stats } = server
+  const { clientOptions, pid, port, raw, restart, signal, stats } = server
   const isDraining = Effect.flatMap(
     stats,
     ({ draining }) => draining === "true" ? Effect.void : Effect.die(new Error("it does not drain yet"))
   )
   return {
-    clientOptions: { port },
+    clientOptions,
     address: `127.0.0.1:${port}`,
     pid,
     raw,

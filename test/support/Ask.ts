@@ -1,5 +1,5 @@
 /**
- * A second opinion on a server: one command on a plain connection of its own, without any code of the client.
+ * Asks a server on a plain connection, without any code of the client.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ export class AskError extends Schema.TaggedError<AskError>()("AskError", {
   }
 }
 
-/** Waits for the end of an answer, but not for ever. */
+/** Waits for the end of an answer, but not forever. */
 const patiently = <E>(command: string, answer: Effect.Effect<string, E>, received: () => string) =>
   RealTime.timeoutOrElse(answer, {
     duration: "5 seconds",
@@ -28,7 +28,7 @@ const patiently = <E>(command: string, answer: Effect.Effect<string, E>, receive
     }
   })
 
-// quit ends the answer: no need to know here which reply has a body, and how long it is.
+// `quit` ends the answer, so this code need not know which reply has a body and how long it is.
 const withQuit = (command: string): Buffer => Buffer.from(`${command}\r\nquit\r\n`, "latin1")
 
 /**

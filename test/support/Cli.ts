@@ -10,15 +10,15 @@ import { join } from "node:path"
 import { vi } from "vitest"
 import { eventually } from "./Eventually.ts"
 
-// Tests that start dozens of processes, on a machine that may have other things to do.
+// Some tests start dozens of processes, and the machine may be busy.
 vi.setConfig({ testTimeout: 120_000 })
 
 const MAIN = join(import.meta.dirname, "../../dist/cli/main.js")
 
 export interface CliOptions {
-  /** All of its stdin; none unless told. */
+  /** All of its stdin. Default: none. */
   readonly stdin?: string | Uint8Array | undefined
-  /** Put into the environment, which knows of no server otherwise. */
+  /** Added to the environment, which names no server. */
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 
@@ -30,16 +30,16 @@ export interface Ended {
 
 export interface Running {
   readonly pid: number
-  /** What it has printed so far. */
+  /** The output so far. */
   readonly stdout: () => string
   readonly stderr: () => string
   /** Types keys, or feeds stdin. */
   readonly type: (text: string) => Effect.Effect<void>
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   readonly closeStdout: Effect.Effect<void>
-  /** Waits until it has ended. */
+  /** Waits until the process has ended. */
   readonly ended: Effect.Effect<Ended>
-  /** Waits until stdout or stderr show this. */
+  /** Waits until stdout or stderr shows this. */
   readonly shows: (text: string | RegExp) => Effect.Effect<void>
 }
 
@@ -59,7 +59,7 @@ const spawn = Effect.fnUntraced(function*(
   const ended = Deferred.makeUnsafe<Ended>()
   child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
   child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-  // It may have ended before it has read all.
+  // The process may end before it has read all of its stdin.
   child.stdin.on("error", () => {})
   child.on("close", (code) => Deferred.doneUnsafe(ended, Effect.succeed({ code, stdout, stderr })))
   yield* Effect.addFinalizer(() =>
@@ -86,11 +86,11 @@ const spawn = Effect.fnUntraced(function*(
 
 const literally = (text: string) => new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
 
-/** Starts it; its stdin stays open. It is killed with the Scope, if it still runs. */
+/** Starts the command with an open stdin, and kills it with the Scope if it still runs. */
 export const start = (args: ReadonlyArray<string>, env?: CliOptions["env"]) =>
   spawn(process.execPath, [MAIN, ...args], environment(env))
 
-/** Runs it to its end. */
+/** Runs the command to its end. */
 export const run = Effect.fnUntraced(function*(args: ReadonlyArray<string>, options: CliOptions = {}) {
   const { child, ended } = yield* spawn(process.execPath, [MAIN, ...args], environment(options.env))
   child.stdin.end(options.stdin ?? "")
@@ -105,14 +105,17 @@ export const on = (server: { readonly port: number }) => (args: ReadonlyArray<st
 export const ndjson = ({ stdout }: Ended): ReadonlyArray<Record<string, unknown>> =>
   stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Record<string, unknown>)
 
-/** Whether there is `script` of util-linux, which has a pseudo-terminal for us. */
+/** Whether the machine has `script` of util-linux, which provides a pseudo-terminal. */
 export const hasTerminal: boolean = String(ChildProcess.spawnSync("script", ["--version"]).stdout).includes(
   "util-linux"
 )
 
 const quote = (arg: string) => `'${arg.replaceAll("'", `'\\''`)}'`
 
-/** Starts it in a terminal of 100 columns and 30 lines: stdin, stdout and stderr are one, `shell` wraps its command line. */
+/**
+ * Starts the command in a terminal of 100 columns and 30 lines: stdin, stdout and stderr are one, `shell` wraps its
+ * command line.
+ */
 export const inTerminal = (
   args: ReadonlyArray<string>,
   { env, shell = (command) => command }: {

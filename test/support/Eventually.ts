@@ -9,9 +9,9 @@ import * as Exit from "effect/Exit"
 import * as RealTime from "./RealTime.ts"
 
 export interface EventuallyOptions {
-  /** How long to go on; 5 seconds unless told. */
+  /** How long to try. Default: 5 seconds. */
   readonly within?: Duration.Input | undefined
-  /** The pause between two attempts; 5 milliseconds unless told. */
+  /** The pause between two attempts. Default: 5 milliseconds. */
   readonly every?: Duration.Input | undefined
 }
 
@@ -28,7 +28,7 @@ export const eventually = Effect.fnUntraced(function*<A, E, R>(
   const hung = new Error(`eventually: the first attempt was still running after ${Duration.format(within)}`)
   let last: Exit.Exit<A, E> = Exit.die(hung)
   while (true) {
-    // An attempt that hangs must not outlive the time either: the attempt before it then tells more than a timeout.
+    // An attempt that hangs must not outlive the time either. The attempt before it says more than a timeout.
     const before: Exit.Exit<A, E> = last
     last = yield* RealTime.timeoutOrElse(Effect.exit(effect), {
       duration: Math.max(1, end - (yield* RealTime.now)),

@@ -25,7 +25,7 @@ export type Step =
 export type Script = ReadonlyArray<Step>
 
 export interface ScriptOptions extends Serve.ServeOptions {
-  /** How long a step may wait for the client, in milliseconds; 3000 unless told. */
+  /** How long a step may wait for the client, in milliseconds. Default: 3000. */
   readonly patienceMs?: number | undefined
 }
 
@@ -44,7 +44,7 @@ export class ScriptError extends Schema.TaggedError<ScriptError>()("ScriptError"
   conn: Schema.Int,
   /** The bytes that the step expects; for another step, that step as JSON. */
   expected: Schema.String,
-  /** What came in their place. */
+  /** The bytes that came in their place. */
   received: Schema.String,
   detail: Schema.String
 }) {

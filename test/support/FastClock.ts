@@ -1,5 +1,5 @@
 /**
- * Real time, but faster: what waits for ten seconds waits for a part of it, with the defaults that users have.
+ * Real time, but faster: a test keeps the defaults that users have, and does not wait ten real seconds for a timeout.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -22,6 +22,6 @@ const make = (factor: number): Clock.Clock => {
   return clock
 }
 
-/** Runs `effect` on a clock that goes so many times as fast. */
+/** Runs `effect` on a clock that is `factor` times as fast. */
 export const fasterBy = (factor: number) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(effect, Clock.Clock, make(factor))

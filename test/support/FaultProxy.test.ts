@@ -20,7 +20,9 @@ const dial = (port: number) =>
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-/** The client says `hello`, to which the server, that says nothing else, answers `goodbye`; then both have seen this. */
+/**
+ * The client says `hello`, to which the server, that says nothing else, answers `goodbye`; then both have seen this.
+ */
 const sees = Effect.fnUntraced(function*(
   plan: FaultProxy.Plan,
   expected: { readonly server: string; readonly client: string; readonly end: string }
@@ -52,7 +54,7 @@ describe("a proxy", () => {
   it.live("cuts after so many bytes to the server", () =>
     Effect.gen(function*() {
       yield* sees({ up: { cut: { after: 2, how: "reset" } } }, { server: "he", client: "", end: "reset" })
-      // Only the server hears of this one, and what it says still arrives.
+      // Only the server hears of this cut, and its bytes still arrive.
       yield* sees({ up: { cut: { after: 2, how: "half-close" } } }, { server: "he", client: "goodbye", end: "" })
     }))
 

@@ -12,22 +12,22 @@ import { setTimeout as sleep } from "node:timers/promises"
  */
 export type Cut = "fin" | "reset" | "half-close" | "silence"
 
-/** What becomes of the bytes of one direction. */
+/** The fate of the bytes of one direction. */
 export interface Lane {
-  /** The connection is cut when so many bytes have been passed on. */
+  /** The number of bytes after which the connection is cut. */
   readonly cut?: { readonly after: number; readonly how: Cut } | undefined
-  /** What comes is passed on so much later, in milliseconds. */
+  /** How long bytes are held back, in milliseconds. */
   readonly delay?: number | undefined
-  /** What comes within so many milliseconds is passed on in one piece. */
+  /** How long bytes are collected into one piece, in milliseconds. */
   readonly coalesce?: number | undefined
-  /** At most so many bytes are passed on at a time, in a packet of their own. */
+  /** The most bytes per packet. */
   readonly pieces?: number | undefined
-  /** Only so much is read, of the source, in bytes a second. */
+  /** How fast the source is read, in bytes per second. */
   readonly rate?: number | undefined
 }
 
 /**
- * What becomes of a connection. It is passed on to the server (`open`), read but never answered (`black-hole`), accepted
+ * The fate of a connection. It is passed on to the server (`open`), read but never answered (`black-hole`), accepted
  * and not even read, as by a server without file descriptors (`deaf`), or reset at once (`reset`).
  */
 export interface Plan {
@@ -52,9 +52,9 @@ export interface FaultProxy {
   readonly port: number
   /** All connections ever accepted, in that order. */
   readonly links: ReadonlyArray<Link>
-  /** What becomes of connections that are accepted from now on, by their number (from 0). */
+  /** Sets the fate of the connections that are accepted from now on, by their number (from 0). */
   readonly plan: (plan: Plan | ((n: number) => Plan)) => void
-  /** Stops listening: who dials from now on is refused, open connections live on. */
+  /** Stops listening: later dials are refused, open connections live on. */
   readonly refuse: Effect.Effect<void>
   /** Listens again, on the same port. */
   readonly accept: Effect.Effect<void>
@@ -71,12 +71,12 @@ const cutUp = (chunk: Buffer, size: number): Array<Buffer> => {
   return pieces
 }
 
-/** What still comes is read, so that its end is noticed, and forgotten. */
+/** Reads and drops all further bytes, so that their end is noticed. */
 const discard = (socket: Net.Socket): void => {
   socket.removeAllListeners("readable").on("data", () => {}).resume()
 }
 
-// Where a FIN has been asked for, node cannot reset any more, and would keep the handle.
+// After a FIN node cannot reset the socket any more, and would keep the handle.
 const reset = (socket: Net.Socket): void => {
   if (socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()
@@ -146,7 +146,7 @@ class Connection implements Link {
       }
       if (isWhole()) sink.end()
     } catch {
-      // One of them is gone without a word.
+      // One end has gone without a FIN.
       if (isWhole()) this.#reset()
     }
   }
@@ -162,7 +162,7 @@ class Connection implements Link {
   }
 }
 
-/** A connection that gets no further than to the proxy. */
+/** A connection that ends at the proxy. */
 const atTheGate = (client: Net.Socket, gate: Exclude<Plan["gate"], "open" | undefined>): Link => {
   client.on("error", () => {})
   if (gate === "reset") reset(client)

@@ -1,6 +1,5 @@
 /**
- * The real beanstalkd, one process per scope. What a test learns from it through `raw` and `stats` did not pass through
- * the library.
+ * The real beanstalkd, one process per scope. `raw` and `stats` ask it without the library.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -19,7 +18,7 @@ import * as RealTime from "./RealTime.ts"
 export interface RealServerOptions {
   /** More command line arguments, such as `["-z", "1000"]`. */
   readonly args?: ReadonlyArray<string> | undefined
-  /** A free one unless told. */
+  /** The port to listen on. Default: a free one. */
   readonly port?: number | undefined
   /** An existing directory for the binlog; without it the jobs die with the process. */
   readonly binlogDir?: string | undefined
@@ -28,19 +27,21 @@ export interface RealServerOptions {
 export interface RealServer {
   readonly host: "127.0.0.1"
   readonly port: number
-  /** That of the process that was started last. */
+  /** Options to reach the server, for `Client.make`, `Pool.make` and `Connection.make`. */
+  readonly clientOptions: { readonly port: number }
+  /** The id of the process that was started last. */
   readonly pid: number
   /** SIGKILL; returns when the process is gone. */
   readonly kill: Effect.Effect<void>
-  /** Kills it if it still runs, and starts it again with the same port and arguments. */
+  /** Kills the process if it still runs, and starts another with the same port and arguments. */
   readonly restart: Effect.Effect<void>
-  /** Only sends it; what it does to the server may take a moment more. */
+  /** Sends a signal. Its effect on the server may take a moment more. */
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
-  /** SIGSTOP: connections stay open, the kernel even accepts new ones, but nothing is answered. */
+  /** SIGSTOP: connections stay open and the kernel accepts new ones, but no command is answered. */
   readonly stop: Effect.Effect<void>
-  /** SIGCONT: goes on after `stop`. */
+  /** SIGCONT: ends a `stop`. */
   readonly cont: Effect.Effect<void>
-  /** The server's `stats`, quotes stripped. This asks on a connection of its own, which the numbers include. */
+  /** The server's `stats`, quotes stripped. The numbers include the connection that asks. */
   readonly stats: Effect.Effect<Record<string, string>>
   /**
    * Sends the command (without its last CRLF), returns the whole reply (with it). The connection is a new one that the
@@ -67,7 +68,7 @@ const binary = (fromEnv !== undefined && fromEnv !== ""
 /** Whether there is a beanstalkd: the file in BEANSTALKD_BIN or, without that, one on the PATH. */
 export const available: boolean = binary !== undefined
 
-/** Another process was faster: not worth a failed test. */
+/** Another process took the port first, which is no reason to fail a test. */
 class PortTaken extends Schema.TaggedError<PortTaken>()("PortTaken", { port: Schema.Int }) {
   override get message() {
     return `beanstalkd could not listen on port ${this.port}, it is taken`
@@ -80,7 +81,7 @@ interface Process {
   readonly exited: Deferred.Deferred<void>
 }
 
-/** A test run that is cut short closes no scopes; it should not leave servers behind either. */
+/** A test run that is cut short closes no scopes, and must not leave servers behind. */
 const running = new Set<ChildProcess.ChildProcess>()
 process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")))
 
@@ -122,7 +123,7 @@ const ready = Effect.fnUntraced(function*(process: Process, port: number) {
   }
 })
 
-/** Linux says so in /proc; elsewhere there is nothing cheap to ask, and a signal takes next to no time anyway. */
+/** Linux says so in /proc. Other systems have no cheap way to ask, and a signal takes little time there. */
 const isStopped = (pid: number) => {
   try {
     return /\) T /.test(readFileSync(`/proc/${pid}/stat`, "latin1"))
@@ -170,6 +171,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     host: "127.0.0.1",
     port,
+    clientOptions: { port },
     get pid() {
       return current!.child.pid!
     },
@@ -185,7 +187,7 @@ export const make = Effect.fnUntraced(function*(
 
 /**
  * `describe` for tests that need the real server. Without one they are skipped, in words; on CI that is a failure,
- * lest a green run has tested nothing.
+ * so that no green run has tested nothing.
  */
 export const describeReal = (name: string, body: () => void, options: TestOptions = {}): void => {
   if (available) {

@@ -19,7 +19,7 @@ export const sleep = (duration: Duration.Input): Effect.Effect<void> => inRealTi
 /** Milliseconds from an arbitrary origin; never runs backwards. */
 export const now: Effect.Effect<number> = Effect.map(clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1_000_000)
 
-/** Ends `effect` after `duration` of real time; what `effect` itself sleeps stays on the caller's clock. */
+/** Ends `effect` after `duration` of real time; its own sleeps stay on the caller's clock. */
 export const timeoutOrElse = Effect.fnUntraced(function*<A, E, R, A2, E2, R2>(
   effect: Effect.Effect<A, E, R>,
   options: { readonly duration: Duration.Input; readonly orElse: () => Effect.Effect<A2, E2, R2> }

@@ -1,6 +1,6 @@
 /**
- * A proxy between clients and a real server, which keeps what passes as commands and replies. It parses both directions
- * itself, so that what it says of the client's order does not pass through the client.
+ * A proxy between clients and a real server that records commands and replies. It parses both directions itself, so its
+ * record does not depend on the client's code.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -17,7 +17,7 @@ export interface Event {
 
 export interface RecordingProxy {
   readonly port: number
-  /** All that has passed so far, in order. */
+  /** All events so far, in order. */
   readonly events: ReadonlyArray<Event>
 }
 
@@ -63,7 +63,7 @@ export const make = Effect.fnUntraced(function*(
     const onReply = lines(bodyOfReply, tell("reply"))
     const server = Net.connect(port, "127.0.0.1").setNoDelay(true)
     tell("open")("")
-    // Noted before it is passed on: a reply never comes before its request.
+    // Recorded before it is passed on, so that no reply comes before its request.
     client.on("data", (bytes) => {
       onRequest(Buffer.from(bytes))
       server.write(bytes)
@@ -87,7 +87,7 @@ export interface Findings {
   readonly connections: number
   /** Jobs that were ever reserved and unsettled at once, as the client knows it. */
   readonly unsettled: number
-  /** Those, and reserves that were asked and not answered. */
+  /** The same jobs, and reserves that were sent and not answered. */
   readonly taken: number
   /** Commands that came on a connection that waited in a reserve. */
   readonly queued: ReadonlyArray<string>
@@ -133,7 +133,7 @@ export const analyse = (
       const name = line === "reserve-with-timeout 0" ? line : command
       counts[name] = (counts[name] ?? 0) + 1
       mine.push(line)
-      // The server reads in order: what is asked behind it finds the job settled.
+      // The server reads in order, so later commands find the job settled.
       if (SETTLES.has(command)) held.get(conn)!.delete(id)
     } else {
       pending.get(conn)?.shift()

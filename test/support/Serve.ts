@@ -1,6 +1,6 @@
 /**
- * A listener whose every connection is in the hands of a test: the base of the scripted peer, and on its own a hostile
- * server. It keeps all bytes that came; when its scope closes, the listener and all connections are gone.
+ * A listener that hands every connection to a test: the base of the scripted peer, and by itself a hostile server.
+ * It keeps all bytes that came; when its scope closes, the listener and all connections are gone.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -8,13 +8,13 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 
 export interface ServeOptions {
-  /** Loopback TCP port; a free one unless told. */
+  /** The loopback TCP port. Default: a free one. */
   readonly port?: number | undefined
-  /** Listen on a Unix socket at this path instead of TCP. */
+  /** The path of a Unix socket to listen on instead of TCP. */
   readonly path?: string | undefined
-  /** Speak TLS. A connection then counts from the end of its handshake. */
+  /** Options for TLS. A connection then counts from the end of its handshake. */
   readonly tls?: { readonly key: string; readonly cert: string } | undefined
-  /** Do not answer the client's end of stream with one's own. */
+  /** Whether the server keeps its end open when the client ends its own. */
   readonly allowHalfOpen?: boolean | undefined
 }
 
@@ -24,15 +24,15 @@ export interface Serving {
   readonly port: number
   /** All connections ever accepted, in that order, the closed ones too. */
   readonly sockets: ReadonlyArray<Net.Socket>
-  /** How many were accepted so far. */
+  /** The number of connections accepted so far. */
   readonly connections: () => number
-  /** All bytes that came on that connection (0 unless told) so far, Latin-1: one character, one byte. */
+  /** All bytes that came on that connection (default: 0) so far, as Latin-1: one character, one byte. */
   readonly received: (conn?: number) => string
-  /** Stops listening: who dials from now on is refused, open connections live on. */
+  /** Stops listening: later dials are refused, open connections live on. */
   readonly refuse: Effect.Effect<void>
 }
 
-/** The socket is a plain object to play with; its errors are swallowed, for a test's peer is often cut off. */
+/** Errors of the socket are ignored, since tests often cut their peers off. */
 export type Handler = (socket: Net.Socket, n: number) => void
 
 const listen = (server: Net.Server, options: ServeOptions) =>
@@ -59,7 +59,7 @@ export const serve = Effect.fnUntraced(function*(
     socket.on("data", (bytes: Buffer) => {
       received[n] += bytes.toString("latin1")
     })
-    // Each write is a packet of its own: scripts cut replies into pieces.
+    // One packet per write, since scripts cut replies into pieces.
     socket.setNoDelay(true)
     handler(socket, n)
   }
@@ -97,7 +97,7 @@ export const serve = Effect.fnUntraced(function*(
   }
 })
 
-/** Accepts and reads, and never says a word: for timeouts, and to look at what a client sends by itself. */
+/** Accepts and reads, and never writes: for timeouts, and to record what a client sends by itself. */
 export const silent = (options?: ServeOptions): Effect.Effect<Serving, never, Scope.Scope> => serve(() => {}, options)
 
 /** `silent`, by the name under which a test looks at the bytes rather than at the silence. */

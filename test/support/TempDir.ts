@@ -1,5 +1,5 @@
 /**
- * A directory of its own for a test (a binlog, a Unix socket), removed with its scope.
+ * A directory per test, for a binlog or a Unix socket. It is removed with the scope.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -1,5 +1,5 @@
 /**
- * The runners refuse what they do not understand: a run that did nothing must not look like one that found nothing.
+ * The runners refuse options that they do not know: a run that did nothing must not look like one that found nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -7,7 +7,7 @@ import { execFile } from "node:child_process"
 import { join } from "node:path"
 import * as Usage from "./Usage.ts"
 
-/** What a runner says of a command line, and its exit code. */
+/** The output of a runner for a command line, and its exit code. */
 const run = (runner: string, ...args: ReadonlyArray<string>) =>
   Effect.callback<{ readonly code: unknown; readonly stderr: string }>((resume) => {
     const main = join(import.meta.dirname, "../runs", runner, "main.ts")

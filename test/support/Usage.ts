@@ -1,6 +1,5 @@
 /**
- * The command lines of the runners: what they do not understand is refused, so that none of them does nothing and says
- * that all is well.
+ * The command lines of the runners. Unknown options are refused, so that no runner does nothing and reports success.
  */
 
 /** A command line that makes no sense. */
@@ -32,7 +31,7 @@ const isRefusal = (error: unknown): error is Error =>
   error instanceof WrongUsage ||
   (error instanceof TypeError && String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS_"))
 
-/** What the command line says. If it makes no sense the process ends with 2, and tells how it is used. */
+/** Reads the command line. If it makes no sense, prints the usage and ends the process with code 2. */
 export const read = <A>(usage: string, parse: () => A): A => {
   try {
     return parse()

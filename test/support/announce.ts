@@ -1,5 +1,5 @@
 /**
- * Said once before the tests: what is not going to be tested on this machine.
+ * Runs once before the tests, and prints what this machine cannot test.
  */
 import { spawnSync } from "node:child_process"
 

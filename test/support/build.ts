@@ -1,5 +1,5 @@
 /**
- * Done once before the tests: what runs as a process is the built command line, so `dist/` must not be older than `src/`.
+ * Runs once before the tests. Tests start the built command line, so `dist/` must not be older than `src/`.
  */
 import { execFileSync } from "node:child_process"
 import { globSync, statSync } from "node:fs"

@@ -1,5 +1,5 @@
 /**
- * The helpers themselves: a test is worth no more than the server that it talks to.
+ * The helpers of the tests: a test is worth no more than the server that it talks to.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber } from "effect"
@@ -17,7 +17,7 @@ import * as RealTime from "./RealTime.ts"
 import { selfSigned } from "./SelfSigned.ts"
 import { tempDir } from "./TempDir.ts"
 
-/** The plainest client: what it sent and got, as text. */
+/** A plain client that keeps what it sent and received, as text. */
 const dial = (connect: () => Net.Socket) =>
   Effect.acquireRelease(
     Effect.callback<{ socket: Net.Socket; received: () => string; ended: () => boolean }>((resume) => {
@@ -192,7 +192,7 @@ describe("FakeServer.make", () => {
       client.socket.write("a")
       const noOther = yield* Effect.flip(server.done)
       assert.deepInclude(noOther, { step: 1, conn: 1, detail: "no such connection was made within 50 ms" })
-      // A client that waits for an answer must not wait for ever.
+      // A client that waits for an answer must not wait forever.
       yield* eventually(Effect.sync(() => assert.isTrue(client.ended())))
 
       const other = yield* FakeServer.make([{ expect: "a" }], { patienceMs: 50 })

@@ -3,13 +3,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Metric, Scope } from "effect"
-import { Client, Connection, Metrics, Protocol } from "effect-beanstalkd"
+import { Connection, Metrics, Protocol } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
+import { onMemory, onServer } from "../support/Fixture.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
-import { onItsOwn, TUBE, work } from "../worker/Workplace.ts"
+import { TUBE, work } from "../support/Workplace.ts"
 
 type Attributes = Record<string, string>
 
@@ -28,10 +29,7 @@ const connections = (server: string) =>
 const nobody = Protocol.JobId.make(4_711)
 
 RealServer.describeReal("the metrics of a client", () => {
-  const open = Effect.fnUntraced(function*(options?: Client.Options) {
-    const server = yield* RealServer.make({ args: ["-z", "100"] })
-    return { server, beanstalkd: yield* Client.make({ port: server.port, ...options }) }
-  })
+  const open = onServer(RealServer, { args: ["-z", "100"] })
 
   it.live("count the commands that were answered, by their names in the protocol", () =>
     Effect.gen(function*() {
@@ -146,7 +144,7 @@ describe("the metrics of a connection", () => {
 
 describe("the metrics of a worker", () => {
   it.effect("have how long handlers ran, in milliseconds, up to nine minutes in steps that double", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { server } = beanstalkd
       yield* beanstalkd.putAll(TUBE, ["1", "3", "1000", "524288", "600000"])
       yield* work((text) => Effect.sleep(Number(text)), { concurrency: 5 })

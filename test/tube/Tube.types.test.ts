@@ -1,5 +1,5 @@
 /**
- * What the compiler promises to those who define a tube: its values, what its effects need and how they can fail.
+ * The types of a tube: its values, the services that its effects need, and the errors that they can fail with.
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, type Result, Schema, SchemaGetter, type Stream } from "effect"

@@ -1,10 +1,11 @@
 /**
- * Bodies in a tube that are none of its values.
+ * Bodies that do not decode, and what peeks and streams do with them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema, Stream } from "effect"
 import { Errors, Tube } from "effect-beanstalkd"
-import { areIn, keepLog, onItsOwn, outcomes, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, keepLog, outcomes, TUBE } from "../support/Workplace.ts"
 
 const Numbers = Tube.make(TUBE, { schema: Schema.Struct({ n: Schema.Finite }) })
 
@@ -42,7 +43,7 @@ describe("a body that does not decode", () => {
   it.effect.each(bad)(
     "(%s) is a DecodeError when it is peeked, with the job and its bytes",
     ([, tube, body]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         const { id } = yield* beanstalkd.put(TUBE, body)
         const error = yield* Effect.flip(tube.peekReady)
         assert(error._tag === "DecodeError")
@@ -53,7 +54,7 @@ describe("a body that does not decode", () => {
   )
 
   it.effect("is found by each peek", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "bad", { delay: "1 hour" })
       const job = yield* Effect.flatMap(beanstalkd.put(TUBE, "bad"), beanstalkd.reserveJob)
       yield* job.bury()
@@ -64,7 +65,7 @@ describe("a body that does not decode", () => {
 
   it.effect("is buried by the stream with its priority, logged and counted, and the good ones go on", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const bodies = Array.from({ length: 40 }, (_, n) => n % 2 === 0 ? `{"n":${n}}` : notUtf8)
       const ids = (yield* beanstalkd.putAll(TUBE, bodies, { priority: 7 })).map(({ id }) => id)
       const seen = yield* Numbers.stream({ prefetch: 5 }).pipe(
@@ -87,7 +88,7 @@ describe("a body that does not decode", () => {
   })
 
   it.effect("comes by choice with the job in hand", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["{\"n\":1}", "bad", "{\"n\":2}"])
       const seen = yield* Numbers.streamResult().pipe(
         Stream.mapEffect((result) =>

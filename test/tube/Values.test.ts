@@ -1,10 +1,12 @@
 /**
- * Values in a tube: what is on the wire, what comes back, and what is refused; the options of a tube and of a put.
+ * The values of a tube: their bodies on the wire, the way back, and the refused ones; the options of a tube and of a
+ * put.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, Stream } from "effect"
 import { Client, Errors, Server, Tube, Worker } from "effect-beanstalkd"
-import { onItsOwn, TUBE } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { TUBE } from "../support/Workplace.ts"
 
 const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1")
 
@@ -24,7 +26,7 @@ const email: typeof Email.Type = {
   tags: Option.some(["a", ""])
 }
 
-/** What comes back by the peek and by the stream, and the body. */
+/** Puts a value, checks that a peek and the stream agree on it, and gives it with its body. */
 const roundTrip = <A>(tube: Tube.Tube<A>, value: A) =>
   Effect.gen(function*() {
     const { id } = yield* tube.put(value)
@@ -39,7 +41,7 @@ const roundTrip = <A>(tube: Tube.Tube<A>, value: A) =>
 
 describe("a tube", () => {
   it.effect("of json has what the Schema encodes, as text that others can read", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const { body, value } = yield* roundTrip(Tube.make(TUBE, { schema: Email }), email)
       assert.deepStrictEqual(value, email)
       assert.deepInclude(JSON.parse(Buffer.from(body, "latin1").toString()), {
@@ -50,7 +52,7 @@ describe("a tube", () => {
     })))
 
   it.effect("of json has null, numbers and texts, and undefined", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const values = Tube.make(TUBE, { schema: Schema.Union([Schema.Null, Schema.Finite, Schema.String]) })
       for (const value of [null, 0, -0.5, "", "null", "\"", "\u0000"]) {
         assert.deepStrictEqual((yield* roundTrip(values, value)).value, value)
@@ -60,14 +62,14 @@ describe("a tube", () => {
     })))
 
   it.effect("of binary has the same in fewer bytes", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const { body, value } = yield* roundTrip(Tube.make(TUBE, { schema: Email, codec: "binary" }), email)
       assert.deepStrictEqual(value, email)
       assert.isBelow(body.length, 400)
     })))
 
   it.effect("of text has the text, with or without a Schema", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const plain = Tube.make(TUBE, { codec: "text" })
       for (const text of ["", "ä\r\n\u0000\u{1f600}", "\ufeffwith a mark", "{}"]) {
         const { body, value } = yield* roundTrip(plain, text)
@@ -79,7 +81,7 @@ describe("a tube", () => {
     })))
 
   it.effect("of bytes has the bytes, with or without a Schema", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const bytes = Uint8Array.from({ length: 256 }, (_, i) => 255 - i)
       const { body } = yield* roundTrip(Tube.make(TUBE, { codec: "bytes" }), bytes)
       assert.strictEqual(body, latin1(bytes))
@@ -88,7 +90,7 @@ describe("a tube", () => {
     })))
 
   it.effect("refuses a value that its Schema does not allow, and sends nothing", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const tube = Tube.make(TUBE, { schema: Schema.Struct({ n: Schema.Int }) })
       for (const value of [{ n: 1.5 }, {}, null, "x"]) {
         const error = yield* Effect.flip(tube.put(value as never))
@@ -103,7 +105,7 @@ describe("a tube", () => {
     })))
 
   it.effect("has many put at once, up to one that is refused", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const tube = Tube.make(TUBE, { schema: Schema.Int, priority: 5 })
       const ids = (yield* tube.putAll(Stream.range(1, 500), { delay: "1 second" })).map(({ id }) => id)
       assert.strictEqual(ids.length, 500)
@@ -123,7 +125,7 @@ describe("the options of a tube", () => {
     )
 
   it.effect("are those of its jobs, unless the put says otherwise", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const plain = Tube.make(TUBE, { codec: "text" })
       const tube = Tube.make(TUBE, { codec: "text", priority: 7, delay: "3 seconds", ttr: "1 minute" })
       assert.deepStrictEqual(yield* statsOf(beanstalkd, plain), { pri: 2 ** 31, delay: 0, ttr: 120 })
@@ -132,7 +134,7 @@ describe("the options of a tube", () => {
     })))
 
   it.effect("are not hidden by undefined, neither are the defaults", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const nothing = { priority: undefined, delay: undefined, ttr: undefined }
       const plain = Tube.make(TUBE, { codec: "text", client: undefined, ...nothing })
       const tube = Tube.make(TUBE, { codec: "text", priority: 7, delay: "3 seconds", ttr: "1 minute" })
@@ -141,7 +143,7 @@ describe("the options of a tube", () => {
     })))
 
   it.effect("and a name that make no sense are told by the first put", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const wrong = [
         Tube.make("no tube", { codec: "text" }),
         Tube.make(TUBE, { codec: "text", priority: -1 }),
@@ -163,7 +165,7 @@ describe("the options of a tube", () => {
   it.effect.each(senseless)(
     "that make no sense are told by whatever needs it: %o",
     ([options, argument, rule]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         const tube = Tube.make(TUBE, options as { readonly codec: "text" })
         const { id } = yield* beanstalkd.put(TUBE, "x")
         const job = yield* beanstalkd.peek(id)
@@ -191,7 +193,7 @@ describe("the options of a tube", () => {
   )
 
   it.effect("and its name count also when there is nothing to put", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const text = Tube.make(TUBE, { codec: "text" })
       const puts = [
         beanstalkd.putAll(undefined as never, []),
@@ -209,7 +211,7 @@ describe("the options of a tube", () => {
     class Billing extends Context.Service<Billing, Client.Service>()("test/Billing") {}
     const invoices = Tube.make("invoices", { schema: Schema.Int, client: Billing })
     const billing = Layer.effect(Billing, Client.Beanstalkd).pipe(Layer.provide(Server.layerMemory()))
-    return onItsOwn((beanstalkd) =>
+    return onMemory((beanstalkd) =>
       Effect.gen(function*() {
         yield* invoices.put(42)
         assert.strictEqual((yield* invoices.stats).currentJobsReady, 1)

@@ -6,21 +6,22 @@ import { Effect, Latch } from "effect"
 import { Client, Worker } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { silently, Texts } from "./Workplace.ts"
+import { silently, Texts } from "../support/Workplace.ts"
 
 const RESERVE = "reserve-with-timeout 30\r\n"
 const ASK = "reserve-with-timeout 0\r\n"
 const HELLO = "RESERVED 1 5\r\nhello\r\n"
 const STATS = "---\nid: 1\ntube: work\nstate: reserved\npri: 7\nage: 1\ndelay: 0\nttr: 1\ntime-left: 0\nfile: 0\n" +
   "reserves: 1\ntimeouts: 0\nreleases: 0\nburies: 0\nkicks: 0\n"
-const ASKED: ReadonlyArray<FakeServer.Step> = [
-  { conn: 1, expect: "stats-job 1\r\n" },
-  { conn: 1, reply: `OK ${STATS.length}\r\n${STATS}\r\n` }
+
+/** What the worker sends on its connection, and the reply. */
+const exchange = (expect: string, reply: string): ReadonlyArray<FakeServer.Step> => [
+  { conn: 1, expect },
+  { conn: 1, reply }
 ]
-const AT_WORK: ReadonlyArray<FakeServer.Step> = [
-  { conn: 1, expect: "watch work\r\nignore default\r\n" },
-  { conn: 1, reply: "WATCHING 2\r\nWATCHING 1\r\n" }
-]
+
+const ASKED = exchange("stats-job 1\r\n", `OK ${STATS.length}\r\n${STATS}\r\n`)
+const AT_WORK = exchange("watch work\r\nignore default\r\n", "WATCHING 2\r\nWATCHING 1\r\n")
 
 const workAt = Effect.fnUntraced(function*(
   peer: FakeServer.ScriptedServer,
@@ -52,15 +53,11 @@ describe("what the server says of a lease", () => {
       const events: Array<string> = []
       const peer = yield* FakeServer.make([
         ...AT_WORK,
-        { conn: 1, expect: RESERVE },
-        { conn: 1, reply: HELLO },
+        ...exchange(RESERVE, HELLO),
         ...ASKED,
-        { conn: 1, expect: "touch 1\r\n" },
-        { conn: 1, reply: "NOT_FOUND\r\n" },
-        { conn: 1, expect: ASK },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: `delete 1\r\n${ASK}` },
-        { conn: 1, reply: "DELETED\r\nTIMED_OUT\r\n" }
+        ...exchange("touch 1\r\n", "NOT_FOUND\r\n"),
+        ...exchange(ASK, HELLO),
+        ...exchange(`delete 1\r\n${ASK}`, "DELETED\r\nTIMED_OUT\r\n")
       ])
       yield* workAt(peer, events)
       yield* peer.done
@@ -72,12 +69,9 @@ describe("what the server says of a lease", () => {
       const events: Array<string> = []
       const peer = yield* FakeServer.make([
         ...AT_WORK,
-        { conn: 1, expect: RESERVE },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: ASK },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: `${ASK}delete 1\r\n${ASK}` },
-        { conn: 1, reply: "TIMED_OUT\r\nDELETED\r\nTIMED_OUT\r\n" }
+        ...exchange(RESERVE, HELLO),
+        ...exchange(ASK, HELLO),
+        ...exchange(`${ASK}delete 1\r\n${ASK}`, "TIMED_OUT\r\nDELETED\r\nTIMED_OUT\r\n")
       ])
       yield* workAt(peer, events, { concurrency: 2, maxConnections: 1 })
       yield* peer.done
@@ -90,12 +84,9 @@ describe("what the server says of a lease", () => {
       const goOn = yield* Latch.make()
       const peer = yield* FakeServer.make([
         ...AT_WORK,
-        { conn: 1, expect: RESERVE },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: ASK },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: `delete 1\r\n${ASK}` },
-        { conn: 1, reply: "DELETED\r\n" },
+        ...exchange(RESERVE, HELLO),
+        ...exchange(ASK, HELLO),
+        ...exchange(`delete 1\r\n${ASK}`, "DELETED\r\n"),
         { conn: 1, reply: "TIMED_OUT\r\n" }
       ])
       yield* workAt(peer, events, { concurrency: 2, maxConnections: 1 }, Effect.uninterruptible(goOn.await))
@@ -109,13 +100,10 @@ describe("what the server says of a lease", () => {
     Effect.gen(function*() {
       const peer = yield* FakeServer.make([
         ...AT_WORK,
-        { conn: 1, expect: RESERVE },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: `delete 1\r\n${ASK}` },
-        { conn: 1, reply: "INTERNAL_ERROR\r\nTIMED_OUT\r\n" },
+        ...exchange(RESERVE, HELLO),
+        ...exchange(`delete 1\r\n${ASK}`, "INTERNAL_ERROR\r\nTIMED_OUT\r\n"),
         ...ASKED,
-        { conn: 1, expect: "release 1 7 0\r\n" },
-        { conn: 1, reply: "INTERNAL_ERROR\r\n" }
+        ...exchange("release 1 7 0\r\n", "INTERNAL_ERROR\r\n")
       ])
       yield* workAt(peer, [], {}, Effect.void)
       yield* peer.done
@@ -127,13 +115,10 @@ describe("what the server says of a lease", () => {
       const events: Array<string> = []
       const peer = yield* FakeServer.make([
         ...AT_WORK,
-        { conn: 1, expect: RESERVE },
-        { conn: 1, reply: HELLO },
-        { conn: 1, expect: "stats-job 1\r\n" },
-        { conn: 1, reply: "INTERNAL_ERROR\r\n" },
+        ...exchange(RESERVE, HELLO),
+        ...exchange("stats-job 1\r\n", "INTERNAL_ERROR\r\n"),
         ...ASKED,
-        { conn: 1, expect: `release 1 7 0\r\n${ASK}` },
-        { conn: 1, reply: "RELEASED\r\nTIMED_OUT\r\n" },
+        ...exchange(`release 1 7 0\r\n${ASK}`, "RELEASED\r\nTIMED_OUT\r\n"),
         { conn: 1, expect: RESERVE }
       ])
       yield* workAt(peer, events, { crashGuard: true })

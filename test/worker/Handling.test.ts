@@ -6,11 +6,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema } from "effect"
 import { Errors, type Job, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import { areIn, keepLog, onItsOwn, outcomes, silently, statesOf, Texts, TUBE, work } from "./Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, keepLog, outcomes, statesOf, Texts, TUBE, work } from "../support/Workplace.ts"
 
 describe("a handler", () => {
   it.effect("that succeeds has its job deleted, whatever it returns", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const seen: Array<string> = []
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
       yield* work((value, job) => Effect.sync(() => seen.push(`${job.id} ${value} ${job.text} ${job.value}`)))
@@ -30,7 +31,7 @@ describe("a handler", () => {
   it.effect.each(Object.entries(ways))(
     "that %s itself, and succeeds, has settled it",
     ([, [settle, expected]]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         const { id } = yield* beanstalkd.put(TUBE, "hello")
         yield* work((_, job) => settle(job))
         const state = yield* beanstalkd.statsJob(id).pipe(
@@ -45,7 +46,7 @@ describe("a handler", () => {
   it.effect.each(Object.entries(ways))(
     "that %s itself, and fails after that, has settled it too",
     ([, [settle]]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.putAll(TUBE, ["bad", "good"])
         yield* work((value, job) =>
           Effect.andThen(settle(job), value === "bad" ? Effect.fail("after that") : Effect.void)
@@ -56,7 +57,7 @@ describe("a handler", () => {
   )
 
   it.effect("that acquires something has it released before its job is deleted", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello")
       const released = yield* Deferred.make<string>()
       const handler = Effect.addFinalizer(() =>
@@ -69,7 +70,7 @@ describe("a handler", () => {
     })))
 
   it.effect("that settles its job and goes on keeps its place, and gives it up when it ends", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const began: Array<string> = []
       const goOn = yield* Latch.make()
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
@@ -87,7 +88,7 @@ describe("a handler", () => {
     })))
 
   it.effect("that asks its job for the tube has it without asking the server", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const tubes: Array<string> = []
       yield* beanstalkd.put(TUBE, "hello")
       yield* work((_, job) => Effect.map(job.tube, (tube) => tubes.push(tube)), { crashGuard: false })
@@ -97,7 +98,7 @@ describe("a handler", () => {
     })))
 
   it.effect("that is interrupted has its job released at once, and it counts as an attempt", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
       const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: 3 })
       yield* work((_, job) =>
@@ -108,23 +109,23 @@ describe("a handler", () => {
       )
       assert.deepStrictEqual(attempts, [1, 2, 3])
       assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, releases: 2, delay: 0 })
-    })).pipe(silently))
+    })))
 
   it.effect("that interrupts itself forever is given up in the end, and others have their turn", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { priority: 0 })
       yield* beanstalkd.put(TUBE, "good")
       yield* work((value) => value === "good" ? Effect.void : Effect.interrupt, { maxAttempts: 5 })
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, { buried: 1 })
-    })).pipe(silently))
+    })))
 })
 
 describe("as many handlers run", () => {
   it.effect.each([1, 3, 64, 1000])(
     "as the concurrency says (%i), and no more jobs are reserved",
     (concurrency) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         let running = 0
         const goOn = yield* Latch.make()
         yield* beanstalkd.putAll(TUBE, Array.from({ length: 1100 }, (_, n) => `${n}`))
@@ -140,7 +141,7 @@ describe("as many handlers run", () => {
   )
 
   it.effect("as there are jobs, if that is less, however great the concurrency", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const goOn = yield* Latch.make()
       yield* work(() => goOn.await, { concurrency: 1_000_000 })
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 100 }, (_, n) => `${n}`))
@@ -158,7 +159,7 @@ describe("bodies that do not decode", () => {
 
   it.effect("among good ones are buried, logged and counted, and the good ones go on", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const seen: Array<number> = []
       const buried: Array<string> = []
       let failures = 0
@@ -231,7 +232,7 @@ describe("options that make no sense", () => {
   it.effect.each(wrong)(
     "fail with the reason InvalidOptions, which says what is wrong: %o",
     ([options, argument]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put(TUBE, "hello")
         isInvalid(yield* Effect.flip(Worker.run(Texts, () => Effect.void, options as never)), argument)
         yield* areIn(beanstalkd, { ready: 1 })
@@ -259,7 +260,7 @@ describe("options that make no sense", () => {
   it.effect.each(Object.keys(messages))(
     "are told by the name of what was called, without a word about connecting: %s",
     (message) =>
-      onItsOwn(Effect.fnUntraced(function*() {
+      onMemory(Effect.fnUntraced(function*() {
         const options = messages[message] as never
         const error = yield* Effect.flip(Worker.run(Texts, () => Effect.void, options))
         assert.strictEqual(error.message, `Worker.run: ${message}`)
@@ -273,7 +274,7 @@ describe("options that make no sense", () => {
   it.effect.each([undefined, null, Effect.void, {}])(
     "or a handler that is no function: %o",
     (handler) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put(TUBE, "hello")
         const error = yield* Effect.flip(Worker.run(Texts, handler as () => Effect.Effect<void>))
         isInvalid(error, "handler")
@@ -284,7 +285,7 @@ describe("options that make no sense", () => {
   )
 
   it.effect("or a tube that none can be", () =>
-    onItsOwn(Effect.fnUntraced(function*() {
+    onMemory(Effect.fnUntraced(function*() {
       const nowhere = Tube.make("no tube", { codec: "text" })
       const error = yield* Effect.flip(Worker.run(nowhere, () => Effect.void))
       isInvalid(error, "tube")
@@ -292,7 +293,7 @@ describe("options that make no sense", () => {
     })))
 
   it.effect("are not those that are there but undefined", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const done = yield* Deferred.make<string>()
       yield* beanstalkd.put(TUBE, "hello")
       const options = {
@@ -317,7 +318,7 @@ describe("options that make no sense", () => {
 
 describe("the job that a handler is given", () => {
   it.effect("has all that a reserved job has, and its value", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "90 seconds" })
       const seen = yield* Deferred.make<unknown>()
       yield* work(Effect.fnUntraced(function*(value, job) {

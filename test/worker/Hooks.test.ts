@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Latch, Logger, Metric, Tracer } from "effect"
 import { Metrics, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import { areIn, inFlight, keepLog, onItsOwn, outcomes, silently, Texts, TUBE, work } from "./Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, inFlight, keepLog, outcomes, Texts, TUBE, work } from "../support/Workplace.ts"
 
 class Audit extends Context.Service<Audit, { readonly entries: Array<string> }>()("test/Audit") {}
 
@@ -17,7 +18,7 @@ const audited = <A, E, R>(effect: Effect.Effect<A, E, R>, entries: Array<string>
 describe("hooks", () => {
   it.effect("hear of each failed attempt, and of the end, in this order, with what the worker needs at hand", () => {
     const entries: Array<string> = []
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       const worker = work((value) => Effect.andThen(note(`handles ${value}`), Effect.fail("no")), {
         maxAttempts: 2,
@@ -34,11 +35,11 @@ describe("hooks", () => {
         "onGiveUp no hello"
       ])
       yield* areIn(beanstalkd, { buried: 1 })
-    })).pipe(silently)
+    }))
   })
 
   it.effect("hear of a job that goes to the dead-letter tube, and of defects", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const entries: Array<string> = []
       yield* beanstalkd.putAll(TUBE, ["fails", "dies"])
       yield* work((value) => value === "dies" ? Effect.die("defect") : Effect.fail("no"), {
@@ -50,10 +51,10 @@ describe("hooks", () => {
       assert.deepStrictEqual(entries, ["onFailure no", "onGiveUp no", "onFailure defect", "onGiveUp defect"])
       yield* areIn(beanstalkd, { buried: 1 })
       yield* areIn(beanstalkd, { ready: 1 }, "dead")
-    })).pipe(silently))
+    })))
 
   it.effect("hear nothing of an interruption, nor of what a handler did to its job before it failed", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const entries: Array<string> = []
       const enter = (entry: string) => () => Effect.sync(() => void entries.push(entry))
       yield* beanstalkd.putAll(TUBE, ["deletes", "interrupts"])
@@ -64,7 +65,7 @@ describe("hooks", () => {
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, {})
       assert.deepStrictEqual(entries, [])
-    })).pipe(silently))
+    })))
 
   const bad: Record<string, () => Effect.Effect<void>> = {
     "that dies": () => Effect.die(new Error("a defect in a hook")),
@@ -79,7 +80,7 @@ describe("hooks", () => {
 
   it.effect.each(Object.entries(bad))("of which one (%s) hold nothing up", ([, hook]) => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       let runs = 0
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(() => ++runs === 3 ? Effect.never : Effect.fail("no"), {
@@ -123,7 +124,7 @@ describe("hooks that do not end", () => {
 
   it.effect("are interrupted after the shutdownTimeout, and their job is settled as it would have been", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const events: Array<string> = []
       yield* beanstalkd.putAll(TUBE, ["fails", "dies"], { ttr: "1 second" })
       const worker = yield* work((value) => value === "dies" ? Effect.die("defect") : Effect.fail("no"), {
@@ -158,7 +159,7 @@ describe("hooks that do not end", () => {
   })
 
   it.effect("hold no place of a handler once their job is settled or lost, and no shutdown either", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const events: Array<string> = []
       const done: Array<string> = []
       yield* beanstalkd.put(TUBE, "lost")
@@ -180,10 +181,10 @@ describe("hooks that do not end", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.await(worker)
       assert.deepStrictEqual(events, ["onLost", "onGiveUp", "onLost interrupted", "onGiveUp interrupted"])
-    })).pipe(silently))
+    })))
 
   it.effect("may take their time, and end in the time that a shutdown has", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const events: Array<string> = []
       yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       const worker = yield* work(() => Effect.fail("no"), {
@@ -201,13 +202,13 @@ describe("hooks that do not end", () => {
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.await(worker)
       assert.deepStrictEqual(events, ["onFailure", "onGiveUp"])
-    })).pipe(silently))
+    })))
 })
 
 describe("a span", () => {
   it.effect("is there for each attempt, with OpenTelemetry's names, and how it ended", () => {
     const { spans, traced } = keepSpans()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const ids = (yield* beanstalkd.putAll(TUBE, ["good", "bad"])).map(({ id }) => id)
       yield* work((value) => Effect.withSpan(value === "bad" ? Effect.fail("no") : Effect.sleep("3 seconds"), "inner"))
       yield* TestClock.adjust("3 seconds")
@@ -234,14 +235,14 @@ describe("a span", () => {
         parent._tag === "Some" && parent.value === processes[1]
       )
       assert.deepStrictEqual(parents, [true, true])
-    })).pipe(traced, silently)
+    })).pipe(traced)
   })
 })
 
 describe("logs", () => {
   it.effect("of the handler have the tube, the job and the attempt; of the worker too, with the cause", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(() => Effect.andThen(Effect.logInfo("at work"), Effect.fail("no")), { maxAttempts: 2 })
       yield* TestClock.adjust("1 second")
@@ -259,7 +260,7 @@ describe("logs", () => {
 
   it.effect("tell the attempt without the crash guard too, once it is known", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(() => Effect.andThen(Effect.logInfo("at work"), Effect.fail("no")), {
         maxAttempts: 1,
@@ -308,7 +309,7 @@ describe("a logger that dies", () => {
   it.effect.each(cases)(
     "%s, with an error that is %s, keeps no job and no place",
     ([logger, error]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
         told.length = 0
         yield* beanstalkd.putAll(TUBE, ["a", "b", "c", "d"], { ttr: "1 second" })
         const worker = yield* work(() => Effect.fail(errors[error]), {
@@ -329,7 +330,7 @@ describe("a logger that dies", () => {
   )
 
   it.effect("keeps no hook from being run, and no job from the dead-letter tube", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const entries: Array<string> = []
       yield* beanstalkd.putAll(TUBE, ["dead", "lost"])
       yield* work((value) => value === "dead" ? Effect.fail({ amount: 5n }) : Effect.never, {
@@ -351,7 +352,7 @@ describe("a logger that dies", () => {
 
 describe("metrics", () => {
   it.effect("count the outcomes of each tube, the handlers that run, and how long they ran", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { server } = beanstalkd
       const goOn = yield* Latch.make()
       yield* beanstalkd.putAll(TUBE, ["good", "bad", "waits", "good"])
@@ -375,10 +376,10 @@ describe("metrics", () => {
       assert.deepStrictEqual(yield* outcomes(server, "another"), {})
       const durations = yield* Metric.value(Metric.withAttributes(Metrics.jobDuration, { server, tube: TUBE }))
       assert.deepInclude(durations, { count: 5, min: 0, max: 10, sum: 16 })
-    })).pipe(silently))
+    })))
 
   it.effect("come back to zero when a worker is interrupted", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
       yield* Effect.timeoutOption(
         Effect.andThen(

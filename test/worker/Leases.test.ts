@@ -8,11 +8,12 @@ import { TestClock } from "effect/testing"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
-import { areIn, inFlight, keepLog, onItsOwn, outcomes, silently, Texts, TUBE, work } from "./Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, inFlight, keepLog, outcomes, silently, Texts, TUBE, work } from "../support/Workplace.ts"
 
 describe("a job whose handler runs", () => {
   it.effect("for 10 seconds, with a ttr of 1, is reserved once and does not time out", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const ended: Array<number> = []
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       yield* work((_, job) =>
@@ -35,7 +36,7 @@ describe("a job whose handler runs", () => {
     })))
 
   it.effect("is kept for hours, along with a hundred others, by touches at half its ttr", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const goOn = yield* Latch.make()
       for (let n = 0; n < 100; n++) yield* beanstalkd.put(TUBE, "x", { ttr: `${600 + n} seconds` })
       yield* work(() => goOn.await, { concurrency: 100 })
@@ -52,7 +53,7 @@ describe("a job whose handler runs", () => {
     })))
 
   it.effect("for less than 250 milliseconds costs a reserve and a delete, no more", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 50 }, () => "x"), { ttr: "5 seconds" })
       yield* work(() => Effect.sleep("249 millis"), { concurrency: 50, crashGuard: false })
       yield* TestClock.adjust("1 second")
@@ -62,7 +63,7 @@ describe("a job whose handler runs", () => {
     })))
 
   it.effect("is kept while the shutdown waits for it", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       const worker = yield* work(() => Effect.sleep("20 seconds"), { shutdownTimeout: "30 seconds" })
       yield* Effect.forkScoped(Fiber.interrupt(worker))
@@ -73,18 +74,18 @@ describe("a job whose handler runs", () => {
     })))
 
   it.effect("is kept while a hook takes its time", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
       yield* work(() => Effect.fail("no"), { onFailure: () => Effect.sleep("20 seconds") })
       yield* TestClock.adjust("20 seconds")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", reserves: 1, timeouts: 0 })
-    })).pipe(silently))
+    })))
 })
 
 describe("a lost lease", () => {
   it.effect("interrupts the handler, is told and counted, and the job runs again", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const events: Array<string> = []
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
       yield* work(
@@ -122,7 +123,7 @@ describe("a lost lease", () => {
   })
 
   it.effect("keeps the place of a handler that does not end, so that no more run than there may", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const goOn = yield* Latch.make()
       let most = 0
       let running = 0
@@ -142,10 +143,10 @@ describe("a lost lease", () => {
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, {})
       assert.strictEqual(most, 2)
-    })).pipe(silently))
+    })))
 
   it.effect("by what the handler did itself interrupts it too", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       let interrupted = 0
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(() =>
@@ -156,7 +157,7 @@ describe("a lost lease", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(interrupted, 1)
       yield* areIn(beanstalkd, {})
-    })).pipe(silently))
+    })))
 })
 
 RealServer.describeReal("a server on its binlog that is killed and started again", () => {

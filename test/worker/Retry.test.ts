@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Fiber, Schedule, Schema } from "effect"
 import { type Job, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import { areIn, keepLog, onItsOwn, outcomes, silently, Texts, TUBE, work } from "./Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, keepLog, outcomes, Texts, TUBE, work } from "../support/Workplace.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { permanent: Schema.Boolean }) {}
 
@@ -22,7 +23,7 @@ const patient = { retrySchedule: Schedule.exponential("1 second"), maxAttempts: 
 
 describe("a handler that fails", () => {
   it.effect("is run again after 1, 2 and 4 seconds, then the job is buried with its own priority", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: 7, ttr: "3 seconds" })
       yield* work(handler, patient)
@@ -40,10 +41,10 @@ describe("a handler that fails", () => {
         yield* outcomes(beanstalkd.server),
         { reserved: 4, failed: 4, retried: 3, buried: 1 }
       )
-    })).pipe(silently))
+    })))
 
   it.effect("for good has its job in the dead-letter tube, with the same bytes, priority and ttr", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const bytes = Uint8Array.from({ length: 512 }, (_, i) => i % 256)
       const Bytes = Tube.make(TUBE, { codec: "bytes" })
       const { id } = yield* beanstalkd.put(TUBE, bytes, { priority: 7, ttr: "90 seconds" })
@@ -62,11 +63,11 @@ describe("a handler that fails", () => {
         yield* outcomes(beanstalkd.server),
         { reserved: 4, failed: 4, retried: 3, deadLettered: 1 }
       )
-    })).pipe(silently))
+    })))
 
   it.effect("for good buries its job when it cannot be put into the dead-letter tube", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    return onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put(TUBE, "hello")
       yield* server.drain
       yield* work(() => fails, { maxAttempts: 1, deadLetter: "dead" })
@@ -82,7 +83,7 @@ describe("a handler that fails", () => {
   })
 
   it.effect("gets one more attempt with each kick", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       const { id } = yield* beanstalkd.put(TUBE, "hello")
       yield* work(handler, patient)
@@ -94,10 +95,10 @@ describe("a handler that fails", () => {
         assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "buried", reserves: 4 + kicks, kicks })
       }
       assert.deepStrictEqual(seconds, [0, 1, 3, 7, 60, 3660, 7260])
-    })).pipe(silently))
+    })))
 
   it.effect("is tried again after 1 second, doubled up to 5 minutes, ten times, unless told otherwise", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(handler)
@@ -105,10 +106,10 @@ describe("a handler that fails", () => {
       const pauses = seconds.slice(1).map((at, n) => at - seconds[n]!)
       assert.deepStrictEqual(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256])
       yield* areIn(beanstalkd, { buried: 1 })
-    })).pipe(silently))
+    })))
 
   it.effect("is tried forever with maxAttempts Infinity, at most 5 minutes apart", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(handler, { maxAttempts: Infinity })
@@ -116,20 +117,20 @@ describe("a handler that fails", () => {
       assert.isAbove(seconds.length, 250)
       assert.strictEqual(seconds.at(-1)! - seconds.at(-2)!, 300)
       yield* areIn(beanstalkd, { delayed: 1 })
-    })).pipe(silently))
+    })))
 
   it.effect("waits as long as a server can when the Schedule wants it longer", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { id } = yield* beanstalkd.put(TUBE, "hello")
       const { handler, seconds } = noting(fails)
       yield* work(handler, { retrySchedule: Schedule.spaced(Duration.days(100_000)), maxAttempts: Infinity })
       yield* TestClock.adjust("1 hour")
       assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", delay: 2 ** 32 - 1 })
       assert.deepStrictEqual(seconds, [0])
-    })).pipe(silently))
+    })))
 
   it.effect("has had its last attempt where the Schedule ends", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       yield* beanstalkd.put(TUBE, "hello")
       const retrySchedule = Schedule.recurs(2).pipe(Schedule.addDelay(() => Effect.succeed(Duration.seconds(5))))
@@ -137,10 +138,10 @@ describe("a handler that fails", () => {
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(seconds, [0, 5, 10])
       yield* areIn(beanstalkd, { buried: 1 })
-    })).pipe(silently))
+    })))
 
   it.effect("has had its last attempt when retryIf says so, which sees the error and the job", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const asked: Array<string> = []
       yield* beanstalkd.putAll(TUBE, ["permanent", "passing"])
       yield* work((value) => Effect.fail(new Broken({ permanent: value === "permanent" })), {
@@ -155,10 +156,10 @@ describe("a handler that fails", () => {
       yield* TestClock.adjust("1 hour")
       yield* areIn(beanstalkd, { buried: 2 })
       assert.deepStrictEqual(asked, ["Broken permanent", "Broken passing"])
-    })).pipe(silently))
+    })))
 
   it.effect("with a defect has its job buried at once", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["dies", "throws"])
       yield* work((value) => {
         if (value === "throws") throw new Error("thrown")
@@ -166,27 +167,27 @@ describe("a handler that fails", () => {
       })
       yield* areIn(beanstalkd, { buried: 2 })
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 2, failed: 2, buried: 2 })
-    })).pipe(silently))
+    })))
 
   it.effect("with what is no cause of anything has its job buried", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       const worker = yield* work(() => Effect.failCause(undefined as never))
       yield* areIn(beanstalkd, { buried: 1 })
       yield* Fiber.interrupt(worker)
-    })).pipe(silently))
+    })))
 
   it.effect("is not kept waiting by others that fail", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const done: Array<string> = []
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 100 }, (_, n) => n % 2 === 0 ? `bad ${n}` : `good ${n}`))
       yield* work((value) => value.startsWith("bad") ? fails : Effect.sync(() => done.push(value)))
       assert.strictEqual(done.length, 50)
       yield* areIn(beanstalkd, { delayed: 50 })
-    })).pipe(silently))
+    })))
 
   it.effect("sees in the job which attempt it is, whichever worker has counted", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
       yield* beanstalkd.put(TUBE, "hello")
       const notes = (_: string, job: Job.Job) =>
@@ -197,7 +198,7 @@ describe("a handler that fails", () => {
       yield* Effect.forkScoped(Worker.run(Texts, notes, { crashGuard: false }))
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(attempts, [1, 2, 3])
-    })).pipe(silently))
+    })))
 })
 
 const delayedBy = (delay: Effect.Effect<Duration.Duration>) =>
@@ -219,7 +220,7 @@ describe("a retry policy that is broken itself", () => {
     "(%s) has the job buried, and the worker goes on",
     ([, options]) => {
       const { log, logged } = keepLog()
-      return onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+      return onMemory(Effect.fnUntraced(function*(beanstalkd) {
         yield* beanstalkd.putAll(TUBE, ["bad", "good"])
         const worker = yield* work((value) => value === "bad" ? fails : Effect.void, options)
         yield* areIn(beanstalkd, { buried: 1 })
@@ -236,7 +237,7 @@ describe("a retry policy that is broken itself", () => {
   )
 
   it.effect("(a Schedule that never says anything) has the job released after the shutdownTimeout", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       const worker = yield* work(() => fails, { retrySchedule: delayedBy(Effect.never), shutdownTimeout: "5 seconds" })
       yield* TestClock.adjust("1 hour")
@@ -246,20 +247,20 @@ describe("a retry policy that is broken itself", () => {
       yield* Fiber.await(worker)
       yield* areIn(beanstalkd, { ready: 1 })
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 1, failed: 1, retried: 1 })
-    })).pipe(silently))
+    })))
 
   it.effect("(delays below zero) tries again at once", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello")
       yield* work(() => fails, { retrySchedule: delayedBy(Effect.succeed(Duration.seconds(-5))), maxAttempts: 3 })
       yield* areIn(beanstalkd, { buried: 1 })
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 3, failed: 3, retried: 2, buried: 1 })
-    })).pipe(silently))
+    })))
 })
 
 describe("a retry Schedule", () => {
   it.effect("sees the time that its own delays took, so that it can end after some", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, seconds } = noting(fails)
       yield* beanstalkd.put(TUBE, "hello")
       const retrySchedule = Schedule.max([Schedule.spaced("10 seconds"), Schedule.during("35 seconds")])
@@ -267,5 +268,5 @@ describe("a retry Schedule", () => {
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(seconds, [0, 10, 20, 30, 40])
       yield* areIn(beanstalkd, { buried: 1 })
-    })).pipe(silently))
+    })))
 })

@@ -4,10 +4,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import { Client, Worker } from "effect-beanstalkd"
-import { says } from "../connection/Peer.ts"
+import { says } from "../support/scripted/Peer.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { Texts } from "./Workplace.ts"
+import { Texts } from "../support/Workplace.ts"
 
 describe("the second lease of a job", () => {
   it.live("is lost with its connection, even if it came before the first one was settled", () =>

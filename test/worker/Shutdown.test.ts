@@ -9,11 +9,12 @@ import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { service } from "./Processes.ts"
-import { areIn, keepLog, onItsOwn, outcomes, silently, Texts, TUBE, work } from "./Workplace.ts"
+import { onMemory, onServer } from "../support/Fixture.ts"
+import { areIn, keepLog, outcomes, silently, Texts, TUBE, work } from "../support/Workplace.ts"
 
 describe("a worker that is interrupted", () => {
   it.effect("lets handlers end, and releases those that do not, at once and with their own priority", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const ended: Array<string> = []
       const bodies = Array.from({ length: 64 }, (_, n) => n % 2 === 0 ? "short" : "long")
       const ids = [...yield* beanstalkd.putAll(TUBE, bodies, { priority: 7 })]
@@ -43,7 +44,7 @@ describe("a worker that is interrupted", () => {
     })))
 
   it.effect("and has nothing to do ends at once", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const worker = yield* work(() => Effect.void, { shutdownTimeout: "1 hour" })
       yield* server.awaitReservers(TUBE)
       yield* Fiber.interrupt(worker)
@@ -53,7 +54,7 @@ describe("a worker that is interrupted", () => {
     })))
 
   it.effect("waits forever for handlers if it is told so", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const goOn = yield* Latch.make()
       yield* beanstalkd.put(TUBE, "hello")
       const worker = yield* work(() => goOn.await, { shutdownTimeout: Infinity })
@@ -66,7 +67,7 @@ describe("a worker that is interrupted", () => {
     })))
 
   it.effect("takes no more jobs, also none whose number of attempts it is asking for", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       let runs = 0
       yield* work(() => Effect.sync(() => runs++))
       yield* server.awaitReservers(TUBE)
@@ -84,7 +85,7 @@ describe("a worker that is interrupted", () => {
     })))
 
   it.effect("tries a job again later that fails meanwhile, and buries one that dies", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["fails", "dies"])
       const worker = yield* work(
         (value) => Effect.andThen(Effect.sleep("1 second"), value === "dies" ? Effect.die("no") : Effect.fail("no")),
@@ -94,10 +95,10 @@ describe("a worker that is interrupted", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.await(worker)
       yield* areIn(beanstalkd, { delayed: 1, buried: 1 })
-    })).pipe(silently))
+    })))
 
   it.effect("waits for a handler that cannot be interrupted, keeps its job meanwhile, and releases it", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "hello", { ttr: "2 seconds" })
       const worker = yield* work(() => Effect.uninterruptible(Effect.sleep("1 minute")))
       yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
@@ -111,7 +112,7 @@ describe("a worker that is interrupted", () => {
     })))
 
   it.effect("ends in spite of a server that says nothing any more", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const began = yield* Clock.currentTimeMillis
       const fiber = yield* Deferred.make<Fiber.Fiber<unknown, unknown>>()
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
@@ -127,14 +128,13 @@ describe("a worker that is interrupted", () => {
       yield* server.injectFaults({})
       yield* TestClock.adjust("10 seconds")
       yield* areIn(beanstalkd, { ready: 3 })
-    })).pipe(silently))
+    })))
 })
 
 RealServer.describeReal("a worker service that gets SIGTERM in the middle of 64 jobs", () => {
   it.live("has those deleted that end in time, and the others ready at once with their own priority", () =>
     Effect.gen(function*() {
-      const server = yield* RealServer.make()
-      const beanstalkd = yield* Client.make({ port: server.port })
+      const { beanstalkd, server } = yield* onServer(RealServer)()
       const long = yield* Effect.forEach(
         Array.from({ length: 32 }, (_, n) => n),
         (n) => beanstalkd.put(TUBE, "never", { priority: 100 + n })
@@ -167,7 +167,7 @@ const giveUp = { reconnect: Schedule.recurs(2) }
 
 describe("a worker whose server is gone for good, by the Schedule of its client", () => {
   it.effect("fails", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(beanstalkd, server) {
         yield* beanstalkd.put(TUBE, "hello")
         const interrupted = yield* Deferred.make<void>()
@@ -191,7 +191,7 @@ describe("a worker whose server is gone for good, by the Schedule of its client"
 
   it.effect("ends the program that has launched its layer, and says so", () => {
     const { log, logged } = keepLog()
-    return onItsOwn(
+    return onMemory(
       Effect.fnUntraced(function*(beanstalkd, server) {
         const began = yield* Latch.make()
         yield* beanstalkd.put(TUBE, "hello")
@@ -210,7 +210,7 @@ describe("a worker whose server is gone for good, by the Schedule of its client"
   })
 
   it.effect("throws where nobody catches it when its layer was built side by side with others", () =>
-    onItsOwn(
+    onMemory(
       Effect.fnUntraced(function*(beanstalkd, server) {
         const uncaught = yield* Deferred.make<unknown>()
         const listeners = process.listeners("uncaughtException")

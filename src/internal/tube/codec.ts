@@ -1,31 +1,27 @@
 /**
- * How the values of a tube become bodies, and bodies values: a Schema, and what its encoded side is on the wire.
+ * Turns the values of a tube into bodies and bodies into values: a Schema, and the form that its encoded side has on
+ * the wire.
  */
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
-import * as Validate from "../protocol/validate.ts"
 import * as Errors from "../../Errors.ts"
 import type { RawJob } from "../../Protocol.ts"
+import type { CodecName } from "../../Tube.ts"
 import type { Body } from "../job/putAll.ts"
+import * as Validate from "../protocol/validate.ts"
+
+const NAMES: ReadonlyArray<CodecName> = ["json", "text", "bytes", "binary"]
 
 /**
- * - `json`: JSON text, of any Schema
- * - `text`: UTF-8 text; the Schema's encoded side is a string, and without a Schema the value is the text
- * - `bytes`: the bytes themselves; the Schema's encoded side is a `Uint8Array`, and without a Schema the value is the bytes
- * - `binary`: Effect's compact binary form (`effect/encoding/SchemaBinary`), of any Schema
+ * Encodes and decodes bodies. Either fails with the value that explains best what was wrong: an error, or a sentence.
  */
-export type Name = "json" | "text" | "bytes" | "binary"
-
-const NAMES: ReadonlyArray<Name> = ["json", "text", "bytes", "binary"]
-
-/** What a body looks like from inside: what fails, fails with whatever says best what was wrong. */
 export interface Codec<A, RD, RE> {
   readonly encode: (value: A) => Effect.Effect<Body, unknown, RE>
   readonly decode: (job: Pick<RawJob, "body">) => Effect.Effect<A, unknown, RD>
 }
 
-// Bytes that are no UTF-8 must not turn into replacement characters, and a byte order mark is part of what was put.
+// Invalid UTF-8 must fail instead of turning into replacement characters. A byte order mark belongs to the value.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const textOf = (job: Pick<RawJob, "body">): Effect.Effect<string, unknown> => {
@@ -59,20 +55,16 @@ const isSchema = (schema: unknown): boolean => {
   }
 }
 
-/** A codec that does nothing but say why. */
-export const refusing = (wrong: Errors.InvalidArgument): Codec<never, never, never> => ({
-  encode: () => Effect.fail(wrong),
-  decode: () => Effect.fail(wrong)
-})
-
-/** The codec of that name for a Schema, which only text and bytes can do without, or what is wrong with either. */
+/**
+ * The codec of that name for a Schema, which only `text` and `bytes` can do without, or the error that refuses them.
+ */
 export const make = <S extends Schema.Constraint>(
-  name: Name,
+  name: CodecName,
   schema: S | undefined
 ): Codec<S["Type"], S["DecodingServices"], S["EncodingServices"]> | Errors.InvalidArgument => {
   const refuse = (rule: string) =>
-    new Errors.InvalidArgument({ operation: "tube", argument: "schema", value: schema, rule })
-  const known = Validate.oneOf("tube", "codec", name, NAMES)
+    new Errors.InvalidArgument({ operation: "Tube.make", argument: "schema", value: schema, rule })
+  const known = Validate.oneOf("Tube.make", "codec", name, NAMES)
   if (known instanceof Errors.InvalidArgument) return known
   if (schema === undefined) {
     if (name === "text") return plainText as never
@@ -87,7 +79,7 @@ export const make = <S extends Schema.Constraint>(
 }
 
 const fromSchema = <S extends Schema.Constraint>(
-  name: Name,
+  name: CodecName,
   schema: S
 ): Codec<S["Type"], S["DecodingServices"], S["EncodingServices"]> => {
   type Of<Raw> = Schema.Codec<S["Type"], Raw, S["DecodingServices"], S["EncodingServices"]>

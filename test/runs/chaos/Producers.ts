@@ -9,7 +9,7 @@ import type * as Client from "../../../src/Client.ts"
 import { BeanstalkdError } from "../../../src/Errors.ts"
 import { JobId } from "../../../src/internal/protocol/scalars.ts"
 import { Dice, seedOf } from "../../conformance/Dice.ts"
-import type { Ledger, Outcome } from "./Ledger.ts"
+import type { Accounts, Outcome } from "./Accounts.ts"
 import { bodyOf, type Kind, tubeOf, WORK } from "./Work.ts"
 
 const KINDS: Record<Kind, number> = {
@@ -26,7 +26,7 @@ const KINDS: Record<Kind, number> = {
 
 export interface Setting {
   readonly beanstalkd: Client.Service
-  readonly ledger: Ledger
+  readonly accounts: Accounts
   readonly seed: number
   readonly isOver: () => boolean
   readonly complain: (what: string) => void
@@ -67,29 +67,29 @@ const outcomeOf = (error: unknown): Outcome => {
 
 /** Puts jobs of all kinds. */
 export const producer = Effect.fnUntraced(
-  function*({ beanstalkd, complain, isOver, ledger, seed }: Setting, name: number) {
+  function*({ accounts, beanstalkd, complain, isOver, seed }: Setting, name: number) {
     const dice = new Dice(seedOf(seed, name))
     while (!isOver()) {
       yield* Effect.sleep(dice.int(1, 20))
       const kind = dice.weighted(KINDS)
-      const n = ledger.open(kind)
+      const n = accounts.open(kind)
       const options: Client.PutOptions = { ttr: "4 seconds", delay: kind === "later" ? "1 hour" : 0 }
       const exit = yield* run(dice, beanstalkd.put(tubeOf(kind), bodyOf(n, kind), options))
-      if (Exit.isSuccess(exit)) ledger.close(n, "acknowledged", exit.value.id)
-      else ledger.close(n, outcomeOf(failureOf(exit, complain)))
+      if (Exit.isSuccess(exit)) accounts.close(n, "acknowledged", exit.value.id)
+      else accounts.close(n, outcomeOf(failureOf(exit, complain)))
     }
   }
 )
 
 /** Puts many at once, of which only the ids count. */
 export const bulkProducer = Effect.fnUntraced(
-  function*({ beanstalkd, complain, isOver, ledger, seed }: Setting, name: number) {
+  function*({ accounts, beanstalkd, complain, isOver, seed }: Setting, name: number) {
     const dice = new Dice(seedOf(seed, name))
     while (!isOver()) {
       yield* Effect.sleep(dice.int(100, 1000))
-      const numbers = Array.from({ length: dice.int(1, 50) }, () => ledger.open("plain"))
+      const numbers = Array.from({ length: dice.int(1, 50) }, () => accounts.open("plain"))
       const exit = yield* run(dice, beanstalkd.putAll(WORK, numbers.map((n) => bodyOf(n, "plain"))))
-      if (Exit.isSuccess(exit)) exit.value.forEach(({ id }, i) => ledger.close(numbers[i]!, "acknowledged", id))
+      if (Exit.isSuccess(exit)) exit.value.forEach(({ id }, i) => accounts.close(numbers[i]!, "acknowledged", id))
       else {
         const failure = failureOf(exit, () => {}) as { readonly cause?: unknown } | undefined
         if (failure !== undefined && !isHarmless(failure.cause)) complain(`unexpected: ${String(failure.cause)}`)

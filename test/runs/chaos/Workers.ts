@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { Handled } from "./Ledger.ts"
+import type { Handled } from "./Accounts.ts"
 
 const PROGRAM = fileURLToPath(new URL("worker.ts", import.meta.url))
 

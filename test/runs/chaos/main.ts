@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
 import * as RealServer from "../../support/RealServer.ts"
 import * as Usage from "../../support/Usage.ts"
-import * as Run from "./Run.ts"
+import * as ChaosRun from "./ChaosRun.ts"
 
 const options = Usage.read("usage: npm run chaos -- [--seed S] [--seconds N] [--runs R]", () => {
   const { runs, seconds, seed } = parseArgs({
@@ -22,7 +22,7 @@ const options = Usage.read("usage: npm run chaos -- [--seed S] [--seconds N] [--
   }
 })
 
-const tell = ({ account, connections, kills, puts, seed, torn, trouble, violations }: Run.Report): void => {
+const tell = ({ account, connections, kills, puts, seed, torn, trouble, violations }: ChaosRun.Report): void => {
   console.log(`seed ${seed}: ${violations.length} violations`)
   console.log(`  puts         ${JSON.stringify(puts)}`)
   console.log(`  acknowledged ${JSON.stringify(account)}`)
@@ -31,13 +31,13 @@ const tell = ({ account, connections, kills, puts, seed, torn, trouble, violatio
   for (const violation of violations.slice(0, 20)) console.log(`  VIOLATION ${violation}`)
 }
 
-const sum = (reports: ReadonlyArray<Run.Report>, of: (report: Run.Report) => number): number =>
+const sum = (reports: ReadonlyArray<ChaosRun.Report>, of: (report: ChaosRun.Report) => number): number =>
   reports.reduce((total, report) => total + of(report), 0)
 
-const count = (reports: ReadonlyArray<Run.Report>, beginning: string): number =>
+const count = (reports: ReadonlyArray<ChaosRun.Report>, beginning: string): number =>
   sum(reports, ({ violations }) => violations.filter((violation) => violation.startsWith(beginning)).length)
 
-const tellTotals = (reports: ReadonlyArray<Run.Report>): void => {
+const tellTotals = (reports: ReadonlyArray<ChaosRun.Report>): void => {
   console.log(
     `${reports.length} runs: ${sum(reports, ({ puts }) => puts.acknowledged)} acknowledged jobs, ` +
       `${sum(reports, ({ kills }) => kills)} server kills; ` +
@@ -54,9 +54,9 @@ const main = async (): Promise<number> => {
     console.error("skipped: there is no beanstalkd; apt-get install -y beanstalkd, or set BEANSTALKD_BIN")
     return process.env["CI"] === "true" ? 1 : 0
   }
-  const reports: Array<Run.Report> = []
+  const reports: Array<ChaosRun.Report> = []
   for (let r = 0; r < runs; r++) {
-    const report = await Effect.runPromise(Run.run(seed + r, seconds))
+    const report = await Effect.runPromise(ChaosRun.run(seed + r, seconds))
     reports.push(report)
     tell(report)
   }

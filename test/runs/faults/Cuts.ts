@@ -14,7 +14,7 @@ import * as FaultProxy from "../../support/FaultProxy.ts"
 import * as RealServer from "../../support/RealServer.ts"
 import * as RealTime from "../../support/RealTime.ts"
 import { type Session, sessions } from "./Sessions.ts"
-import { Witness } from "./Witness.ts"
+import { Testimony } from "./Testimony.ts"
 
 /** A server on a port. */
 export type Target = Effect.Effect<{ readonly port: number }, unknown, Scope.Scope>
@@ -69,7 +69,7 @@ export const attempt = Effect.fnUntraced(
     const { port } = yield* target
     const raw = (command: string) => Effect.orDie(ask(port, command))
     const proxy = yield* FaultProxy.make({ port }, plan)
-    const witness = new Witness()
+    const witness = new Testimony()
     if (meanwhile !== undefined) yield* Effect.forkScoped(meanwhile(proxy))
     yield* RealTime.timeoutOrElse(
       Effect.scoped(session({ port: proxy.port, witness, raw })).pipe(

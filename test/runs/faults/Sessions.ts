@@ -14,12 +14,12 @@ import type { Job } from "../../../src/Job.ts"
 import * as Tube from "../../../src/Tube.ts"
 import * as Worker from "../../../src/Worker.ts"
 import { eventually } from "../../support/Eventually.ts"
-import type { Witness } from "./Witness.ts"
+import type { Testimony } from "./Testimony.ts"
 
 export interface Setting {
   /** That of the proxy. */
   readonly port: number
-  readonly witness: Witness
+  readonly witness: Testimony
   /** Asks the server itself. */
   readonly raw: (command: string) => Effect.Effect<string>
 }

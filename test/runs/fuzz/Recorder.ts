@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Dialer } from "../../../src/internal/connection/transport.ts"
-import { withBody } from "../../connection/Commands.ts"
+import { withBody } from "../../support/scripted/Commands.ts"
 
 /** A command as it was heard. Text is one character a byte. */
 export interface Heard {

@@ -10,7 +10,7 @@ import { Connection, Errors, type Protocol } from "effect-beanstalkd"
 import type { Dialer, Handlers } from "../../../src/internal/connection/transport.ts"
 import assert from "node:assert/strict"
 import { Dice, seedOf } from "../../conformance/Dice.ts"
-import { rows, table, withBody } from "../../connection/Commands.ts"
+import { rows, table, withBody } from "../../support/scripted/Commands.ts"
 import { garbage, mutate, split } from "./Mutations.ts"
 import { type Frame, MAX_REPLY_SIZE, type Meaning, meaningOf, read } from "./Oracle.ts"
 

@@ -7,8 +7,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Client, type Connection, Pool, Protocol } from "effect-beanstalkd"
 import { type Internals, internals } from "../../../src/internal/pool/internals.ts"
-import { of, type Scenario } from "./Scenario.ts"
-import { MAX_CONNECTIONS, PRIORITY, type World } from "./World.ts"
+import { type Interruptible, of } from "./Interruptible.ts"
+import { MAX_CONNECTIONS, PRIORITY, type Stage } from "./Stage.ts"
 import { poolOf } from "../../../src/internal/client/internals.ts"
 
 type Effects<S> = Exclude<keyof S, "server" | "pool" | Pool.TypeId | keyof Inspectable.Inspectable>
@@ -18,7 +18,7 @@ const bodies = ["one", "two", "three"]
 const hour = "1 hour"
 
 /** Each member of the client, the reserves as they are used. */
-export const client: Record<Effects<Client.Service> | `reserve${string}` | `putAll ${string}`, Scenario> = {
+export const client: Record<Effects<Client.Service> | `reserve${string}` | `putAll ${string}`, Interruptible> = {
   put: of(({ client }) => client.put("jobs", "a job", options), { adds: 1 }),
   putAll: of(({ client }) => client.putAll("jobs", bodies, options), { adds: 3 }),
   "putAll of a stream": of(({ client }) => client.putAll("jobs", Stream.fromIterable(bodies), options), { adds: 3 }),
@@ -79,7 +79,7 @@ export const pool: Record<
   | Exclude<keyof Internals, "reconnect" | "shared">
   | `shared.${Exclude<keyof Internals["shared"], "load" | "supervise">}`
   | `${string}.make`,
-  Scenario
+  Interruptible
 > = {
   get: ofPool((pool) => Effect.flatMap(pool.get, lists)),
   use: ofPool((pool) => pool.use(lists)),
@@ -97,7 +97,7 @@ export const pool: Record<
     Effect.flatMap(Pool.make({ ...options, minConnections: 1 }), ({ use }) => use(lists))
   ),
   "Client.make": of(
-    ({ options }: World) =>
+    ({ options }: Stage) =>
       Effect.flatMap(Client.make(options), (other) => other.put("jobs", "a job", { priority: PRIORITY })),
     { adds: 1 }
   )

@@ -6,13 +6,13 @@ import type * as Inspectable from "effect/Inspectable"
 import { Connection, Protocol } from "effect-beanstalkd"
 import type { Job, TypeId } from "effect-beanstalkd/Job"
 import assert from "node:assert/strict"
-import type { Scenario } from "./Scenario.ts"
-import { PRIORITY, type World } from "./World.ts"
+import type { Interruptible } from "./Interruptible.ts"
+import { PRIORITY, type Stage } from "./Stage.ts"
 
 const options = { priority: PRIORITY }
 
 /** Works with `jobs`, has reserved the job that was ready, and watches an empty tube. */
-const connect = Effect.fnUntraced(function*({ options, ready }: World) {
+const connect = Effect.fnUntraced(function*({ options, ready }: Stage) {
   const connection = yield* Connection.make({ ...options, use: "jobs", watch: ["nothing"] })
   yield* connection.reserveJob(ready)
   return connection
@@ -26,21 +26,21 @@ const isInSync = Effect.fnUntraced(function*(connection: Connection.Service, may
   assert.equal(watched[0], "nothing")
 })
 
-interface Expected extends Omit<Scenario, "prepare" | "afterwards"> {
+interface Expected extends Omit<Interruptible, "prepare" | "afterwards"> {
   /** The connection may end by it. */
   readonly ends?: boolean | undefined
 }
 
 const on = (
-  run: (connection: Connection.Service, world: World) => Effect.Effect<unknown, unknown>,
+  run: (connection: Connection.Service, stage: Stage) => Effect.Effect<unknown, unknown>,
   { ends = false, ...expected }: Expected = {}
-): Scenario => {
+): Interruptible => {
   let current: Connection.Service | undefined
   return {
-    prepare: (world) =>
-      Effect.map(connect(world), (connection) => {
+    prepare: (stage) =>
+      Effect.map(connect(stage), (connection) => {
         current = connection
-        return run(connection, world)
+        return run(connection, stage)
       }),
     afterwards: Effect.suspend(() => isInSync(current!, ends)),
     alreadyHeld: 1,
@@ -51,7 +51,7 @@ const on = (
 type Command = Exclude<keyof Connection.Service, "server" | Connection.TypeId | keyof Inspectable.Inspectable>
 
 /** Each command of a connection. */
-export const connection: Record<Command | `reserve${string}`, Scenario> = {
+export const connection: Record<Command | `reserve${string}`, Interruptible> = {
   closed: on((connection) => connection.closed),
   put: on((connection) => connection.put("a job", options), { adds: 1 }),
   use: on((connection) => connection.use("other")),
@@ -97,8 +97,8 @@ export const connection: Record<Command | `reserve${string}`, Scenario> = {
 
 const withJob = (
   run: (job: Job) => Effect.Effect<unknown, unknown>,
-  expected: Omit<Scenario, "prepare" | "afterwards"> = {}
-): Scenario => ({
+  expected: Omit<Interruptible, "prepare" | "afterwards"> = {}
+): Interruptible => ({
   prepare: ({ client }) => Effect.map(client.reserve("jobs"), run),
   alreadyHeld: 1,
   ...expected
@@ -107,7 +107,7 @@ const withJob = (
 type Member = Exclude<keyof Job, "server" | "id" | "ref" | "body" | "text" | TypeId>
 
 /** Each member of a reserved job. */
-export const job: Record<Member | `${string} with ${string}`, Scenario> = {
+export const job: Record<Member | `${string} with ${string}`, Interruptible> = {
   delete: withJob((job) => job.delete, { removes: 1 }),
   release: withJob((job) => job.release()),
   "release with a priority and a delay": withJob((job) => job.release({ ...options, delay: "1 hour" })),

@@ -2,20 +2,22 @@
  * Streams, tubes and workers.
  */
 import * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
+import type * as Pipeable from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Client, Consumer, Tube, Worker } from "effect-beanstalkd"
-import type { Scenario } from "./Scenario.ts"
-import { PRIORITY, type World } from "./World.ts"
+import type { Interruptible } from "./Interruptible.ts"
+import { PRIORITY, type Stage } from "./Stage.ts"
 
 const Numbers = Tube.make("numbers", { schema: Schema.Finite, priority: PRIORITY })
 
-type Needs<A = unknown> = (world: World) => Effect.Effect<A, unknown, Client.Beanstalkd>
+type Needs<A = unknown> = (stage: Stage) => Effect.Effect<A, unknown, Client.Beanstalkd>
 
 // One is buried, three are ready, one is delayed, and one does not decode.
-const putNumbers = Effect.fnUntraced(function*({ client }: World) {
+const putNumbers = Effect.fnUntraced(function*({ client }: Stage) {
   yield* Numbers.put(0)
   yield* Effect.scoped(Effect.flatMap(client.reserve("numbers"), (job) => job.bury()))
   yield* Numbers.putAll([1, 2, 3])
@@ -23,10 +25,10 @@ const putNumbers = Effect.fnUntraced(function*({ client }: World) {
   yield* client.put("numbers", "not a number", { priority: PRIORITY })
 })
 
-const withNumbers = (run: Needs, expected: Omit<Scenario, "prepare"> = {}): Scenario => ({
-  prepare: (world) =>
-    Effect.as(putNumbers(world), Effect.provideService(run(world), Client.Beanstalkd, world.client)).pipe(
-      Effect.provideService(Client.Beanstalkd, world.client)
+const withNumbers = (run: Needs, expected: Omit<Interruptible, "prepare"> = {}): Interruptible => ({
+  prepare: (stage) =>
+    Effect.as(putNumbers(stage), Effect.provideService(run(stage), Client.Beanstalkd, stage.client)).pipe(
+      Effect.provideService(Client.Beanstalkd, stage.client)
     ),
   ...expected
 })
@@ -35,7 +37,7 @@ const three = <A extends { readonly delete: Effect.Effect<void, unknown> }, E, R
   jobs.pipe(Stream.take(3), Stream.mapEffect((job) => job.delete), Stream.runDrain)
 
 /** Streams of reserved jobs. */
-export const consumer: Record<string, Scenario> = {
+export const consumer: Record<string, Interruptible> = {
   stream: withNumbers(() => three(Consumer.stream("numbers")), { removes: 3 }),
   "stream of one after the other": withNumbers(() => three(Consumer.stream("numbers", { prefetch: 1 })), {
     removes: 3
@@ -70,8 +72,10 @@ export const consumer: Record<string, Scenario> = {
   )
 }
 
+type NoCommand = "name" | Tube.TypeId | keyof Inspectable.Inspectable | keyof Pipeable.Pipeable
+
 /** Each member of a tube. */
-export const tube: Record<Exclude<keyof typeof Numbers, "name">, Scenario> = {
+export const tube: Record<Exclude<keyof typeof Numbers, NoCommand>, Interruptible> = {
   client: withNumbers(() => Numbers.client),
   put: withNumbers(() => Numbers.put(5), { adds: 1 }),
   putAll: withNumbers(() => Numbers.putAll([5, 6]), { adds: 2 }),
@@ -97,11 +101,11 @@ export const tube: Record<Exclude<keyof typeof Numbers, "name">, Scenario> = {
 const works = (
   handler: Worker.Handler<number, string, never>,
   options: Worker.Options<number, string, never>,
-  expected: Omit<Scenario, "prepare">
-): Scenario => withNumbers(() => Worker.run(Numbers, handler, options), expected)
+  expected: Omit<Interruptible, "prepare">
+): Interruptible => withNumbers(() => Worker.run(Numbers, handler, options), expected)
 
 /** Workers, which end by no other way. */
-export const worker: Record<string, Scenario> = {
+export const worker: Record<string, Interruptible> = {
   "run, handlers succeed": works(() => Effect.void, {}, { removes: 3 }),
   "run, several handlers, without crashGuard": works(() => Effect.yieldNow, { concurrency: 4, crashGuard: false }, {
     removes: 3

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import * as ClientScenarios from "./ClientScenarios.ts"
 import * as ConnectionScenarios from "./ConnectionScenarios.ts"
 import * as ConsumerScenarios from "./ConsumerScenarios.ts"
-import { interruptEverywhere, type Scenario } from "./Scenario.ts"
+import { interruptEverywhere, type Interruptible } from "./Interruptible.ts"
 
 const STRIDE = process.env["INTERRUPTION_FULL"] === "1" ? 1 : 60
 
@@ -18,7 +18,7 @@ const ways = [
   { network: "deferred", mode: "during" }
 ] as const
 
-const scenarios: Readonly<Record<string, Readonly<Record<string, Scenario>>>> = {
+const scenarios: Readonly<Record<string, Readonly<Record<string, Interruptible>>>> = {
   client: ClientScenarios.client,
   pool: ClientScenarios.pool,
   connection: ConnectionScenarios.connection,

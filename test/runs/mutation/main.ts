@@ -10,7 +10,7 @@ import { join, normalize } from "node:path"
 import { parseArgs } from "node:util"
 import * as Usage from "../../support/Usage.ts"
 import { beforeAndAfter, lineOf } from "./Mutants.ts"
-import * as Run from "./Run.ts"
+import * as MutationRun from "./MutationRun.ts"
 
 const root = join(import.meta.dirname, "../../..")
 
@@ -41,9 +41,9 @@ const options = Usage.read(USAGE, () => {
   }
 })
 
-const place = ({ mutant, source }: Run.Tried) => `${mutant.file}:${lineOf(source, mutant)}`
+const place = ({ mutant, source }: MutationRun.Tried) => `${mutant.file}:${lineOf(source, mutant)}`
 
-const words = (fate: Run.Fate): string => {
+const words = (fate: MutationRun.Fate): string => {
   switch (fate._tag) {
     case "Noticed":
       return `noticed by ${fate.by}`
@@ -56,16 +56,16 @@ const words = (fate: Run.Fate): string => {
   }
 }
 
-const show = (tried: Run.Tried): string => {
+const show = (tried: MutationRun.Tried): string => {
   const [before, after] = beforeAndAfter(tried.source, tried.mutant)
   return `${place(tried)} (${tried.mutant.change})\n  - ${before}\n  + ${after}`
 }
 
-const tried: Array<Run.Tried> = []
+const tried: Array<MutationRun.Tried> = []
 
 /** What has been found so far, also when it is interrupted. */
 const sumUp = () => {
-  const withFate = (tag: Run.Fate["_tag"]) => tried.filter(({ fate }) => fate._tag === tag)
+  const withFate = (tag: MutationRun.Fate["_tag"]) => tried.filter(({ fate }) => fate._tag === tag)
   const survivors = withFate("Survived")
   const slow = withFate("TimedOut").length
   const noticed = withFate("Noticed").length + slow
@@ -80,7 +80,7 @@ const sumUp = () => {
   if (count === 0 || percent < options.least) process.exitCode = 1
 }
 
-const program = Run.run({
+const program = MutationRun.run({
   ...options,
   root,
   onStart: (lanes) => console.log(`first the tests without any change; then ${lanes} mutants at a time`),
@@ -96,7 +96,7 @@ const program = Run.run({
 NodeRuntime.runMain(
   Effect.catchDefect(program, (defect) =>
     Effect.sync(() => {
-      console.error(defect instanceof Run.Broken ? defect.message : defect)
+      console.error(defect instanceof MutationRun.Broken ? defect.message : defect)
       process.exitCode = 2
     }))
 )

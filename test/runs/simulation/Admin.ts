@@ -1,5 +1,5 @@
 /**
- * A program that looks at everything, kicks, pauses, deletes and takes jobs out of the line, and checks what it is told.
+ * A program that peeks, kicks, pauses, deletes, reserves by id, and checks the replies.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -113,7 +113,7 @@ const command = (run: Run, client: Client.Service, process: Process): Effect.Eff
   }
 }
 
-/** Does what administrators do. */
+/** Issues the commands of an administrator at random. */
 export const admin = (run: Run): Program => (client, process) =>
   Effect.gen(function*() {
     const { dice, world } = run

@@ -1,9 +1,9 @@
 /**
- * Deliberate breakages of our own code, to prove that the simulation finds what it is there to find. Each replaces a piece
- * of the source of one module while it is loaded; if that piece is no longer there, it fails loudly.
+ * Deliberate bugs in our own code, which prove that the simulation notices bugs. Each replaces a piece of one module's
+ * source while the module is loaded, and fails loudly if that piece is no longer there.
  */
 
-/** A breakage. */
+/** A deliberate bug. */
 export interface Breakage {
   readonly name: string
   readonly module: string
@@ -11,7 +11,7 @@ export interface Breakage {
   readonly to: string
 }
 
-/** All of them. */
+/** All breakages. */
 export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a put is acknowledged when it is sent",
@@ -230,7 +230,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   }
 ]
 
-/** The source of a module, broken. */
+/** The source of a module with the bug in it. */
 export const broken = ({ from, module, name, to }: Breakage, source: string): string => {
   if (source.split(from).length !== 2) throw new Error(`"${name}": its piece of ${module}.ts is not there, or not once`)
   return source.replace(from, () => to)

@@ -1,5 +1,5 @@
 /**
- * Programs that take jobs: workers, a stream, and those who reserve one by one.
+ * Programs that take jobs: workers, a stream, and fibers that reserve one job at a time.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -53,14 +53,14 @@ const settlingOf = ({ dice }: Run): Settling => {
   }
 }
 
-/** What those do with a job who have nobody to do it for them. */
+/** Handles and settles a job of a stream or of a reserve, where no worker does it. */
 const handle = (run: Run, inHand: InHand, job: Job, mayLeave: boolean): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { dice } = run
     if (run.isOn && dice.chance(0.5)) {
       yield* Effect.sleep(dice.weighted({ a: 8, b: 1 }) === "a" ? dice.int(0, 400) : 3000)
     }
-    // Left to the end of its Scope.
+    // The end of its Scope releases the job.
     if (mayLeave && run.isOn && dice.chance(0.1)) return
     const settling = settlingOf(run)
     const isDone = yield* settle(run, inHand, job, settling)
@@ -80,7 +80,7 @@ const inHand = (run: Run, process: InHand["process"], job: Job, mayLeave: boolea
     )
   })
 
-/** A stream, some of whose readers end it now and then. */
+/** A stream, which sometimes ends early and starts again. */
 export const stream = (run: Run, streamed: Streamed): Program => (client, process) => {
   run.ledger.limits.set(process, streamed.maxInFlight)
   const { hands, tube, ...options } = streamed
@@ -192,7 +192,7 @@ const takeOne = (run: Run, client: Client.Service, process: InHand["process"], t
     yield* Effect.sleep(run.dice.int(1, 200))
   })
 
-/** Some who take one job after the other, over the connections of the pool. */
+/** Fibers that reserve one job at a time, over the connections of the pool. */
 export const plain = (run: Run, tubes: ReadonlyArray<string>, hands: number): Program => (client, process) =>
   Effect.all(
     Array.from(

@@ -1,6 +1,6 @@
 /**
- * What programs do with a job in hand: most succeed, some fail, die, hang, settle it themselves, or are interrupted. What a
- * job will meet is in its key, so that every attempt knows how the others went.
+ * The handlers of jobs: most succeed, some fail, die, hang, settle their job themselves, or are interrupted. The key of
+ * a job decides its fate, so every attempt knows how the others went.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -33,7 +33,7 @@ const FATES = {
 
 type Fate = keyof typeof FATES
 
-/** A job by one who may settle it; what it hears is noted. */
+/** Settles a job, and records the outcome. */
 export const settle = (run: Run, inHand: InHand, job: Job, settling: Settling): Effect.Effect<boolean> => {
   const priority = settling.priority
   const delay = settling.delaySeconds === undefined ? undefined : Duration.seconds(settling.delaySeconds)
@@ -73,7 +73,7 @@ const touch = (run: Run, inHand: InHand, job: Job): Effect.Effect<void> =>
     )
   )
 
-// Asked over the shared connection, so that the answer may be of a later time.
+// The shared connection answers, perhaps with the state of a later lease.
 const ask = (run: Run, inHand: InHand, job: Job): Effect.Effect<void> =>
   Effect.all([job.stats, job.attempt, job.tube]).pipe(
     Effect.map(([stats, attempt, tube]) => {
@@ -87,7 +87,7 @@ const ask = (run: Run, inHand: InHand, job: Job): Effect.Effect<void> =>
 
 const doIt = (run: Run, inHand: InHand, job: Job, fate: Fate, dice: Dice): Effect.Effect<void, Failure> => {
   const nap = (from: number, to: number) => run.isOn ? Effect.sleep(dice.int(from, to)) : Effect.sleep(dice.int(0, 50))
-  // What would never end is done once or twice.
+  // A fate that leads to another attempt is met once or twice, so that the job can end.
   const isEarly = inHand.job.put.runs <= 2
   switch (fate) {
     case "quick":
@@ -139,7 +139,7 @@ const outcomeOf = (exit: Exit.Exit<void, Failure>): InHand["outcome"] => {
   return Cause.squash(exit.cause) === "again" ? "failed" : "gaveUp"
 }
 
-/** Works on a job, as its key says. */
+/** Handles a job as its key says. */
 export const work = (run: Run, process: Process, job: Job, key: number): Effect.Effect<void, Failure> =>
   Effect.uninterruptibleMask((restore) => {
     const dice = new Dice(seedOf(run.world.seed, 1_000_000 + key))

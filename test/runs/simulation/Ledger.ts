@@ -1,13 +1,14 @@
 /**
- * What everybody meant, and what the server did: puts and what their callers heard, leases as the server gave them away,
- * handlers as they ran. Each entry is checked against the others when it is made; what they add up to, at the end.
+ * The record of what programs meant and what the server did: puts and the answers that their callers got, leases as the
+ * server gave them, handlers as they ran. Each new entry is compared with the others; the totals are checked at the
+ * end.
  */
 import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
 import type { Job as Handle } from "../../../src/Job.ts"
 import type { Link } from "./Network.ts"
 import type { Process, World } from "./World.ts"
 
-/** What a put was to be. */
+/** The job that a put asks for. */
 export interface Intent {
   readonly tube: string
   readonly body: string
@@ -19,13 +20,13 @@ export interface Intent {
 /** A put, from its call to its end. */
 export interface Put extends Intent {
   readonly key: number
-  /** What the caller has heard: nothing yet, the id, that it was not done, or that nobody knows. */
+  /** The answer to the caller: none yet, the id, that the job was not put, or that nobody knows. */
   heard: "nothing" | "acknowledged" | "notDone" | "unknown"
   /** The job that it became. */
   job: Job | undefined
-  /** The copies that a worker made of it in the dead-letter tube. */
+  /** How many copies workers have put into the dead-letter tube. */
   copies: number
-  /** How often handlers have been run for it, and how often they have failed. */
+  /** How often handlers have run, and how often they have failed. */
   runs: number
   failures: number
 }
@@ -39,7 +40,7 @@ export interface Job {
   priority: number
   reserves: number
   kicks: number
-  /** Before this moment nobody may reserve it. */
+  /** The moment before which no reserve may get the job. */
   notBefore: number
   state: "ready" | "reserved" | "delayed" | "buried" | "gone"
   lease: Lease | undefined
@@ -52,25 +53,25 @@ export interface Settling {
   readonly delaySeconds?: number | undefined
 }
 
-/** The time for which somebody has a job, as the server sees it. */
+/** A lease, as the server sees it. */
 export interface Lease {
   readonly job: Job
   readonly link: Link
-  /** How often the job had been reserved, this time included, and kicked. */
+  /** How often the job had been reserved, this time included, and how often kicked. */
   readonly attempt: number
   readonly kicks: number
   deadline: number
-  /** The step in which its holder was told. */
+  /** The step in which the reply reached the holder. */
   deliveredAt: number | undefined
   /** When and how it ended. */
   endedAt: number | undefined
   end: string | undefined
-  /** Whether it was ended by a command that was meant for an older lease. */
+  /** Whether a command that was meant for an older lease ended this one. */
   isMistaken: boolean
   run: Run | undefined
 }
 
-/** What becomes of a job in the hands of a program. */
+/** A handler that runs or has run. */
 export interface Run {
   lease: Lease | undefined
   readonly job: Job
@@ -81,15 +82,15 @@ export interface Run {
   /** Whether an interruption ends it at once. */
   readonly isInterruptible: boolean
   outcome: "running" | "succeeded" | "failed" | "gaveUp" | "died" | "interrupted"
-  /** What it has done about the job itself. */
+  /** The command with which the handler settled the job itself. */
   settling: Settling | undefined
-  /** The step in which it came to one of these. */
+  /** The step in which the outcome, or that command, was known. */
   decidedAt: number | undefined
-  /** Whether the server has had its command. */
+  /** Whether the server has got its command. */
   hasSettled: boolean
 }
 
-/** What is known of those who work on a tube. */
+/** The options of the workers of a tube. */
 export interface Rules {
   readonly maxAttempts: number
   readonly crashGuard: boolean
@@ -98,7 +99,7 @@ export interface Rules {
   readonly deadLetter: string | undefined
 }
 
-// For a slow network and a clock that was late.
+// Allows for a slow network and for a clock that was late.
 const SLACK = 5000
 
 /** The ledger. */
@@ -106,16 +107,16 @@ export class Ledger {
   readonly world: World
   readonly puts = new Map<number, Put>()
   readonly jobs = new Map<number, Job>()
-  /** The leases that a connection has been told of, or will be, oldest first. */
+  /** The leases whose replies went or will go to a connection, oldest first. */
   readonly leases = new Map<Link, Array<Lease>>()
   readonly runs = new Set<Run>()
-  /** The worked tubes. */
+  /** The tubes that have workers. */
   readonly rules = new Map<string, Rules>()
-  /** Jobs that somebody means to delete without having them. */
+  /** Jobs that an administrator deletes without a lease. */
   readonly deleting = new Set<number>()
-  /** Those who work on them. */
+  /** The workers of those tubes. */
   readonly workers = new Map<Process, Rules>()
-  /** How many jobs a program may have at a time. */
+  /** How many jobs a program may hold at a time. */
   readonly limits = new Map<Process, number>()
   /** Programs that are shutting down. */
   readonly stopping = new Set<Process>()
@@ -165,12 +166,12 @@ export class Ledger {
   // -------------------------------------------------------------------------------------------------------------------
 
   /**
-   * The lease that a program has been told of last, and that it has done nothing with; or if there is none, one on whose
-   * behalf it worked for a moment, when it was an older one that had just been lost.
+   * The newest lease that a program knows of and has not handled. Without one, a lease whose handler was interrupted:
+   * the program had taken it for an older lease of the job, which was just lost.
    */
   #newLease(process: Process, id: number): Lease | undefined {
     const told: Array<Lease> = []
-    // Who asks for the attempt first does not begin in the very step in which the job comes.
+    // With the crash guard the handler cannot begin in the step in which the job arrives.
     const before = this.workers.get(process)?.crashGuard === true ? this.world.steps : Infinity
     for (const [link, leases] of this.leases) {
       if (link.client !== process || !link.isClientOpen) continue
@@ -185,7 +186,7 @@ export class Ledger {
       told.find(({ run }) => run?.outcome === "interrupted")
   }
 
-  /** The lease of a handle that had been lost before its program could begin. */
+  /** The lease of a handle that was lost before its handler began. */
   #lostLease(process: Process, id: number): Lease | undefined {
     for (const [link, leases] of this.leases) {
       if (link.client !== process) continue
@@ -196,8 +197,8 @@ export class Ledger {
   }
 
   /**
-   * The lease of a handle that comes behind another, which began in the step in which this lease was told: that other one
-   * had the older lease, then, not this one.
+   * The lease of a second handle, if the first began in the step in which this lease arrived: then the first handle had
+   * the older lease.
    */
   #tradedLease(process: Process, id: number): Lease | undefined {
     for (const [link, leases] of this.leases) {
@@ -213,7 +214,7 @@ export class Ledger {
     return undefined
   }
 
-  /** A program begins to work on a job. */
+  /** A handler begins. */
   begin(process: Process, handle: Handle, isInterruptible: boolean): Run | undefined {
     const { id, text: body } = handle
     const job = this.jobs.get(id)
@@ -252,7 +253,7 @@ export class Ledger {
     return run
   }
 
-  /** It settles the job itself. */
+  /** A handler settles its job itself. */
   settles(run: Run, settling: Settling): void {
     this.world.tell(`${run.process.name} will ${settling.command} ${run.job.id}`)
     run.settling ??= settling
@@ -267,7 +268,7 @@ export class Ledger {
     if (outcome === "failed" || outcome === "gaveUp") run.job.put.failures++
   }
 
-  /** What a program hears when its handle says NotFound. */
+  /** A handle has answered NotFound, which it may only if the program has lost the job. */
   heardNotFound(run: Run, command: string): void {
     this.world.tell(`${run.process.name} hears NOT_FOUND of ${command} ${run.job.id}`)
     const { lease } = run
@@ -276,7 +277,7 @@ export class Ledger {
     this.world.violate(`${command} of job ${run.job.id} by ${run.process.name} was NotFound, and it had the job`)
   }
 
-  /** Nobody has anything to do: what somebody has been told has had its effect by now. */
+  /** No task is ready, so every program has acted on the replies that it got. */
   checkAtRest(commandTimeoutMillis: number): void {
     const { now } = this.world
     for (const run of this.runs) {
@@ -285,7 +286,7 @@ export class Ledger {
       if (!lease.link.isClientOpen) {
         return this.world.violate(`${process.name} works on job ${job.id} although its connection is gone`)
       }
-      // By then it has touched the job, and heard that it has it no longer, or nothing.
+      // By then the program has touched the job, and got NOT_FOUND or no answer.
       const patience = job.ttrSeconds * 500 + commandTimeoutMillis + SLACK
       if (lease.endedAt !== undefined && now > Math.max(lease.endedAt, run.startedAt) + patience) {
         return this.world.violate(`${process.name} still works on job ${job.id}, which it has lost`)
@@ -298,7 +299,7 @@ export class Ledger {
     }
   }
 
-  // Whether it had the job before, and may have spoken of that time: a handle does not say which of the two it is of.
+  // Whether the program has lost an earlier lease of the job. A command does not say which of the two it was meant for.
   #hasLost(process: Process, { job }: Lease): boolean {
     for (const [link, leases] of this.leases) {
       if (link.client !== process) continue
@@ -307,7 +308,7 @@ export class Ledger {
     return false
   }
 
-  /** A process is no more, and with it what it did. */
+  /** A process was killed, and its handlers with it. */
   killed(process: Process): void {
     for (const run of this.runs) if (run.process === process) this.runs.delete(run)
   }

@@ -1,5 +1,5 @@
 /**
- * A machine with one program on it, which can be told to end, be killed, and be started again.
+ * A machine runs one program, and can stop it, kill it and start it again.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -9,7 +9,7 @@ import * as Client from "../../../src/Client.ts"
 import type { Run } from "./Run.ts"
 import { Process } from "./World.ts"
 
-/** What runs on a machine. */
+/** A program: a client, and what it does with it. */
 export type Program = (client: Client.Service, process: Process) => Effect.Effect<void, never, Scope.Scope>
 
 /** A machine. */
@@ -59,7 +59,7 @@ export class Machine {
     return fiber
   }
 
-  /** Starts it again, if it does not run. */
+  /** Starts the program again, if it does not run. */
   start(): void {
     if (!this.isOver) return
     this.process = this.#newProcess()
@@ -73,7 +73,7 @@ export class Machine {
     this.#main.interruptUnsafe()
   }
 
-  /** As by SIGKILL, or if it is not heard, by pulling the plug. */
+  /** Kills the process as SIGKILL does, or if the server does not hear of it, as a power cut does. */
   kill(isHeard: boolean): void {
     if (this.isOver) return
     this.#run.world.tell(`${this.process.name} is killed, ${isHeard ? "heard" : "unheard"}`)

@@ -1,5 +1,5 @@
 /**
- * What goes wrong, as the seed says: with the network, with the server, with the machines of its clients.
+ * Causes faults as the seed says: in the network, in the server, on the machines of the clients.
  */
 import * as Effect from "effect/Effect"
 import type { EngineHost } from "../../../src/internal/server/engineHost.ts"
@@ -33,7 +33,7 @@ const FAULTS = {
 /** The kinds of faults. */
 export type Fault = keyof typeof FAULTS
 
-/** Brings them. */
+/** Causes faults, and ends them. */
 export class Nemesis {
   readonly #run: Run
   readonly #dice: Dice
@@ -50,7 +50,7 @@ export class Nemesis {
     this.#onRestart = onRestart
   }
 
-  /** One after the other, until all is to be well again. */
+  /** Causes one fault after the other, until the run is to heal. */
   get work(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       const { faults } = this.#run.plan
@@ -71,7 +71,7 @@ export class Nemesis {
     this.#onRestart()
   }
 
-  /** All is well again. */
+  /** Ends all faults. */
   heal(): void {
     this.#run.world.tell("all is well again")
     this.#host.injectFaults({})
@@ -85,7 +85,7 @@ export class Nemesis {
     return links.length === 0 ? undefined : this.#dice.one(links)
   }
 
-  // While it lasts; when all is well again meanwhile, it is over already.
+  // `heal` may have ended the fault by then.
   #for(from: number, to: number, end: () => void): Effect.Effect<void> {
     return Effect.andThen(
       Effect.sleep(this.#dice.int(from, to)),

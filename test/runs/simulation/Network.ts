@@ -1,6 +1,6 @@
 /**
- * A network that a seed rules: what is sent comes late, in pieces or together, or never; connections are cut off for both
- * ends or for one of them, and cannot be opened. Whatever it does, a real one could have done.
+ * A network that a seed rules. Bytes arrive late, in pieces, together or never; connections break for both ends or for
+ * one, or cannot be opened. It does nothing that a real network could not do.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,19 +12,19 @@ import type { Process, World } from "./World.ts"
 
 const CONNECT_TIMEOUT = Duration.seconds(5)
 
-// What a socket takes before it asks to wait.
+// How many bytes a socket takes before it asks the writer to wait.
 const ROOM = 16 * 1024
 
-/** How fast it is, and how it cuts what it carries. */
+/** How fast the network is, and how it cuts bytes into pieces. */
 export interface Weather {
   readonly latency: readonly [from: number, to: number]
-  /** How often a piece is broken. */
+  /** The probability that a piece is cut in two. */
   readonly splits: number
 }
 
 export const FAIR: Weather = { latency: [0, 1], splits: 0.05 }
 
-/** How the sending end is done with a direction. */
+/** How the sending end closed a direction. */
 type End = "fin" | "reset"
 
 /** One direction of a connection. */
@@ -36,7 +36,7 @@ class Direction {
   readonly #onEnd: (end: End) => void
   readonly #onRoom: () => void
   readonly #pieces: Array<Uint8Array> = []
-  /** How many bytes are on their way. */
+  /** How many bytes are in flight. */
   size = 0
   #end: End | undefined
   #isComing = false
@@ -69,7 +69,7 @@ class Direction {
     return !this.#isFull
   }
 
-  /** Nothing more is sent; a reset forgets what is on its way, as often as not. */
+  /** Closes the sending end. A reset drops the bytes in flight in half of the cases. */
   end(end: End): void {
     if (this.#end !== undefined || this.#isCut) return
     this.#end = end
@@ -77,7 +77,7 @@ class Direction {
     this.kick()
   }
 
-  /** Nothing of it comes any more. */
+  /** Drops everything, and delivers nothing any more. */
   cut(): void {
     this.#isCut = true
     this.#forget()
@@ -94,7 +94,7 @@ class Direction {
     this.kick()
   }
 
-  /** Goes on, if nothing is in the way. */
+  /** Continues to deliver, if nothing blocks it. */
   kick(): void {
     if (this.#isComing || this.#isCut || this.#mustWait || this.#isBlocked()) return
     if (this.#pieces.length === 0 && this.#end === undefined) return
@@ -121,7 +121,7 @@ class Direction {
     this.kick()
   }
 
-  // Some of what has been sent: one piece, a part of it, or all together.
+  // One piece, a part of it, or all pieces together.
   #next(): Uint8Array | undefined {
     const { dice, weather } = this.#network
     if (this.#pieces.length > 1 && dice.chance(0.5)) {
@@ -150,9 +150,9 @@ export class Link {
   readonly #up: Direction
   readonly #down: Direction
   conn: ServerConnection | undefined
-  /** Whether the client has it, for all that it knows. */
+  /** Whether the connection is open as far as the client knows. */
   isClientOpen = false
-  /** Whether the server has it, for all that it knows. */
+  /** Whether the connection is open as far as the server knows. */
   isServerOpen = false
   isBlackHole = false
   /** Whether the client has heard that it is open. */
@@ -208,12 +208,12 @@ export class Link {
     }
   }
 
-  /** The client lets go of it. */
+  /** The client closes its end. */
   destroy(): void {
     if (!this.isClientOpen) return
     this.#network.world.tell(`${this.name} closed by the client`)
     this.isClientOpen = false
-    // Whoever closes a socket that has unread bytes resets it.
+    // A socket that is closed with unread bytes is reset.
     const isUnread = this.#down.size > 0
     this.#down.cut()
     this.#up.end(isUnread || this.#network.dice.chance(0.5) ? "reset" : "fin")
@@ -242,12 +242,12 @@ export class Link {
   // The server's end
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** What the server writes to. */
+  /** The output of the server. */
   get output(): Output {
     return {
       write: (bytes) => {
         if (this.isClientOpen) return this.#down.send(bytes)
-        // Nobody is there: the other machine says so, if it can.
+        // The other machine answers with a reset, if it can.
         if (!this.#network.isBlocked(this.client, "up") && !this.isBlackHole) this.#network.laterBreak(this)
         return true
       },
@@ -280,13 +280,13 @@ export class Link {
   // What goes wrong
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Cut off for both. */
+  /** Breaks the connection for both ends. */
   reset(): void {
     if (this.isServerOpen) this.#dropByServer()
     this.#tellClient(RESET)
   }
 
-  /** The server loses it, and the client does not hear of it. */
+  /** The server loses the connection, and the client does not hear of it. */
   forgetByServer(): void {
     this.isBlackHole = true
     if (this.isServerOpen) this.#dropByServer()
@@ -300,7 +300,7 @@ export class Link {
     this.#network.forgetIfOver(this)
   }
 
-  /** Nothing is in the way any more. */
+  /** Continues in both directions after a block. */
   kick(): void {
     this.#up.kick()
     this.#down.kick()
@@ -311,7 +311,7 @@ const SERVER_CLOSED = new Errors.ConnectionClosed({ detail: "the server closed i
 const RESET = new Errors.ReadError({ cause: new Error("ECONNRESET") })
 const REFUSED = new Errors.OpenError({ cause: new Error("ECONNREFUSED") })
 
-/** What nothing gets through to or from: a client, the network, or the server because it is frozen. */
+/** What can be blocked: a client, the whole network, or the server because it is frozen. */
 export type Blocked = Process | "network" | "server"
 
 /** The network between one server and its clients. */
@@ -326,9 +326,9 @@ export class Network {
   #serial = 0
   #isHealed = false
   weather: Weather = FAIR
-  /** Nobody listens. */
+  /** Whether dials are refused. */
   refuses = false
-  /** Who connects is sent away. */
+  /** Whether the server closes new connections at once. */
   turnsAway = false
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
 
@@ -339,7 +339,7 @@ export class Network {
     this.#accept = accept
   }
 
-  /** What comes from here or from there to there arrives after a while. */
+  /** Runs a task for a process after the latency of the network. */
   later(process: Process, task: () => void): void {
     const [from, to] = this.weather.latency
     this.world.at(this.world.now + this.dice.int(from, to), process, task)
@@ -354,7 +354,7 @@ export class Network {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Dialling
+  // Dialing
   // -------------------------------------------------------------------------------------------------------------------
 
   dialer(client: Process): Dialer {
@@ -418,7 +418,7 @@ export class Network {
     return keys.some((key) => this.#blocked.get(key)?.[direction] === true)
   }
 
-  /** Lets nothing through, up, down, or both, until `unblock`. */
+  /** Blocks one direction or both until `unblock`. */
   block(whom: Blocked, up: boolean, down: boolean): void {
     this.#blocked.set(whom, { up, down })
   }
@@ -435,14 +435,14 @@ export class Network {
     for (const link of this.links) link.kick()
   }
 
-  /** The server finds out, as its operating system does, that the other end is gone. */
+  /** The server's operating system notices later that the other end is gone. */
   breakOnceHealed(link: Link): void {
     if (this.#isHealed) this.world.at(this.world.now + this.dice.int(1, 3000), this.#server, () => link.reset())
   }
 
   /**
-   * All is well from now on. Connections that one end has lost are found out by the other within moments, but those that
-   * swallow everything go on to do so: it is for the client to notice.
+   * Ends all faults. If one end has lost a connection, the other notices within moments. Black holes stay: the client
+   * must notice them.
    */
   heal(): void {
     this.#isHealed = true
@@ -455,7 +455,7 @@ export class Network {
     this.#goOn()
   }
 
-  /** The machine of a client stops: the server hears of it, or not. */
+  /** Stops the machine of a client, and tells the server or not. */
   kill(client: Process, isHeard: boolean): void {
     for (const link of this.links) {
       if (link.client !== client) continue

@@ -1,17 +1,17 @@
 /**
- * What a seed makes of a run: who is there, what they do and how, and how bad things get.
+ * The plan of a run, drawn from the seed: the programs, their options, and the rate of faults.
  */
 import * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
 import type { Dice } from "../../conformance/Dice.ts"
 
-/** What programs fail with. */
+/** The errors of handlers. */
 export type Failure = "again" | "never"
 
 /** When a failed job is tried again. */
 export interface Retry {
   readonly schedule: Schedule.Schedule<unknown, Failure>
-  /** The same in seconds, by the number of the attempt. */
+  /** The same delays in seconds, by the number of the attempt. */
   readonly delay: (attempt: number) => number
 }
 
@@ -21,7 +21,7 @@ const RETRIES: ReadonlyArray<Retry> = [
   { schedule: Schedule.exponential("700 millis", 1.5), delay: (attempt) => Math.ceil(0.7 * 1.5 ** (attempt - 1)) }
 ]
 
-/** A tube on whose jobs workers work. */
+/** A tube with workers. */
 export interface Worked {
   readonly tube: string
   readonly workers: number
@@ -47,9 +47,9 @@ export interface Streamed {
 /** A run. */
 export interface Plan {
   readonly seconds: number
-  /** How many faults a second; 0 is a calm run, in which nothing may fail. */
+  /** How many faults per second. 0 is a calm run, in which no command may fail. */
   readonly faults: number
-  /** How often a fiber is interrupted in what it does. */
+  /** The probability that a command is interrupted. */
   readonly interruptions: number
   readonly commandTimeout: Duration.Duration
   readonly poolConnections: number
@@ -57,7 +57,7 @@ export interface Plan {
   readonly putsPerProducer: number
   readonly worked: ReadonlyArray<Worked>
   readonly streamed: Streamed | undefined
-  /** Tubes from which jobs are reserved one by one, and by how many. */
+  /** Tubes from which fibers reserve one job at a time, and the number of these fibers. */
   readonly plain: { readonly tubes: ReadonlyArray<string>; readonly hands: number } | undefined
   readonly admins: number
 }
@@ -77,7 +77,7 @@ const workedOf = (dice: Dice, tube: string): Worked => {
   }
 }
 
-/** What the dice say. */
+/** Draws a plan. */
 export const planOf = (dice: Dice): Plan => {
   const isCalm = dice.chance(0.1)
   const tubes = dice.chance(0.3) ? ["work-a", "work-b"] : ["work-a"]

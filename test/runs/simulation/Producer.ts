@@ -1,5 +1,5 @@
 /**
- * Programs that put jobs, one by one, many at a time and as values, and note what they hear.
+ * Programs that put jobs, one at a time, many at once and as values, and record the answers.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -16,10 +16,10 @@ import type { Program } from "./Machine.ts"
 import { tubesOf } from "./Plan.ts"
 import type { Run } from "./Run.ts"
 
-/** What is in the tubes that are worked on. */
+/** The values in the tubes that have workers. */
 export const Value = Schema.Struct({ key: Schema.Finite, pad: Schema.String })
 
-/** Tubes of values. */
+/** A tube of these values. */
 export const typed = (name: string) => Tube.make(name, { schema: Value })
 
 const PADS = ["", "x", "\r\nput 0 0 1 1\r\nx\r\n", "Grüße, 世界", "RESERVED 1 5\r\n", "y".repeat(300), "z".repeat(5000)]
@@ -50,7 +50,7 @@ const begin = ({ dice, ledger }: Run, tube: string, terms: Terms, isReadable: bo
   return { put: ledger.began(key, { tube, body, priority, delaySeconds, ttrSeconds }), pad }
 }
 
-/** What the caller of a put may conclude from how it ended. */
+/** Records what the caller of a put may conclude from its end. */
 const conclude = (run: Run, put: Put, exit: Exit.Exit<number, unknown>, wasInterrupted: boolean): void => {
   const { ledger, world } = run
   if (Exit.isSuccess(exit)) return ledger.acknowledged(put, exit.value)
@@ -112,7 +112,7 @@ const putMany = (run: Run, client: Client.Service) =>
     }
   })
 
-/** Puts some, with pauses. */
+/** Puts jobs with pauses in between. */
 export const producer = (run: Run): Program => (client) => {
   const { dice, plan } = run
   const pause = Effect.suspend(() =>

@@ -1,5 +1,5 @@
 /**
- * What everybody in a run has in common.
+ * What all parts of a run share.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -14,7 +14,7 @@ import type { Network } from "./Network.ts"
 import type { Plan } from "./Plan.ts"
 import type { Process, World } from "./World.ts"
 
-// What only a broken server answers, or a server that was sent something broken.
+// Only a broken server answers so, or a server that was sent broken bytes.
 const NONSENSE = new Set(["UnexpectedReply", "InternalError", "BadFormat", "UnknownCommand", "ExpectedCrlf"])
 
 const isTagged = (error: unknown, tag: string): boolean =>
@@ -28,7 +28,7 @@ export class Run {
   readonly network: Network
   readonly ledger: Ledger
   readonly clients = new Map<Process, Client.Service>()
-  /** Whether there are still faults, and new jobs. */
+  /** Whether there are still faults and new jobs. */
   isOn = true
 
   constructor(world: World, plan: Plan, dice: Dice, network: Network, ledger: Ledger) {
@@ -43,7 +43,7 @@ export class Run {
     return Duration.toMillis(this.plan.commandTimeout)
   }
 
-  /** Runs an effect, and as the plan says interrupts it after some steps. */
+  /** Runs an effect, and interrupts it after some steps if the plan says so. */
   perhapsInterrupted<A, E>(
     effect: Effect.Effect<A, E>
   ): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly wasInterrupted: boolean }> {
@@ -62,7 +62,7 @@ export class Run {
     })
   }
 
-  /** A command has failed, which it may, unless all is well. */
+  /** Records that a command has failed, which it may not in a calm run. */
   failed(what: string, error: unknown): void {
     const said = error instanceof Error ? error.message : String(error)
     this.world.tell(`${what} failed: ${said}`)
@@ -74,7 +74,7 @@ export class Run {
     }
   }
 
-  /** What must never happen. */
+  /** Records the end of a program that must not end, or not so. */
   unexpected(process: Process, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     return Effect.sync(() => {
       if (Cause.hasInterruptsOnly(cause) && this.ledger.stopping.has(process)) return

@@ -1,5 +1,5 @@
 /**
- * A short run of the simulation, and proof that it finds what it is there to find; `npm run simulate` is the long one.
+ * A short run of the simulation, and proof that it notices bugs; `npm run simulate` is the long run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
@@ -8,7 +8,7 @@ import { simulate } from "./Simulation.ts"
 
 const program = `${import.meta.dirname}/main.ts`
 
-/** These are found within the first seeds. */
+/** Breakages that the first seeds find. */
 const EASY = [
   "a put is acknowledged when it is sent",
   "leases survive their connection",

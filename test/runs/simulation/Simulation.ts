@@ -1,6 +1,6 @@
 /**
- * One run: a server, its clients and all that goes wrong, out of one seed; then all is well again, and in a minute
- * everything must be done, and nothing left behind.
+ * One run of a seed: a server, its clients and the faults. After the faults have ended, all jobs must be settled within
+ * a minute, and nothing may be left behind.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,7 @@ import { Witness } from "./Witness.ts"
 import { Process, World } from "./World.ts"
 import { poolOf } from "../../../src/internal/client/internals.ts"
 
-/** How a run went. */
+/** The result of a run. */
 export interface Result {
   readonly seed: number
   readonly violations: ReadonlyArray<string>
@@ -37,7 +37,7 @@ export interface Result {
   readonly tail: ReadonlyArray<string>
 }
 
-// Statistics of the server must have the same length every time, since they are sent over the network.
+// The statistics travel over the network, so they must have the same length in every run.
 const FACTS = {
   pid: 1,
   version: "simulated",
@@ -50,7 +50,7 @@ const FACTS = {
 
 const MINUTE = 60_000
 
-/** Notes when a client has been told of its leases: the replies come in the order in which the server gave them. */
+/** Records when a client hears of its leases. Replies arrive in the order in which the server gave the jobs. */
 const watchDeliveries = (ledger: Ledger, network: Network) => {
   const parsers = new WeakMap<Link, ReplyParser>()
   network.onDelivery = (link, piece) => {
@@ -141,7 +141,7 @@ export const simulate = (seed: number): Result => {
     nemesis.heal()
     trouble.interruptUnsafe()
     deadline = world.now + MINUTE
-    // Those that were told to end, and those that are started only now.
+    // Programs that were told to end during the faults start again.
     yield* until(() => {
       for (const machine of machines) if (machine.isOver && !/^(producer|admin)/.test(machine.name)) machine.start()
       return isDrained()
@@ -151,11 +151,11 @@ export const simulate = (seed: number): Result => {
     yield* checkPools
     for (const machine of machines) if (!machine.isOver) machine.stop()
     yield* until(() => machines.every(({ isOver }) => isOver))
-    // What is closed is closed at the other end as well.
+    // The other ends of closed connections close as well.
     yield* Effect.sleep(10_000)
   })
 
-  // Every connection of every pool can be had, all at once.
+  // Borrows all connections of each pool at once.
   const checkPools = Effect.gen(function*() {
     for (const { process } of machines) {
       const client = run.clients.get(process)

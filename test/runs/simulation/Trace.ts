@@ -1,14 +1,14 @@
 /**
- * What happened in a run, in order: its hash tells whether two runs were the same, its tail is what a failure prints.
+ * The events of a run in order. The hash tells whether two runs were the same, and a failure prints the tail.
  */
 
-// How much of the past a failure shows.
+// How many lines a failure shows.
 const TAIL = 400
 
 // Two multiplications with different constants: 64 bits, without a BigInt for each character.
 const mix = (state: number, code: number, factor: number): number => Math.imul(state ^ code, factor) >>> 0
 
-/** What happened. */
+/** The events of a run. */
 export class Trace {
   readonly #tail: Array<string> = []
   #high = 0x811c9dc5

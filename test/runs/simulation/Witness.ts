@@ -1,6 +1,6 @@
 /**
- * Stands beside the server and sees every job that it takes, gives away and lets go, in the order in which it does so, and
- * whether it may. It watches the store, below the commands: what the replies say is a matter of those who read them.
+ * Watches every job that the server takes, gives and lets go, in order, and judges whether it may. It watches the
+ * store, below the commands; the replies are for the programs to judge.
  */
 import type { Reserver, StoredJob, StoredTube } from "../../../src/internal/server/entities.ts"
 import type { Store } from "../../../src/internal/server/store.ts"
@@ -10,13 +10,13 @@ import type { World } from "./World.ts"
 
 const KEY = /"key":(\d+)/
 
-// A body that is text is bytes as latin1 has them.
+// The store keeps short bodies as latin1 text.
 const text = (body: Uint8Array | string): string =>
   (typeof body === "string" ? Buffer.from(body, "latin1") : Buffer.from(body)).toString("utf8")
 
 type Doing = "nothing" | "delete" | "release" | "bury" | "kick" | "reserve-job"
 
-// As they are now: each is to be replaced by one that calls it.
+// The original methods. Each is replaced by one that calls it.
 const methodsOf = (store: Store) => ({
   bury: store.bury.bind(store),
   kick: store.kick.bind(store),
@@ -36,11 +36,11 @@ export class Witness {
   readonly #ledger: Ledger
   readonly #store: Store
   readonly #links = new Map<Reserver, Link>()
-  /** Until when nobody may reserve from a tube. */
+  /** The ends of pauses. */
   readonly #pauses = new Map<StoredTube, number>()
   #doing: Doing = "nothing"
   #deleter: Reserver | undefined
-  /** Priority and delay of the release or the bury that is going on. */
+  /** Priority and delay of the current release or bury. */
   #terms = { priority: 0, delaySeconds: 0 }
 
   constructor(ledger: Ledger, store: Store) {
@@ -50,7 +50,7 @@ export class Witness {
     this.#watch(store)
   }
 
-  /** A connection has come. */
+  /** A connection was accepted. */
   meet(link: Link, reserver: Reserver): void {
     this.#links.set(reserver, link)
     this.#ledger.leases.set(link, [])
@@ -128,7 +128,7 @@ export class Witness {
       if (job !== undefined) this.#noticeKick(job)
       return isDone
     }
-    // The types of a method that is a type guard cannot be had by assignment.
+    // TypeScript does not infer that this is a type guard.
     const byName = (job: StoredJob | undefined, reserver: Reserver): boolean =>
       this.#during("reserve-job", () => reserveJob(job, reserver))
     store.reserveJob = byName as Store["reserveJob"]
@@ -195,7 +195,7 @@ export class Witness {
     const lease = job?.lease
     if (lease === undefined) return
     if (copy.priority !== job!.priority) this.#world.violate(`job ${job!.id} was moved with another priority`)
-    // A worker that has lost the job, and does not know it yet, may move it too.
+    // A worker may move a job that it has lost without knowing it.
     const mayBe = put.failures > 0 || lease.run === undefined
     if (!mayBe) this.#world.violate(`job ${job!.id} was moved, and its handler ${lease.run!.outcome}`)
   }
@@ -232,7 +232,7 @@ export class Witness {
     if (stored.reserves !== job.reserves) this.#world.violate(`the server has lost count of the reserves of ${job.id}`)
   }
 
-  // Of connections that the client has lost, and the server has not, it need not know.
+  // The client need not know of jobs on connections that only the server still has.
   #checkLimit({ client }: Link): void {
     const limit = this.#ledger.limits.get(client)
     if (limit === undefined) return
@@ -248,7 +248,7 @@ export class Witness {
     if (!reserver.watched.has(stored.tube)) {
       this.#world.violate(`job ${job.id} was given to one who does not watch for it`)
     }
-    // A kick undoes a delay, which is noticed when it is over.
+    // A kick ends a delay, and is recorded after it.
     if (this.#doing === "kick") return
     if (job.state === "buried") this.#world.violate(`job ${job.id} was reserved although it is buried`)
     if (now < job.notBefore) this.#world.violate(`job ${job.id} was reserved ${job.notBefore - now} ms too early`)
@@ -258,7 +258,7 @@ export class Witness {
     }
     for (const tube of reserver.watched) {
       const first = tube.ready.head
-      // A server that was late ends delays first, and then pauses.
+      // A late server ends delays first, then pauses.
       const isPaused = tube.isPaused || now < (this.#pauses.get(tube) ?? 0)
       if (first === undefined || first === stored || isPaused) continue
       if (first.pri < stored.pri || (first.pri === stored.pri && first.id < stored.id)) {
@@ -267,7 +267,7 @@ export class Witness {
     }
   }
 
-  /** A job leaves its holder: by the command that is going on, or because its time is over or its connection. */
+  /** A lease ends: by the current command, by the end of its ttr, or with its connection. */
   #onLeft(stored: StoredJob): void {
     const job = this.#of(stored)
     const lease = job?.lease
@@ -298,8 +298,9 @@ export class Witness {
   // Whether the holder had a reason
   // -------------------------------------------------------------------------------------------------------------------
 
-  // Who may have sent the command that ends this lease: whoever has it, once told, or one in the same process who had an
-  // older lease of the job, which was over, and sent it before it could know of this one. Nobody can tell the two apart then.
+  // The runs that may have sent the command which ends this lease: the run of this lease, once its reply has arrived,
+  // and a run of an older lease in the same process, which sent the command before it could know of this lease. The
+  // command itself does not tell the two apart.
   *#senders(lease: Lease, command: Settling["command"]): Generator<Run | undefined> {
     const { deliveredAt = Infinity, job, link, run } = lease
     const isTold = lease.deliveredAt !== undefined
@@ -317,7 +318,7 @@ export class Witness {
     if (!isTold || run !== undefined) yield run
   }
 
-  // The first of them of whom there is nothing to complain, or what there is to complain of the first.
+  // Credits the command to the first run that may have sent it; without one, reports the first complaint.
   #judge(lease: Lease, command: Settling["command"], complaint: (run: Run | undefined) => string | undefined): void {
     let first: string | undefined
     for (const run of this.#senders(lease, command)) {
@@ -354,7 +355,7 @@ export class Witness {
     if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
     let expected = settling?.delaySeconds ?? 0
     if (run !== undefined && settling === undefined) {
-      // A worker could have been told to end, and its handler to stop, in the very moment in which that was over.
+      // The worker may have been told to end in the moment in which its handler ended.
       const isStopping = this.#ledger.stopping.has(run.process)
       if (run.outcome === "running") return `job ${job.id} was released while ${run.process.name} works on it`
       if (run.outcome === "failed" && rules !== undefined && !(isStopping && delaySeconds === 0)) {
@@ -392,7 +393,7 @@ export class Witness {
 
   #isOutOfMemory: () => boolean = () => false
 
-  /** How to know whether the server buries what is released. */
+  /** Sets how to ask whether the server is out of memory, and buries released jobs. */
   knowShortage(isOutOfMemory: () => boolean): void {
     this.#isOutOfMemory = isOutOfMemory
   }
@@ -404,7 +405,7 @@ export class Witness {
     this.#world.tell(`server deletes ${id} for ${link?.name ?? "nobody"}`)
     job.state = "gone"
     if (this.#ledger.deleting.has(id)) return
-    // The last lease of this connection: a delete works as well when its time is over, as long as nobody else has it.
+    // The last lease of this connection: a delete works after its end too, as long as no other lease exists.
     const lease = link === undefined
       ? undefined
       : this.#ledger.leases.get(link)?.findLast((lease) => lease.job === job)
@@ -423,11 +424,11 @@ const OUTCOMES: Record<Settling["command"], ReadonlyArray<Run["outcome"]>> = {
   bury: ["failed", "gaveUp", "died"]
 }
 
-// Whether what has become of the job could have led to this command.
+// Whether the outcome of a run could have led to this command.
 const couldMean = ({ outcome, settling }: Run, command: Settling["command"]): boolean =>
   settling === undefined ? OUTCOMES[command].includes(outcome) : settling.command === command
 
-// A handler that died or gave up, a body that makes no sense, or too many attempts.
+// The reasons to bury: the handler died or gave up, the body does not decode, or there were too many attempts.
 const mayBury = ({ attempt, job, kicks, run }: Lease, rules: Rules | undefined): boolean => {
   if (rules === undefined) return false
   if (run?.outcome === "died" || run?.outcome === "gaveUp") return true

@@ -1,6 +1,6 @@
 /**
- * A world of one thread in which a seed decides: processes whose tasks run in any order, a clock that goes on by whole
- * milliseconds when nobody has anything to do, and nothing else that could make anything happen.
+ * Time and order in one thread, ruled by a seed: the tasks of processes run in any order, and the clock moves by whole
+ * milliseconds when no task is ready. Nothing else makes anything happen.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -18,7 +18,7 @@ import { Trace } from "./Trace.ts"
 
 type Task = () => void
 
-/** Tasks of which each is to run before the next. */
+/** Tasks that run one after the other. */
 interface Lane {
   readonly process: Process
   readonly tasks: Array<{ readonly priority: number; readonly task: Task }>
@@ -39,22 +39,22 @@ class Timer implements HeapItem {
   }
 }
 
-// Where the clock stands when a world begins.
+// The wall clock at the beginning of a run.
 const EPOCH = 1_767_225_600_000
 
-// So many tasks in one millisecond mean that it will never end.
+// More tasks than this within one millisecond mean that something spins.
 const MOST_TASKS_PER_MILLI = 200_000
 
-// So many operations of fibers in one task mean the same.
+// More operations of fibers than this within one task mean the same.
 const MOST_OPS_PER_TASK = 1_000_000
 
-/** How the seed goes about it. */
+/** How this seed orders tasks. */
 interface Manner {
-  /** In which order those that are ready run. */
+  /** The order of the tasks that are ready. */
   readonly order: "any" | "first" | "last"
-  /** A fiber is interrupted in its work after so many operations, or twice as many, or at once. */
+  /** A fiber yields after about this many operations. */
   readonly opsPerTurn: number
-  /** How often the clock finds that it has been late. */
+  /** The probability that the clock jumps. */
   readonly stalls: number
 }
 
@@ -69,7 +69,7 @@ export class World {
   readonly seed: number
   readonly trace = new Trace()
   readonly violations: Array<string> = []
-  /** Called whenever nobody has anything to do before the clock goes on. */
+  /** Called when no task is ready, before the clock moves. */
   onRest: () => void = () => {}
   now = 0
   steps = 0
@@ -91,7 +91,7 @@ export class World {
     this.#opsLeft = this.#manner.opsPerTurn
   }
 
-  /** Dice of its own for everybody who needs some, so that nobody else's luck changes with how often one throws. */
+  /** Dice per user, so that a throw of one user does not change the luck of another. */
   dice(index: number): Dice {
     return new Dice(seedOf(this.seed, index))
   }
@@ -100,7 +100,7 @@ export class World {
     this.trace.add(`${this.now} ${line}`)
   }
 
-  /** Something must not be as it is. The run ends after the first time. */
+  /** Records a violation, which ends the run. */
   violate(what: string): void {
     this.tell(`VIOLATION ${what}`)
     this.violations.push(what)
@@ -123,7 +123,7 @@ export class World {
     }
   }
 
-  /** Runs a task after so many tasks of whatever kind. */
+  /** Runs a task after this many other tasks. */
   afterSteps(count: number, task: Task): void {
     this.#alarms.push({ step: this.steps + count, task })
   }
@@ -147,7 +147,7 @@ export class World {
   // Happening
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Lets things happen until the fiber has ended, something is wrong, or the deadline is over. */
+  /** Runs tasks until the fiber has ended, a rule is violated, or the deadline is over. */
   run(fiber: Fiber.Fiber<unknown, unknown>, deadline: () => number): void {
     const giveBack = this.#takeGlobals()
     try {
@@ -181,7 +181,7 @@ export class World {
   #attempt(task: Task): void {
     try {
       task()
-      // These grow meanwhile.
+      // A microtask may add others.
       for (const microtask of this.#microtasks) microtask()
     } catch (error) {
       this.violate(`a task threw ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
@@ -211,7 +211,7 @@ export class World {
     }
   }
 
-  // Whoever uses a real clock, a real timer or real dice is found out.
+  // Code that uses a real timer violates a rule; real clocks and random numbers are replaced.
   #takeGlobals(): () => void {
     const { queueMicrotask, setImmediate, setTimeout } = globalThis
     const { random } = Math
@@ -227,7 +227,7 @@ export class World {
       setImmediate: never
     }
     Object.assign(globalThis, mine)
-    // Errors are nothing out of the ordinary here, and their stacks the greater part of what they cost.
+    // Errors are frequent here, and most of their cost is the stack.
     Error.stackTraceLimit = 0
     Math.random = () => this.#dice.next()
     Date.now = () => EPOCH + this.now
@@ -240,7 +240,7 @@ export class World {
   }
 }
 
-/** Fibers that live and die together, as those of one program on one machine do. */
+/** The fibers of one program on one machine: they live and die together. */
 export class Process {
   readonly name: string
   readonly world: World
@@ -286,7 +286,7 @@ export class Process {
     return Effect.runForkWith(this.context)(effect)
   }
 
-  /** As by SIGKILL: none of its fibers ever runs again. */
+  /** Kills the process, as SIGKILL does: none of its fibers runs again. */
   kill(): void {
     this.isAlive = false
   }
@@ -309,7 +309,7 @@ const clockOf = (process: Process): Clock.Clock => {
       if (length <= 0) return Effect.yieldNow
       if (length === Infinity) return Effect.never
       return Effect.callback((resume) => {
-        // As Node has it: parts of a millisecond do not count.
+        // Node ignores fractions of a millisecond, too.
         const at = world.now + Math.max(1, Math.trunc(length))
         return Effect.sync(world.at(at, process, () => resume(Effect.void)))
       })

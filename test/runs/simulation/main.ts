@@ -1,6 +1,6 @@
 /**
- * `npm run simulate -- --seeds N [--from S]` runs so many seeds; `--seed S` one, and shows how it went; `--breakages` breaks
- * our own code on purpose, again and again, and tells how many seeds it takes to find out.
+ * `npm run simulate -- --seeds N [--from S]` runs N seeds. `--seed S` runs one and shows its trace. `--breakages` puts
+ * bugs into our own code, one at a time, and prints how many seeds it takes to notice each.
  */
 import { spawnSync } from "node:child_process"
 import { registerHooks } from "node:module"
@@ -32,7 +32,7 @@ const options = Usage.read(USAGE, () => {
   }
 })
 
-// So many seeds a breakage has to be found in.
+// The most seeds that it may take to notice a breakage.
 const MOST_SEEDS = 400
 
 const seconds = (nanos: bigint): number => Number(nanos) / 1e9

@@ -6,8 +6,8 @@ import { type Connection, Errors } from "effect-beanstalkd"
 import { Effect, Fiber } from "effect"
 import { readFileSync } from "node:fs"
 import * as FakeServer from "../support/FakeServer.ts"
-import { id, list } from "./Commands.ts"
-import { connect, fails, isDead, start } from "./Peer.ts"
+import { id, list } from "../support/scripted/Commands.ts"
+import { connect, fails, isDead, start } from "../support/scripted/Peer.ts"
 
 interface Scenario {
   readonly name: string

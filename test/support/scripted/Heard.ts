@@ -1,8 +1,7 @@
 /**
- * A parser of commands that shares nothing with the library, and a server that understands them as far as the tube in
- * use.
+ * A parser of commands that shares nothing with the library, and a server that knows only which tube is in use.
  */
-import * as FakeServer from "../support/FakeServer.ts"
+import * as FakeServer from "../FakeServer.ts"
 import { withBody } from "./Commands.ts"
 
 export interface Heard {

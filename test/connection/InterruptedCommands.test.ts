@@ -6,9 +6,22 @@ import { type Connection, Errors } from "effect-beanstalkd"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
-import { id, jobStats, type Row, rows, table, withBody } from "./Commands.ts"
-import { commandsIn } from "./Heard.ts"
-import { connect, errorOf, hears, isAlive, isDead, isFailure, put, putLine, says, seesClose, start } from "./Peer.ts"
+import { id, jobStats, type Row, rows, table, withBody } from "../support/scripted/Commands.ts"
+import { commandsIn } from "../support/scripted/Heard.ts"
+import {
+  connect,
+  errorOf,
+  hears,
+  isAlive,
+  isDead,
+  isFailure,
+  onSilent,
+  put,
+  putLine,
+  says,
+  seesClose,
+  start
+} from "../support/scripted/Peer.ts"
 
 /** Issues a command and withdraws it in the same tick, before a byte can have left. */
 const withdraw = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
@@ -36,8 +49,7 @@ describe("interrupted before it has left", () => {
     "$name is never sent, and the next command has its own answer",
     ({ issue }) =>
       Effect.gen(function*() {
-        const server = yield* FakeServer.recorder()
-        const connection = yield* connect(server)
+        const { connection, server } = yield* onSilent()
         yield* withdraw(issue(connection))
         yield* isAlive(connection, server)
         assert.strictEqual(server.received(), "list-tubes-watched\r\n")
@@ -46,8 +58,7 @@ describe("interrupted before it has left", () => {
 
   it.live("a command out of the middle of a turn is missing there, and the others have their own answers", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const fibers = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => start(connection.peek(id(n))))
       yield* Fiber.interruptAll([fibers[0]!, fibers[2]!, fibers[4]!])
       yield* hears(server, "peek 2\r\npeek 4\r\n")
@@ -58,8 +69,7 @@ describe("interrupted before it has left", () => {
 
   it.live("a command that waits for room is never sent", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server, { maxUnanswered: 1 })
+      const { connection, server } = yield* onSilent({ maxUnanswered: 1 })
       const first = yield* start(connection.touch(id(1)))
       const second = yield* start(connection.touch(id(2)))
       const third = yield* start(connection.touch(id(3)))
@@ -74,8 +84,7 @@ describe("interrupted before it has left", () => {
   const tube = "a"
   it.live("a put does not take along the `use` that the put behind it relies on", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const first = yield* start(put(connection, "1", tube))
       const second = yield* start(put(connection, "2", tube))
       yield* Fiber.interrupt(first)
@@ -91,8 +100,7 @@ describe("interrupted before it has left", () => {
 
   it.live("a put leaves no `use` behind for the puts into the tube before", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* withdraw(put(connection, "1", tube))
       const second = yield* start(put(connection, "2"))
       yield* exchange(server, "", putLine("2"), "INSERTED 2\r\n")
@@ -101,8 +109,7 @@ describe("interrupted before it has left", () => {
 
   it.live("a `use` has chosen nothing", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const use = yield* start(connection.use(tube))
       const second = yield* start(put(connection, "2"))
       yield* Fiber.interrupt(use)
@@ -119,8 +126,7 @@ describe("interrupted after it has left", () => {
     "$name has its answer read and dropped, and the next command gets its own",
     ({ issue, reply, sends }) =>
       Effect.gen(function*() {
-        const server = yield* FakeServer.recorder()
-        const connection = yield* connect(server)
+        const { connection, server } = yield* onSilent()
         yield* abandon(server, issue(connection), sends)
         yield* says(server, reply)
         yield* isAlive(connection, server)
@@ -129,8 +135,7 @@ describe("interrupted after it has left", () => {
 
   it.live("an answer of which a part had come is dropped too", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const lost = yield* start(connection.peek(id(1)))
       const behind = yield* start(connection.peek(id(2)))
       yield* hears(server, "peek 1\r\npeek 2\r\n")
@@ -143,8 +148,7 @@ describe("interrupted after it has left", () => {
 
   it.live("a `use` has taken effect: what follows relies on it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* abandon(server, connection.use("a"), "use a\r\n")
       const second = yield* start(put(connection, "2"))
       yield* exchange(server, "use a\r\n", putLine("2"), "USING a\r\nINSERTED 2\r\n")
@@ -153,8 +157,7 @@ describe("interrupted after it has left", () => {
 
   it.live("a command whose answer is nonsense still ends the connection", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       yield* abandon(server, connection.delete(id(1)), "delete 1\r\n")
       const behind = yield* start(connection.delete(id(2)))
       yield* hears(server, "delete 1\r\ndelete 2\r\n")
@@ -179,8 +182,7 @@ describe("a reserve that waits", () => {
     "closes the connection at once when it is interrupted ($name)",
     ({ issue, sends }) =>
       Effect.gen(function*() {
-        const server = yield* FakeServer.recorder()
-        const connection = yield* connect(server, { maxUnanswered: 2 })
+        const { connection, server } = yield* onSilent({ maxUnanswered: 2 })
         const waiting = yield* start(issue(connection))
         const behind = yield* start(connection.delete(id(1)))
         const queued = yield* start(connection.delete(id(2)))
@@ -197,8 +199,7 @@ describe("a reserve that waits", () => {
 
   it.live("closes it in a later slice too", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const waiting = yield* start(connection.reserveWithTimeout("40 seconds"))
       yield* exchange(server, "", "reserve-with-timeout 30\r\n", "TIMED_OUT\r\n")
       yield* hears(server, "reserve-with-timeout 30\r\nreserve-with-timeout 10\r\n")
@@ -208,8 +209,7 @@ describe("a reserve that waits", () => {
 
   it.live("closes it also when a part of the job has come already", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const waiting = yield* start(connection.reserveWithTimeout("9 seconds"))
       yield* exchange(server, "", "reserve-with-timeout 9\r\n", "RESERVED 7 5\r\nhel")
       yield* Fiber.interrupt(waiting)
@@ -218,8 +218,7 @@ describe("a reserve that waits", () => {
 
   it.live("is merely withdrawn while it waits for room", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server, { maxUnanswered: 1 })
+      const { connection, server } = yield* onSilent({ maxUnanswered: 1 })
       const first = yield* start(connection.touch(id(1)))
       const waiting = yield* start(connection.reserve)
       yield* hears(server, "touch 1\r\n")
@@ -240,8 +239,7 @@ describe("a job that nobody waits for any more", () => {
 
   /** A job for the interrupted fiber. The client asks for its priority, to release it. */
   const orphan = Effect.fnUntraced(function*(look: Look) {
-    const server = yield* FakeServer.recorder()
-    const connection = yield* connect(server)
+    const { connection, server } = yield* onSilent()
     yield* abandon(server, look.issue(connection), look.sends)
     yield* exchange(server, look.sends, "", look.reply)
     const asked = `${look.sends}stats-job 7\r\n`
@@ -262,8 +260,7 @@ describe("a job that nobody waits for any more", () => {
 
     it.live(`is nobody's business when there was none (${look.name})`, () =>
       Effect.gen(function*() {
-        const server = yield* FakeServer.recorder()
-        const connection = yield* connect(server)
+        const { connection, server } = yield* onSilent()
         yield* abandon(server, look.issue(connection), look.sends)
         yield* says(server, look.miss)
         yield* isAlive(connection, server)
@@ -315,8 +312,7 @@ describe("a job that nobody waits for any more", () => {
 
   it.live("does not mix up the answers to the commands around it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server)
+      const { connection, server } = yield* onSilent()
       const before = yield* start(connection.peek(id(1)))
       const lost = yield* Effect.forEach([1, 2], () => start(connection.reserveWithTimeout(0)))
       const after = yield* start(connection.peek(id(2)))
@@ -348,8 +344,7 @@ describe("a job that nobody waits for any more", () => {
 
   it.live("has no other end than the deadline when the server is silent about it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeServer.recorder()
-      const connection = yield* connect(server, { commandTimeout: "50 millis" })
+      const { connection, server } = yield* onSilent({ commandTimeout: "50 millis" })
       yield* abandon(server, look.issue(connection), look.sends)
       yield* says(server, look.reply)
       yield* seesClose(server)

@@ -3,12 +3,12 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Client } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
+import { onServer } from "../support/Fixture.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { type Service, service } from "./Processes.ts"
-import { areIn, statesOf, TUBE } from "./Workplace.ts"
+import { areIn, statesOf, TUBE } from "../support/Workplace.ts"
 
 /** `WORKER_FULL=1` kills ten times under 20,000 jobs. */
 const FULL = process.env["WORKER_FULL"] === "1"
@@ -17,8 +17,7 @@ const KILLS = FULL ? 10 : 2
 const CONCURRENCY = 16
 
 const open = Effect.gen(function*() {
-  const server = yield* RealServer.make()
-  const beanstalkd = yield* Client.make({ port: server.port })
+  const { beanstalkd, server } = yield* onServer(RealServer)()
   const dir = yield* tempDir
   const start = (options: object) => service(server.port, dir, options)
   return { beanstalkd, start }

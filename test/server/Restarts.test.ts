@@ -3,15 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Client, Connection, Server } from "effect-beanstalkd"
-
-const onItsOwn = Effect.provide(Server.layerMemory())
+import { Connection } from "effect-beanstalkd"
+import { onLayer } from "../support/Fixture.ts"
 
 describe("restart", () => {
   it.effect("cuts off all, keeps all jobs, makes reserved ones ready, and forgets pauses, counts and that it drains", () =>
-    Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
-      const server = yield* Server.Server
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const { id: reserved } = yield* beanstalkd.put("emails", "reserved")
       const { id: delayed } = yield* beanstalkd.put("emails", "delayed", { delay: "1 minute" })
       const { id: buried } = yield* beanstalkd.put("other", "buried")
@@ -30,12 +27,10 @@ describe("restart", () => {
       assert.strictEqual((yield* beanstalkd.statsJob(buried)).state, "buried")
       assert.strictEqual((yield* beanstalkd.reserve("emails", { timeout: 0 })).id, reserved)
       assert.isTrue((yield* beanstalkd.put("emails", "another")).id > buried)
-    }).pipe(Effect.scoped, onItsOwn))
+    })))
 
   it.effect("gives what one connection held to no other that is cut off as well", () =>
-    Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
-      const server = yield* Server.Server
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "hello")
       yield* beanstalkd.reserve("emails")
       const waiting = yield* Connection.make({ ...server.clientOptions, watch: "emails" })
@@ -44,26 +39,22 @@ describe("restart", () => {
       yield* server.restart
       assert.isTrue(yield* waiting.closed)
       assert.strictEqual(yield* (yield* beanstalkd.reserve("emails")).attempt, 2)
-    }).pipe(Effect.scoped, onItsOwn))
+    })))
 })
 
 describe("a shortage of memory", () => {
   it.effect("for jobs refuses puts, with their bodies, and nothing else", () =>
-    Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
-      const server = yield* Server.Server
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "before")
       yield* server.injectFaults({ shortage: "jobs" })
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "delete 1\r\n")))._tag, "OutOfMemory")
       yield* (yield* beanstalkd.reserve("emails")).release()
       yield* server.injectFaults({})
       assert.isTrue((yield* beanstalkd.put("emails", "after")).id > 1)
-    }).pipe(Effect.scoped, onItsOwn))
+    })))
 
   it.effect("for queues buries what is put and released", () =>
-    Effect.gen(function*() {
-      const beanstalkd = yield* Client.Beanstalkd
-      const server = yield* Server.Server
+    onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const { id } = yield* beanstalkd.put("emails", "before")
       const job = yield* beanstalkd.reserve("emails")
       yield* server.injectFaults({ shortage: "queues" })
@@ -73,5 +64,5 @@ describe("a shortage of memory", () => {
       const { pri, state } = yield* beanstalkd.statsJob(id)
       assert.deepStrictEqual([pri, state], [7, "buried"])
       assert.strictEqual(yield* beanstalkd.kick("emails", 10), 2)
-    }).pipe(Effect.scoped, onItsOwn))
+    })))
 })

@@ -26,7 +26,7 @@ export const MAX_CONNECTIONS = 2
 /** The priority that all jobs have, and that none may lose. */
 export const PRIORITY = 7
 
-export interface World {
+export interface Stage {
   readonly host: EngineHost.EngineHost
   readonly options: Client.Options
   readonly client: Client.Service
@@ -87,7 +87,7 @@ export const make = Effect.fnUntraced(function*(network: Network, stepper: Stepp
   const put = (options?: Client.PutOptions) => client.put("jobs", "a job", { priority: PRIORITY, ...options })
   const buried = yield* put()
   yield* Effect.scoped(Effect.flatMap(client.reserve("jobs"), (job) => job.bury()))
-  const world: World = {
+  const stage: Stage = {
     host,
     options,
     client,
@@ -98,14 +98,14 @@ export const make = Effect.fnUntraced(function*(network: Network, stepper: Stepp
     closeClient: Scope.close(clientScope, Exit.void),
     closeServer: Scope.close(serverScope, Exit.void)
   }
-  return world
+  return stage
 })
 
 /** How many jobs there are. */
-export const countJobs = ({ host }: World): number => censusOf(host.engine.store).jobs
+export const countJobs = ({ host }: Stage): number => censusOf(host.engine.store).jobs
 
 /** No job is reserved, and nobody waits for one. */
-export const nothingIsHeld = ({ host: { engine: { store } } }: World): void =>
+export const nothingIsHeld = ({ host: { engine: { store } } }: Stage): void =>
   assert.deepEqual(
     { reserved: store.reserved, waiting: store.waiting },
     { reserved: 0, waiting: 0 },
@@ -113,9 +113,9 @@ export const nothingIsHeld = ({ host: { engine: { store } } }: World): void =>
   )
 
 /** The server and the client are as good as new. */
-export const isSound = Effect.fnUntraced(function*(world: World) {
-  const { client, host: { engine }, stepper } = world
-  nothingIsHeld(world)
+export const isSound = Effect.fnUntraced(function*(stage: Stage) {
+  const { client, host: { engine }, stepper } = stage
+  nothingIsHeld(stage)
   assert.deepEqual(censusOf(engine.store).contradictions, [])
   yield* sure(
     stepper,
@@ -137,12 +137,12 @@ export const isSound = Effect.fnUntraced(function*(world: World) {
 })
 
 /** After all is closed: no connection, no fiber. */
-export const endsCleanly = Effect.fnUntraced(function*(world: World) {
-  const { host, stepper } = world
-  yield* world.closeClient
+export const endsCleanly = Effect.fnUntraced(function*(stage: Stage) {
+  const { host, stepper } = stage
+  yield* stage.closeClient
   yield* settle(stepper)
   assert.equal(host.engine.connectionCount, 0, "a connection outlives its client")
-  yield* world.closeServer
+  yield* stage.closeServer
   yield* settle(stepper)
   const alive = [...stepper.fibers].filter((fiber) => fiber.pollUnsafe() === undefined)
   assert.equal(alive.length, 0, "a fiber is leaked")

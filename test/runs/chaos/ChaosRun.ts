@@ -11,7 +11,7 @@ import { eventually } from "../../support/Eventually.ts"
 import * as RealServer from "../../support/RealServer.ts"
 import { tempDir } from "../../support/TempDir.ts"
 import * as Binlog from "./Binlog.ts"
-import { type Account, Ledger, type Outcome } from "./Ledger.ts"
+import { type Account, Accounts, type Outcome } from "./Accounts.ts"
 import * as Producers from "./Producers.ts"
 import * as Remains from "./Remains.ts"
 import * as Trouble from "./Trouble.ts"
@@ -64,7 +64,7 @@ const isDrained = Effect.fnUntraced(function*({ raw }: RealServer.RealServer) {
 export const run = Effect.fnUntraced(function*(seed: number, seconds: number) {
   const violations: Array<string> = []
   const complain = (what: string): void => void violations.push(what)
-  const ledger = new Ledger()
+  const accounts = new Accounts()
   let isOver = false
 
   yield* watchProcess(complain)
@@ -74,7 +74,7 @@ export const run = Effect.fnUntraced(function*(seed: number, seconds: number) {
   const proxy = yield* FaultProxy.make(server)
   const beanstalkd = yield* Client.make({ port: proxy.port, commandTimeout: "1 second", connectTimeout: "2 seconds" })
   const workers = yield* Workers.make({ port: proxy.port, size: WORKERS, notes: join(dir, "notes"), complain })
-  const setting: Producers.Setting = { beanstalkd, ledger, seed, isOver: () => isOver, complain }
+  const setting: Producers.Setting = { beanstalkd, accounts, seed, isOver: () => isOver, complain }
   const fibers = yield* Effect.forEach([
     ...range(0, PRODUCERS).map((n) => Producers.producer(setting, n)),
     ...range(100, BULK_PRODUCERS).map((n) => Producers.bulkProducer(setting, n)),
@@ -96,14 +96,14 @@ export const run = Effect.fnUntraced(function*(seed: number, seconds: number) {
   yield* workers.stop
 
   const remains = yield* Remains.ofServer(server)
-  const account = ledger.balance(remains.jobs, workers.handled(), binlog(), complain)
+  const account = accounts.balance(remains.jobs, workers.handled(), binlog(), complain)
   const report: Report = {
     seed,
     puts: {
-      acknowledged: ledger.count("acknowledged"),
-      unsent: ledger.count("unsent"),
-      refused: ledger.count("refused"),
-      unknown: ledger.count("unknown")
+      acknowledged: accounts.count("acknowledged"),
+      unsent: accounts.count("unsent"),
+      refused: accounts.count("refused"),
+      unknown: accounts.count("unknown")
     },
     account,
     torn: remains.torn,

@@ -1,15 +1,14 @@
 /**
- * Runs a program in a process of its own, where memory can be measured, and where it shows whether the process ends by
- * itself.
+ * Runs a program in a process of its own, where a test can measure memory and notice that the program does not end.
  */
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import * as RealTime from "../support/RealTime.ts"
+import * as RealTime from "./RealTime.ts"
 
 export interface Outcome {
   readonly code: number | null
-  /** Its output, parsed as JSON. */
+  /** The output of the program, parsed as JSON if it is JSON. */
   readonly report: unknown
   readonly stderr: string
 }
@@ -22,9 +21,11 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** Runs a file of test/connection/programs by its name, or another one. Waits until it has ended by itself; dies when that takes more than half a minute. */
-export const run = (name: string | URL, ...args: ReadonlyArray<string | number>): Effect.Effect<Outcome> => {
-  const file = fileURLToPath(name instanceof URL ? name : new URL(`programs/${name}.ts`, import.meta.url))
+/**
+ * Runs a file and waits until the program has ended by itself; dies if that takes longer than 25 seconds.
+ */
+export const run = (program: URL, ...args: ReadonlyArray<string | number>): Effect.Effect<Outcome> => {
+  const file = fileURLToPath(program)
   const texts = { stdout: "", stderr: "" }
   const ended = Effect.callback<Outcome>((resume) => {
     const child = spawn(process.execPath, ["--expose-gc", file, ...args.map(String)], {
@@ -41,7 +42,6 @@ export const run = (name: string | URL, ...args: ReadonlyArray<string | number>)
   })
   return RealTime.timeoutOrElse(ended, {
     duration: "25 seconds",
-    orElse: () =>
-      Effect.die(new Error(`${String(name)} ${args.join(" ")} did not end by itself: ${JSON.stringify(texts)}`))
+    orElse: () => Effect.die(new Error(`${file} ${args.join(" ")} did not end by itself: ${JSON.stringify(texts)}`))
   })
 }

@@ -6,6 +6,7 @@ import { Effect, Fiber } from "effect"
 import { Client, Connection, Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
+import { onServer } from "../support/Fixture.ts"
 import { type Faults, FaultyOutput } from "../../src/internal/server/faults.ts"
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"))
@@ -173,11 +174,7 @@ describe("replies", () => {
 // A client of a faulty server
 // ---------------------------------------------------------------------------------------------------------------------
 
-const open = Effect.gen(function*() {
-  const server = yield* Server.makeMemory()
-  const beanstalkd = yield* Client.make(server.clientOptions)
-  return { server, beanstalkd }
-})
+const open = onServer({ make: Server.makeMemory })()
 
 const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 

@@ -10,7 +10,8 @@ import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
-import { areIn, onItsOwn, outcomes, silently, Texts, TUBE, work } from "../worker/Workplace.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { areIn, outcomes, silently, Texts, TUBE, work } from "../support/Workplace.ts"
 
 RealServer.describeReal("a server on its binlog that is killed and started again, three times", () => {
   it.live("has all its jobs handled by a stream and a worker, which go on", () =>
@@ -77,7 +78,7 @@ describe("an embedded server that", () => {
   it.effect.each(Object.entries(faults))(
     "%s has all its jobs handled in the end",
     ([, fault]) =>
-      onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+      onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
         const ids = (yield* beanstalkd.putAll(
           TUBE,
           Array.from({ length: 200 }, (_, n) => `${n}`),
@@ -96,11 +97,11 @@ describe("an embedded server that", () => {
         yield* server.injectFaults({})
         yield* TestClock.adjust("10 seconds")
         yield* areIn(beanstalkd, {})
-      })).pipe(silently)
+      }))
   )
 
   it.effect("drops all connections every 30 milliseconds has all its jobs handled in the end", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const ids = (yield* beanstalkd.putAll(TUBE, Array.from({ length: 300 }, (_, n) => `${n}`))).map(({ id }) => id)
       const handled = new Set<number>()
       yield* work((_, job) => Effect.andThen(Effect.sleep("5 millis"), Effect.sync(() => handled.add(job.id))), {
@@ -116,10 +117,10 @@ describe("an embedded server that", () => {
       const { lost = 0, reserved = 0, succeeded = 0 } = yield* outcomes(beanstalkd.server)
       assert.strictEqual(reserved, lost + succeeded)
       assert.strictEqual(yield* server.connectionCount, 2)
-    })).pipe(silently))
+    })))
 
   it.effect("is away for an hour is dialled as the Schedule of the client says, at most every 5 seconds", () =>
-    onItsOwn(Effect.fnUntraced(function*(beanstalkd, server) {
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const began = yield* Clock.currentTimeMillis
       const first = yield* Consumer.stream(TUBE).pipe(
         Stream.mapEffect((job) => Effect.andThen(job.delete, Clock.currentTimeMillis)),

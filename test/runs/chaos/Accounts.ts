@@ -34,7 +34,7 @@ export interface Account {
   lostByServer: number
 }
 
-export class Ledger {
+export class Accounts {
   readonly #entries: Array<Entry> = []
 
   /** Notes a put that is about to be made, and gives its number. */

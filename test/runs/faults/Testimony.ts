@@ -20,7 +20,7 @@ const NETWORK: ReadonlySet<string> = new Set([
   "AcquireTimeout"
 ])
 
-export class Witness {
+export class Testimony {
   readonly #beliefs = new Map<string, Belief>()
   /** Commands that were answered, and those that failed. */
   answered = 0

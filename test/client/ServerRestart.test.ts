@@ -6,6 +6,7 @@ import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Schedule } from "effect"
 import { Client, Errors, Protocol } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
+import { onServer } from "../support/Fixture.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { tempDir } from "../support/TempDir.ts"
 
@@ -14,11 +15,7 @@ const TUBE = "work"
 const isUp = (beanstalkd: Client.Service, up: boolean) =>
   eventually(Effect.map(beanstalkd.poolStats, ({ shared }) => assert.strictEqual(shared, up)))
 
-const open = Effect.fnUntraced(function*(options?: Client.Options) {
-  const server = yield* RealServer.make()
-  const beanstalkd = yield* Client.make({ port: server.port, ...options })
-  return { server, beanstalkd }
-})
+const open = onServer(RealServer)
 
 /** Puts bodies that are all different until it is told to stop, and notes what became of each. */
 const makePutters = (beanstalkd: Client.Service) => {

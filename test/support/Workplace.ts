@@ -1,6 +1,5 @@
 /**
- * What the tests of consumers and workers share: a server per test, where the jobs of a tube are, what was logged, and
- * what was counted.
+ * A tube of texts to work on, and what tests look at: the states of its jobs, the log, the metrics.
  */
 import { assert } from "@effect/vitest"
 import type * as Cause from "effect/Cause"
@@ -10,10 +9,9 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
-import * as Client from "../../src/Client.ts"
+import type * as Client from "../../src/Client.ts"
 import type * as Errors from "../../src/Errors.ts"
 import * as Metrics from "../../src/Metrics.ts"
-import * as Server from "../../src/Server.ts"
 import * as Tube from "../../src/Tube.ts"
 import * as Worker from "../../src/Worker.ts"
 
@@ -21,32 +19,9 @@ export const TUBE = "work"
 
 export const Texts = Tube.make(TUBE, { codec: "text" })
 
-/**
- * Runs a test on a server in memory and a registry of metrics of its own, with a client that has opened no more than its
- * shared connection.
- */
-export const onItsOwn = <A, E>(
-  test: (
-    beanstalkd: Client.Service,
-    server: Server.Service
-  ) => Effect.Effect<A, E, Client.Beanstalkd | Server.Server | Scope.Scope>,
-  options: { readonly client?: Client.Options | undefined } = {}
-) =>
-  Effect.gen(function*() {
-    const server = yield* Server.makeMemory()
-    const beanstalkd = yield* Client.make({ ...options.client, ...server.clientOptions })
-    return yield* test(beanstalkd, server).pipe(
-      Effect.provideService(Client.Beanstalkd, beanstalkd),
-      Effect.provideService(Server.Server, server)
-    )
-  }).pipe(
-    Effect.scoped,
-    Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map()))
-  )
-
 const NOWHERE = { ready: 0, reserved: 0, delayed: 0, buried: 0 }
 
-/** How many jobs of a tube are in which state. */
+/** The number of jobs of a tube, by their state. */
 export const statesOf = (beanstalkd: Client.Service, tube = TUBE) =>
   beanstalkd.statsTube(tube).pipe(
     Effect.map((stats) => ({
@@ -63,8 +38,8 @@ export const areIn = (beanstalkd: Client.Service, expected: Partial<typeof NOWHE
   Effect.map(statesOf(beanstalkd, tube), (states) => assert.deepStrictEqual(states, { ...NOWHERE, ...expected }))
 
 /**
- * Starts a worker at once. It ends with the test, unless the test interrupts it before. By default it has no grace period,
- * since the clock stands still by then.
+ * Starts a worker at once. It ends with the test, unless the test interrupts it before. By default it has no grace
+ * period, since the clock stands still by then.
  */
 export const work = <E, R>(
   handler: Worker.Handler<string, E, R>,
@@ -90,7 +65,7 @@ export const keepLog = () => {
   return { log, logged: Effect.provideService(Logger.CurrentLoggers, new Set([logger])) }
 }
 
-/** Drops what is logged. */
+/** Drops what is logged, as `onMemory` and `onLayer` do by default. */
 export const silently: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
   Logger.CurrentLoggers,
   new Set()

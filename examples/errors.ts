@@ -1,8 +1,9 @@
 /**
- * What each command can fail with is in its type, and each outcome can be acted upon by its tag.
+ * The type of each command lists exactly the errors that it can fail with. Outcomes are caught by their tags, the reasons
+ * of a `BeanstalkdError` by theirs.
  */
 import { Console, Effect, Schedule } from "effect"
-import { Client, Errors } from "effect-beanstalkd"
+import { Client } from "effect-beanstalkd"
 import { run } from "./support/run.ts"
 
 // put: InvalidArgument | JobTooBig | JobBuried | Draining | OutOfMemory | BeanstalkdError
@@ -31,7 +32,7 @@ const wrong = Effect.gen(function*() {
   Effect.catchTag("InvalidArgument", (error) => Console.log(`invalid: ${error.message}`))
 )
 
-// Deleting what is gone already is fine here.
+// A job that is gone already is fine here.
 const remove = Effect.fnUntraced(function*(id: Parameters<Client.Service["delete"]>[0]) {
   const beanstalkd = yield* Client.Beanstalkd
   yield* beanstalkd.delete(id).pipe(
@@ -39,13 +40,22 @@ const remove = Effect.fnUntraced(function*(id: Parameters<Client.Service["delete
   )
 })
 
-// The reasons of a BeanstalkdError are tagged as well.
+// No server listens there. The handler gets the reason and the whole error.
 const unreachable = Effect.scoped(Client.make({ port: 1 })).pipe(
   Effect.asVoid,
-  Effect.catchIf(
-    (error) => error instanceof Errors.BeanstalkdError && error.reason._tag === "OpenError",
-    (error) => Console.log(`unreachable: ${error.command}, sent: ${error.sent}, retryable: ${error.isRetryable}`)
+  Effect.catchReason(
+    "BeanstalkdError",
+    "OpenError",
+    (reason, error) =>
+      Console.log(`unreachable: ${reason.message}, sent: ${error.sent}, retryable: ${error.isRetryable}`)
   )
+)
+
+// Wrong options are a reason of their own. `unwrapReason` makes errors of the reasons.
+const misconfigured = Effect.scoped(Client.make({ port: 0 })).pipe(
+  Effect.asVoid,
+  Effect.unwrapReason("BeanstalkdError"),
+  Effect.catchTag("InvalidOptions", (error) => Console.log(`misconfigured: ${error.message}`))
 )
 
 run(Effect.gen(function*() {
@@ -57,4 +67,5 @@ run(Effect.gen(function*() {
     yield* remove(id.value)
   }
   yield* unreachable
+  yield* misconfigured
 }))

@@ -57,7 +57,7 @@ it.effect("a mail that could not be sent is sent three hours later", () => {
     assert.deepStrictEqual(mailer.sent, ["ada"])
     const { value } = yield* Sent.peekReady
     assert.strictEqual(DateTime.formatIso(value.at), "1970-01-01T03:00:00.000Z")
-  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory, mailer.layer]))
+  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory(), mailer.layer]))
 })
 
 it.effect("a mail that cannot be sent at all is a dead letter in the end, and another one does not wait for it", () => {
@@ -65,7 +65,7 @@ it.effect("a mail that cannot be sent at all is a dead letter in the end, and an
   return Effect.gen(function*() {
     const server = yield* Server.Server
     yield* Effect.forkScoped(worker)
-    yield* server.awaitWaiting("mails") // the worker is there
+    yield* server.awaitReservers("mails") // the worker is there
     yield* Mails.put({ to: "nobody" }, { priority: 7 })
     yield* TestClock.adjust("7 hours")
     const { id, value } = yield* DeadMails.peekReady
@@ -75,7 +75,7 @@ it.effect("a mail that cannot be sent at all is a dead letter in the end, and an
     yield* Mails.put({ to: "ada" })
     yield* TestClock.adjust(0)
     assert.deepStrictEqual(mailer.sent, ["ada"])
-  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory, mailer.layer]))
+  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory(), mailer.layer]))
 })
 
 it.effect("a mail that takes longer than its time to run is sent once", () => {
@@ -86,7 +86,7 @@ it.effect("a mail that takes longer than its time to run is sent once", () => {
     yield* Mails.put({ to: "ada" })
     yield* TestClock.adjust("1 hour")
     assert.deepStrictEqual(mailer.sent, ["ada"])
-  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory, mailer.layer]))
+  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory(), mailer.layer]))
 })
 
 it.effect("a mail that is being sent when the worker is told to end is sent, and no other is begun", () => {
@@ -102,7 +102,7 @@ it.effect("a mail that is being sent when the worker is told to end is sent, and
     yield* Fiber.join(ending)
     assert.deepStrictEqual(mailer.sent, ["ada"])
     assert.strictEqual((yield* Mails.stats).currentJobsReady, 1)
-  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory, mailer.layer]))
+  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory(), mailer.layer]))
 })
 
 it.effect("a mail whose connection is lost while it is being sent is sent by the next attempt", () => {
@@ -118,5 +118,5 @@ it.effect("a mail whose connection is lost while it is being sent is sent by the
     // The first attempt was interrupted.
     assert.deepStrictEqual(mailer.sent, ["ada"])
     assert.strictEqual((yield* Effect.flip(beanstalkd.statsJob(id)))._tag, "NotFound") // done and deleted
-  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory, mailer.layer]))
+  }).pipe(Effect.scoped, Effect.provide([Server.layerMemory(), mailer.layer]))
 })

@@ -66,7 +66,7 @@ export interface Options {
    * In a long reply every 64 KiB begin that time anew. The connection is closed when it is over. Default: 10 seconds.
    */
   readonly commandTimeout?: Duration.Input | undefined
-  /** The longest body that is accepted from the server, in bytes. A longer one closes the connection. Default: 64 MiB. */
+  /** The longest body to accept from the server, in bytes. A longer one closes the connection. Default: 64 MiB. */
   readonly maxReplySize?: number | undefined
   /** How many commands may be on their way without a reply; past that, further commands wait. Default: 1024. */
   readonly maxUnanswered?: number | undefined
@@ -95,7 +95,8 @@ export const TypeId: TypeId = Internal.TypeId
 export type TypeId = "~effect-beanstalkd/Connection"
 
 /**
- * A connection. Ids are {@link Protocol.JobId}. Durations are rounded up to whole seconds; plain numbers are milliseconds.
+ * A connection. Ids are {@link Protocol.JobId}. Durations are rounded up to whole seconds; plain numbers are
+ * milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -178,8 +179,8 @@ export interface Service extends Inspectable {
   readonly peekBuried: Effect.Effect<Protocol.RawJob, Errors.NotFound | Errors.BeanstalkdError>
 
   /**
-   * Makes at most `bound` (default 1) buried jobs of the tube in use ready, or if there are none, delayed ones, and gives
-   * their number. (protocol: `kick`)
+   * Makes at most `bound` (default 1) buried jobs of the tube in use ready, or if there are none, delayed ones, and
+   * gives their number. (protocol: `kick`)
    */
   readonly kick: (bound?: number) => Effect.Effect<number, Protocol.Failure<"kick">>
 

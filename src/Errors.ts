@@ -2,26 +2,31 @@
  * The errors of commands.
  *
  * Each outcome that the protocol names, and that a program may want to act on, is a tag of its own: `NotFound`,
- * `TimedOut`, `Draining`, ... What can happen to any command is one {@link BeanstalkdError} whose `reason` says what it
- * was, so that a `put` is typed with its five outcomes and not with twenty.
+ * `TimedOut`, `Draining`, ... Everything that can happen to any command is one {@link BeanstalkdError} with a tagged
+ * `reason`, so the type of a `put` lists its five outcomes and not twenty.
  *
- * Other libraries have a `NotFound` too (Effect's HTTP modules among them). Where both meet in one program, catch by
- * tag close to the command, or tell them apart with `instanceof`.
+ * `Effect.catchTag` catches an outcome, `Effect.catchReason` a reason, and `Effect.unwrapReason` turns reasons into
+ * errors of their own:
  *
  * ```ts
- * import { Connection } from "effect-beanstalkd"
- * import type { JobId } from "effect-beanstalkd/Protocol"
+ * import { Connection, type Protocol } from "effect-beanstalkd"
  * import { Effect } from "effect"
  *
- * const deleteIfThere = Effect.fnUntraced(function*(id: JobId) {
+ * const deleteIfThere = Effect.fnUntraced(function*(id: Protocol.JobId) {
  *   const connection = yield* Connection.Connection
  *   yield* connection.delete(id).pipe(
  *     Effect.catchTag("NotFound", () => Effect.void),
- *     Effect.retry({ times: 3, while: (error) => error._tag === "BeanstalkdError" && error.isRetryable })
+ *     Effect.catchReason("BeanstalkdError", "ConnectionClosed", ({ detail }) => Effect.logWarning(detail))
  *   )
  * })
  * ```
+ *
+ * Other libraries have a `NotFound` too, Effect's HTTP modules among them. Where both meet in one program, catch by tag
+ * close to the command, or tell them apart with `instanceof`.
+ *
+ * @since 0.1.0
  */
+import type { YieldableError } from "effect/Cause"
 import * as Schema from "effect/Schema"
 import { describe, describeCause } from "./internal/protocol/describe.ts"
 import { JobRef } from "./internal/protocol/jobRef.ts"
@@ -35,10 +40,13 @@ const identifier = (tag: string) => `effect-beanstalkd/Errors/${tag}`
 
 /**
  * There is no such job or tube, or the job is not in a state in which the command applies: `release`, `bury` and
- * `touch` need a job that this very connection has reserved; `kick-job` one that is buried or delayed; `reserve-job`
+ * `touch` need a job that this very connection has reserved, `kick-job` one that is buried or delayed, `reserve-job`
  * one that is not reserved.
  *
- * `id` or `tube` is what was asked for; `peekReady` and its like carry the tube that they looked into, if it is known.
+ * `id` or `tube` is what was asked for. The peeks carry the tube that they looked into, if it is known.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class NotFound extends Schema.TaggedError<NotFound>(identifier("NotFound"))("NotFound", {
   command: Schema.String,
@@ -73,7 +81,10 @@ export class NotFound extends Schema.TaggedError<NotFound>(identifier("NotFound"
 }
 
 /**
- * No job became ready within the timeout of the reserve, in seconds as it was sent.
+ * No job became ready within the timeout of the reserve: `timeoutSeconds`, as it was sent.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class TimedOut extends Schema.TaggedError<TimedOut>(identifier("TimedOut"))("TimedOut", {
   server: Schema.String,
@@ -85,21 +96,27 @@ export class TimedOut extends Schema.TaggedError<TimedOut>(identifier("TimedOut"
 }
 
 /**
- * The connection holds a job with less than a second left of its ttr, and the server will not let it wait for another:
- * finish, touch or release what you hold, then reserve again. A loop that reserves again without doing so gets
- * thousands of these a second.
+ * The connection holds a job with less than a second left of its ttr, and the server does not let it wait for another:
+ * delete, touch, release or bury the job, then reserve again. A loop that reserves again without doing so gets
+ * thousands of these per second.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class DeadlineSoon extends Schema.TaggedError<DeadlineSoon>(identifier("DeadlineSoon"))("DeadlineSoon", {
   server: Schema.String
 }) {
   override get message(): string {
-    return `a job reserved from ${this.server} has less than a second left: delete, release, bury or touch it`
+    return `a job reserved on this connection to ${this.server} times out within a second: ` +
+      "delete, release, bury or touch it"
   }
 }
 
 /**
- * The server is in drain mode (it got SIGUSR1) and takes no more jobs. It stays so until it is restarted; put
- * elsewhere.
+ * The server is in drain mode, since it got SIGUSR1, and takes no more jobs until it is restarted. Put elsewhere.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class Draining extends Schema.TaggedError<Draining>(identifier("Draining"))("Draining", {
   server: Schema.String
@@ -110,8 +127,11 @@ export class Draining extends Schema.TaggedError<Draining>(identifier("Draining"
 }
 
 /**
- * The body is larger than the server takes: 65535 bytes unless it was started with another `-z`; `stats` tells it as
- * `maxJobSize`.
+ * The body is larger than the server accepts: 65535 bytes unless it was started with another `-z`. `stats` has its
+ * limit as `maxJobSize`.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class JobTooBig extends Schema.TaggedError<JobTooBig>(identifier("JobTooBig"))("JobTooBig", {
   server: Schema.String,
@@ -124,7 +144,10 @@ export class JobTooBig extends Schema.TaggedError<JobTooBig>(identifier("JobTooB
 
 /**
  * The server ran out of memory while it queued the job and buried it instead: the job exists, and can be kicked once
- * there is room. An answer to `put`, where `id` is the new job, and to `release`.
+ * there is room. A reply to `put`, where `id` is the new job, and to `release`.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class JobBuried extends Schema.TaggedError<JobBuried>(identifier("JobBuried"))("JobBuried", {
   command: Schema.String,
@@ -138,6 +161,9 @@ export class JobBuried extends Schema.TaggedError<JobBuried>(identifier("JobBuri
 
 /**
  * The server had no memory for the job: it was not put.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class OutOfMemory extends Schema.TaggedError<OutOfMemory>(identifier("OutOfMemory"))("OutOfMemory", {
   server: Schema.String
@@ -149,6 +175,9 @@ export class OutOfMemory extends Schema.TaggedError<OutOfMemory>(identifier("Out
 
 /**
  * A connection must watch at least one tube: `ignore` of the last one does nothing.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class NotIgnored extends Schema.TaggedError<NotIgnored>(identifier("NotIgnored"))("NotIgnored", {
   server: Schema.String,
@@ -160,8 +189,11 @@ export class NotIgnored extends Schema.TaggedError<NotIgnored>(identifier("NotIg
 }
 
 /**
- * An argument was refused before a byte was sent: `argument` names it, `value` is what was passed, `rule` what is
- * allowed.
+ * An argument was refused before a byte was sent: `operation` is the command or function that was called, `argument`
+ * names the argument, `value` is what was passed, `rule` what is allowed.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class InvalidArgument extends Schema.TaggedError<InvalidArgument>(identifier("InvalidArgument"))(
   "InvalidArgument",
@@ -178,7 +210,10 @@ export class InvalidArgument extends Schema.TaggedError<InvalidArgument>(identif
 }
 
 /**
- * The body of job `id` of `tube` is not what the tube's Schema says.
+ * The body of job `id` of `tube` does not match the tube's Schema.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class DecodeError extends Schema.TaggedError<DecodeError>(identifier("DecodeError"))("DecodeError", {
   tube: Schema.String,
@@ -192,13 +227,16 @@ export class DecodeError extends Schema.TaggedError<DecodeError>(identifier("Dec
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What can happen to any command
+// Reasons, of which any command can fail
 // ---------------------------------------------------------------------------------------------------------------------
 
 const Cause = { cause: Schema.optionalKey(Schema.Defect()) }
 
 /**
- * The connection could not be opened: nobody listens there, no such host, or a TLS handshake that failed.
+ * The connection could not be opened: no server listens there, there is no such host, or the TLS handshake failed.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class OpenError extends Schema.TaggedError<OpenError>(identifier("OpenError"))("OpenError", {
   cause: Schema.Defect()
@@ -212,8 +250,11 @@ export class OpenError extends Schema.TaggedError<OpenError>(identifier("OpenErr
 }
 
 /**
- * An option was refused before anything was dialed: `operation` is what was called (`Client.make`, `Worker.run`, ...),
- * `argument` names the option, `value` is what was passed, `rule` what is allowed.
+ * An option was refused before anything was dialed: `operation` is the function that was called (`Client.make`,
+ * `Worker.run`, ...), `argument` names the option, `value` is what was passed, `rule` what is allowed.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class InvalidOptions extends Schema.TaggedError<InvalidOptions>(identifier("InvalidOptions"))("InvalidOptions", {
   operation: Schema.String,
@@ -231,6 +272,9 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>(identifie
 
 /**
  * The connection was not open within the connect timeout.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class OpenTimeout extends Schema.TaggedError<OpenTimeout>(identifier("OpenTimeout"))("OpenTimeout", {
   timeoutMillis: Schema.Finite
@@ -245,7 +289,10 @@ export class OpenTimeout extends Schema.TaggedError<OpenTimeout>(identifier("Ope
 
 /**
  * The connection has ended: the server closed it, its Scope was closed, it was told to `quit`, or another command
- * brought it down (`cause` is then the reason that it had).
+ * brought it down, whose reason is then the `cause`.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>(identifier("ConnectionClosed"))(
   "ConnectionClosed",
@@ -261,6 +308,9 @@ export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>(ident
 
 /**
  * Reading from the connection failed.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class ReadError extends Schema.TaggedError<ReadError>(identifier("ReadError"))("ReadError", {
   cause: Schema.Defect()
@@ -275,6 +325,9 @@ export class ReadError extends Schema.TaggedError<ReadError>(identifier("ReadErr
 
 /**
  * Writing to the connection failed.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class WriteError extends Schema.TaggedError<WriteError>(identifier("WriteError"))("WriteError", {
   cause: Schema.Defect()
@@ -288,7 +341,10 @@ export class WriteError extends Schema.TaggedError<WriteError>(identifier("Write
 }
 
 /**
- * The server was silent for too long.
+ * The server was silent for longer than the command timeout.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class CommandTimeout extends Schema.TaggedError<CommandTimeout>(identifier("CommandTimeout"))(
   "CommandTimeout",
@@ -304,6 +360,9 @@ export class CommandTimeout extends Schema.TaggedError<CommandTimeout>(identifie
 
 /**
  * No connection of the pool became free in time.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class AcquireTimeout extends Schema.TaggedError<AcquireTimeout>(identifier("AcquireTimeout"))(
   "AcquireTimeout",
@@ -318,12 +377,15 @@ export class AcquireTimeout extends Schema.TaggedError<AcquireTimeout>(identifie
 }
 
 /**
- * The server answered what the protocol does not allow here. `reply` begins with what it said. The bytes that follow
- * cannot be trusted, so the connection is closed.
+ * The server answered with a reply that the protocol does not allow here. `reply` is the beginning of it. The bytes
+ * that follow cannot be trusted, so the connection is closed.
  *
- * `tornJob` is there if the reply was a job of nothing but zeros, its end included. beanstalkd can come back from a SIGKILL
- * with such a job, of which only the length was written to its binlog: mostly the last one, whose put it has not
- * acknowledged. Its body is gone, and it can only be deleted, which streams and workers do.
+ * `tornJob` is the id if the reply was a job of nothing but zeros, its end included. beanstalkd can come back from a
+ * SIGKILL with such a job, of which only the length was written to its binlog: mostly the last one, whose put it has
+ * not acknowledged. Its body is gone, and it can only be deleted. Streams and workers do that.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class UnexpectedReply extends Schema.TaggedError<UnexpectedReply>(identifier("UnexpectedReply"))(
   "UnexpectedReply",
@@ -337,74 +399,77 @@ export class UnexpectedReply extends Schema.TaggedError<UnexpectedReply>(identif
   }
 }
 
+// The five replies by which a server refuses any command: the reasons for them have no fields.
+const refusal = <Self>() => <const Tag extends string>(tag: Tag, isRetryable: boolean, message: string) => {
+  const Base = Schema.TaggedError(identifier(tag))(tag, {}) as unknown as Schema.Class<
+    Self,
+    Schema.TaggedStruct<Tag, {}>,
+    YieldableError & { readonly isRetryable: boolean }
+  >
+  Object.defineProperties(Base.prototype, {
+    isRetryable: { get: () => isRetryable, configurable: true },
+    message: { get: () => message, configurable: true }
+  })
+  return Base
+}
+
 /**
  * `INTERNAL_ERROR`: a bug in the server.
+ *
+ * @since 0.1.0
+ * @category errors
  */
-export class InternalError extends Schema.TaggedError<InternalError>(identifier("InternalError"))("InternalError", {}) {
-  get isRetryable(): boolean {
-    return true
-  }
-  override get message(): string {
-    return "INTERNAL_ERROR: the server says that it has a bug"
-  }
-}
+export class InternalError
+  extends refusal<InternalError>()("InternalError", true, "INTERNAL_ERROR: the server says that it has a bug")
+{}
 
 /**
  * `BAD_FORMAT`: the server could not read the command.
+ *
+ * @since 0.1.0
+ * @category errors
  */
-export class BadFormat extends Schema.TaggedError<BadFormat>(identifier("BadFormat"))("BadFormat", {}) {
-  get isRetryable(): boolean {
-    return false
-  }
-  override get message(): string {
-    return "BAD_FORMAT: the server could not read the command"
-  }
-}
+export class BadFormat
+  extends refusal<BadFormat>()("BadFormat", false, "BAD_FORMAT: the server could not read the command")
+{}
 
 /**
  * `UNKNOWN_COMMAND`: the server does not have this command. `reserve-job` came with beanstalkd 1.12.
+ *
+ * @since 0.1.0
+ * @category errors
  */
-export class UnknownCommand extends Schema.TaggedError<UnknownCommand>(identifier("UnknownCommand"))(
-  "UnknownCommand",
-  {}
-) {
-  get isRetryable(): boolean {
-    return false
-  }
-  override get message(): string {
-    return "UNKNOWN_COMMAND: the server does not have this command"
-  }
-}
+export class UnknownCommand
+  extends refusal<UnknownCommand>()("UnknownCommand", false, "UNKNOWN_COMMAND: the server does not have this command")
+{}
 
 /**
  * `EXPECTED_CRLF`: the server did not find the end of the body where it should be.
+ *
+ * @since 0.1.0
+ * @category errors
  */
-export class ExpectedCrlf extends Schema.TaggedError<ExpectedCrlf>(identifier("ExpectedCrlf"))("ExpectedCrlf", {}) {
-  get isRetryable(): boolean {
-    return false
-  }
-  override get message(): string {
-    return "EXPECTED_CRLF: the server did not find the end of the body"
-  }
-}
+export class ExpectedCrlf
+  extends refusal<ExpectedCrlf>()("ExpectedCrlf", false, "EXPECTED_CRLF: the server did not find the end of the body")
+{}
 
 /**
- * `OUT_OF_MEMORY` as an answer to anything but a put, which has {@link OutOfMemory}.
+ * `OUT_OF_MEMORY` as a reply to any command but `put`, which has {@link OutOfMemory}.
+ *
+ * @since 0.1.0
+ * @category errors
  */
-export class ServerOutOfMemory extends Schema.TaggedError<ServerOutOfMemory>(identifier("ServerOutOfMemory"))(
+export class ServerOutOfMemory extends refusal<ServerOutOfMemory>()(
   "ServerOutOfMemory",
-  {}
-) {
-  get isRetryable(): boolean {
-    return true
-  }
-  override get message(): string {
-    return "OUT_OF_MEMORY: the server has no memory to carry out the command"
-  }
-}
+  true,
+  "OUT_OF_MEMORY: the server has no memory to carry out the command"
+) {}
 
 /**
- * Everything that can be the reason of a {@link BeanstalkdError}.
+ * The reasons of a {@link BeanstalkdError}.
+ *
+ * @since 0.1.0
+ * @category schemas
  */
 export const BeanstalkdErrorReason = Schema.Union([
   InvalidOptions,
@@ -424,31 +489,48 @@ export const BeanstalkdErrorReason = Schema.Union([
 ])
 
 /**
- * Everything that can be the reason of a {@link BeanstalkdError}.
+ * A reason of a {@link BeanstalkdError}.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type BeanstalkdErrorReason = typeof BeanstalkdErrorReason.Type
 
 /**
- * What can happen to any command. `command` is the protocol's name of it (`connect` while there is no connection yet),
- * `server` the address, `reason` the tagged cause.
+ * Everything that can happen to any command. `command` is the protocol's name of it, `connect` while there is no
+ * connection yet, or the function that was called with wrong options; `server` is the address, `reason` the tagged
+ * reason.
  *
  * `sent: false` means that no byte of the command was handed to the socket: it has had no effect, and it is safe to
  * issue it again. With `sent: true` the server may have carried it out, unless the reason is one of its own refusals.
  *
  * ```ts
- * import { Errors } from "effect-beanstalkd"
+ * import { Connection } from "effect-beanstalkd"
  * import { Effect } from "effect"
  *
- * // Reasons can be caught like errors.
- * const patient = <A, E>(command: Effect.Effect<A, E | Errors.BeanstalkdError>, fallback: A) =>
- *   command.pipe(
- *     Effect.catchIf(
- *       (error): error is Errors.BeanstalkdError =>
- *         error instanceof Errors.BeanstalkdError && error.reason._tag === "CommandTimeout",
- *       () => Effect.succeed(fallback)
- *     )
- *   )
+ * const tubes = Effect.flatMap(Connection.Connection, (connection) => connection.listTubes)
+ *
+ * // One reason, by its tag. Others pass by.
+ * const patient = Effect.catchReason(tubes, "BeanstalkdError", "CommandTimeout", () => Effect.succeed([]))
+ *
+ * // Several. A handler also gets the whole error.
+ * const careful = Effect.catchReasons(tubes, "BeanstalkdError", {
+ *   CommandTimeout: () => Effect.succeed([]),
+ *   UnexpectedReply: (reason, error) => Effect.die(new Error(`${error.server} is no beanstalkd: ${reason.message}`))
+ * })
+ *
+ * // All of them as errors of their own.
+ * const unwrapped = tubes.pipe(
+ *   Effect.unwrapReason("BeanstalkdError"),
+ *   Effect.catchTag("OpenError", () => Effect.succeed([]))
+ * )
+ *
+ * // By what may help.
+ * const persistent = Effect.retry(tubes, { times: 3, while: (error) => error.isRetryable })
  * ```
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class BeanstalkdError extends Schema.TaggedError<BeanstalkdError>(identifier("BeanstalkdError"))(
   "BeanstalkdError",
@@ -459,16 +541,16 @@ export class BeanstalkdError extends Schema.TaggedError<BeanstalkdError>(identif
     reason: BeanstalkdErrorReason
   }
 ) {
-  /** The reason once more, where error reporters look for it. */
+  /** The reason again, where error reporters look for it. */
   override readonly cause = this.reason
 
-  /** Whether another attempt may succeed. It says nothing of whether the first took effect: that is `sent`. */
+  /** Whether another attempt may succeed. Whether the first one took effect is another question: see `sent`. */
   get isRetryable(): boolean {
     return this.reason.isRetryable
   }
 
   override get message(): string {
-    // Options that were refused concern no server, and their message names what was called.
+    // Refused options concern no server, and the message of the reason names the function that was called.
     return this.reason._tag === "InvalidOptions"
       ? this.reason.message
       : `${this.command} on ${this.server}: ${this.reason.message}`
@@ -477,12 +559,18 @@ export class BeanstalkdError extends Schema.TaggedError<BeanstalkdError>(identif
 
 /**
  * Whether a value is a {@link BeanstalkdError}.
+ *
+ * @since 0.1.0
+ * @category guards
  */
 export const isBeanstalkdError: (value: unknown) => value is BeanstalkdError = Schema.is(BeanstalkdError)
 
 /**
- * A `putAll` that did not put all: `inserted` has the references of those that a server acknowledged, `cause` is what
- * stopped it.
+ * A `putAll` that did not put all: `inserted` has the references of the jobs that a server acknowledged, `cause` is the
+ * error that stopped it.
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class PutAllError extends Schema.TaggedError<PutAllError>(identifier("PutAllError"))("PutAllError", {
   inserted: Schema.Array(JobRef),

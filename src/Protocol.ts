@@ -1,8 +1,8 @@
 /**
- * The protocol as data: one table of the 25 commands. Each row has the command's name on the wire, the encoder that checks
- * its arguments, and for every reply that the server may give the Schema of its fields and the value or typed error that
- * it means. Requests, the decoding of replies and the error types of the whole client come from this table. It is pure:
- * values in, bytes or plain data out.
+ * The protocol as data: one table of the 25 commands. Each row has the command's name on the wire, the encoder that
+ * checks its arguments, and for every reply that the server may give the Schema of its fields and the value or typed
+ * error that it means. Requests, the decoding of replies and the error types of the whole client come from this table.
+ * It is pure: values in, bytes or plain data out.
  *
  * The commands are described in beanstalkd's `doc/protocol.txt`, under the names that they have here.
  *

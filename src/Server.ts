@@ -1,71 +1,124 @@
 /**
- * A beanstalkd inside this process: on a socket, for any client, or in memory, for a client in the same process. Programs
- * and tests run with it on a machine that has no server. It answers as beanstalkd 1.12 does, and all its time is Effect's
- * `Clock`: `TestClock.adjust("24 hours")` matures delays, expires times to run, ends pauses and waits.
+ * A beanstalkd inside this process, for programs and tests on a machine that has none: on a socket, for any client, or in
+ * memory, for clients in the same process. It answers as beanstalkd 1.12 does.
+ *
+ * All its time is Effect's `Clock`: `TestClock.adjust("24 hours")` ends delays, leases, pauses and waits.
  *
  * Jobs live as long as the server: there is no binlog.
+ *
+ * @since 0.1.0
  */
-import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { lstatSync, rmSync } from "node:fs"
-import * as Net from "node:net"
-import { refused } from "./internal/protocol/invalidOptions.ts"
-import * as Validate from "./internal/protocol/validate.ts"
 import * as Client from "./Client.ts"
 import { poolOf } from "./internal/client/internals.ts"
-import * as EngineHost from "./internal/server/engineHost.ts"
 import * as Errors from "./Errors.ts"
-import { describeCause } from "./internal/protocol/describe.ts"
-import type { Faults } from "./internal/server/faults.ts"
 import * as LoopbackDialer from "./internal/connection/loopback.ts"
+import * as Transport from "./internal/connection/transport.ts"
+import { describeCause } from "./internal/protocol/describe.ts"
+import { refused } from "./internal/protocol/invalidOptions.ts"
+import { DEFAULT_PORT } from "./internal/protocol/scalars.ts"
+import { unwrapConfig } from "./internal/protocol/unwrapConfig.ts"
+import * as Validate from "./internal/protocol/validate.ts"
+import * as EngineHost from "./internal/server/engineHost.ts"
+import type * as EngineFaults from "./internal/server/faults.ts"
+import type { Place } from "./internal/server/listen.ts"
 import { endpointOf } from "./internal/server/loopback.ts"
 import * as PoolSettings from "./internal/pool/settings.ts"
-import * as ServerSocket from "./internal/server/socket.ts"
-import * as Transport from "./internal/connection/transport.ts"
-import { DEFAULT_PORT } from "./internal/protocol/scalars.ts"
-
-export type {
-  /** What can be wrong with a server. */
-  Faults
-} from "./internal/server/faults.ts"
 
 /**
- * What any server can be told.
+ * What is wrong with a server, for tests of what a client does then: see `Service.injectFaults`.
  *
- * - `maxJobSize`: the largest body that a put may have, in bytes; default 65,535, at most 1,073,741,824
- * - `maxConnections`: how many there may be at a time; who comes then is cut off at once. Default any number
- * - `maxMemory`: about how many bytes the jobs and tubes may take. A put for which there is no room is answered
- *   OUT_OF_MEMORY, and so is a use or watch of a new tube, which ends the connection: what comes behind it must not go
- *   astray. Each job counts 256 more than its body, each tube 1,024, each that a client watches 256. Default any number
+ * ```ts
+ * import { Server } from "effect-beanstalkd"
+ *
+ * const slow: Server.Faults = { delay: "3 seconds", split: 1 }
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
  */
-export interface EngineOptions {
+export type Faults = EngineFaults.Faults
+
+/**
+ * The limits of any server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** The largest body that a put may have, in bytes, at most 1,073,741,824. Default: 65,535. */
   readonly maxJobSize?: number | undefined
-  readonly maxConnections?: number | undefined
+
+  /** How many clients may be connected. The server cuts off the next one at once. Default: any number. */
+  readonly maxClients?: number | undefined
+
+  /**
+   * About how many bytes jobs and tubes may take. Each job counts 256 more than its body, each tube 1,024, each tube that
+   * a client watches 256. A put without room is answered OUT_OF_MEMORY. So is a `use` or `watch` of a new tube, and that
+   * ends the connection: the commands behind it must not reach another tube. Default: any number.
+   */
   readonly maxMemory?: number | undefined
 }
 
 /**
- * Where a server listens.
+ * Where a server listens, and its limits.
  *
- * - `host`, `port`: default 127.0.0.1 and 11300; port 0 is any that is free
- * - `path`: a unix socket instead
+ * @since 0.1.0
+ * @category models
  */
-export interface Options extends EngineOptions {
+export interface Options extends Limits {
+  /** The host name or address to listen on; `0.0.0.0` lets other machines in. Default: 127.0.0.1. */
   readonly host?: string | undefined
+
+  /** The TCP port; 0 is any that is free. Default: 11300. */
   readonly port?: number | undefined
+
+  /** The path of a unix socket to listen on instead. Default: none. */
   readonly path?: string | undefined
 }
 
 /**
+ * The name of a server in memory, and its limits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MemoryOptions extends Limits {
+  /**
+   * The server's name: its `server` and that of its errors and jobs. Servers whose jobs must not be confused need different
+   * names. Any text without white space, and not empty. Default: `memory`.
+   */
+  readonly name?: string | undefined
+}
+
+/**
+ * The options of a server in memory and of its client.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LayerMemoryOptions extends MemoryOptions {
+  /**
+   * Options of the client. Its `maxConnections` (default 10) come on top of the connection that it shares, and all of them
+   * count for the server's `maxClients`. The layer opens as many of them as it may, at most 100, before a test begins.
+   */
+  readonly client?: Omit<Client.Options, "host" | "port" | "path" | "url" | "tls" | "dialer"> | undefined
+}
+
+/**
  * A running server, and what a test can do to it.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface Service {
-  /** Where it listens: `127.0.0.1:11300`, `unix:/path` or `memory`. */
-  readonly address: string
+  /** Where it listens, as clients name it in their errors: `127.0.0.1:11300`, `unix:/path`, or the name of one in memory. */
+  readonly server: string
 
   /** The TCP port, or undefined if it has none. */
   readonly port: number | undefined
@@ -73,59 +126,72 @@ export interface Service {
   /** Options for `Client.make`, `Pool.make` or `Connection.make` to reach it. */
   readonly clientOptions: Pick<Client.Options, "host" | "port" | "path" | "dialer">
 
-  /** From now on every put is answered DRAINING, as after SIGUSR1, until it is restarted. */
+  /** Answers every put DRAINING from now on, as beanstalkd does after SIGUSR1, until it is restarted. */
   readonly drain: Effect.Effect<void>
 
   /**
-   * Kills it and starts it again, as a beanstalkd with a binlog: connections are cut off, all jobs are still there, and those
-   * that were reserved are ready.
+   * Kills it and starts it again, as a beanstalkd with a binlog: connections are cut off, jobs that were reserved are ready,
+   * and the other jobs are as they were.
    */
   readonly restart: Effect.Effect<void>
 
   /** How many connections are open. */
-  readonly connections: Effect.Effect<number>
+  readonly connectionCount: Effect.Effect<number>
 
-  /** Cuts off all connections, as a network would that fails, and gives their number. */
+  /** Cuts off all connections, as a failing network would, and gives their number. */
   readonly dropConnections: Effect.Effect<number>
 
-  /** Makes it faulty from now on; `inject({})` makes it sound again. */
-  readonly inject: (faults: Faults) => Effect.Effect<void, Errors.InvalidArgument>
+  /** Makes it faulty from now on. `injectFaults({})` makes it sound again. */
+  readonly injectFaults: (faults: Faults) => Effect.Effect<void, Errors.InvalidArgument>
 
-  /** Waits until so many connections (default 1) wait in a reserve for a job of this tube. */
-  readonly awaitWaiting: (tube: string, count?: number) => Effect.Effect<void, Errors.InvalidArgument>
+  /** Waits until `count` (default 1) connections wait in a reserve for a job of this tube. */
+  readonly awaitReservers: (tube: string, count?: number) => Effect.Effect<void, Errors.InvalidArgument>
 }
 
 /**
  * The service tag of a server.
+ *
+ * @since 0.1.0
+ * @category services
  */
-export class Server extends Context.Service<Server, Service>()("effect-beanstalkd/Server") {}
+export class Server extends Context.Service<Server, Service>()("effect-beanstalkd/Server/Server") {}
 
 /**
- * The server cannot listen there: the port is taken, the path cannot be written, the options make no sense.
+ * A server did not start: the port is taken, the path cannot be written, `@effect/platform-node` is not installed. Its
+ * `cause` is an `InvalidArgument` if an option makes no sense.
+ *
+ * @since 0.1.0
+ * @category errors
  */
-export class ListenError extends Schema.TaggedError<ListenError>("effect-beanstalkd/ListenError")("ListenError", {
-  address: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class ListenError
+  extends Schema.TaggedError<ListenError>("effect-beanstalkd/Server/ListenError")("ListenError", {
+    server: Schema.String,
+    cause: Schema.Defect()
+  })
+{
   override get message(): string {
-    return `cannot listen on ${this.address}: ${describeCause(this.cause)}`
+    const why = describeCause(this.cause)
+    return this.cause instanceof Errors.InvalidArgument ? why : `cannot listen on ${this.server}: ${why}`
   }
 }
 
-const invalid = (value: unknown, argument: string, rule: string) =>
-  new Errors.InvalidArgument({ operation: "listen", argument, value, rule })
+// ---------------------------------------------------------------------------------------------------------------------
+// Any server
+// ---------------------------------------------------------------------------------------------------------------------
 
-const LEAST: Readonly<Record<keyof EngineOptions, number>> = { maxJobSize: 0, maxConnections: 1, maxMemory: 0 }
+const LIMITS = Validate.optionNames<Limits>({ maxJobSize: true, maxClients: true, maxMemory: true })
 
-const ENGINE_OPTIONS = Validate.optionNames<EngineOptions>({ maxJobSize: true, maxConnections: true, maxMemory: true })
+const LEAST: Readonly<Record<keyof Limits, number>> = { maxJobSize: 0, maxClients: 1, maxMemory: 0 }
 
-const makeHost = Effect.fnUntraced(function*(options: EngineOptions) {
-  for (const name of ENGINE_OPTIONS) {
-    const value = options[name]
-    const checked = value === undefined ? 0 : Validate.wholeNumber("listen", name, value, LEAST[name])
-    if (checked instanceof Errors.InvalidArgument) return yield* checked
+const checked = <A>(value: A | Errors.InvalidArgument) =>
+  value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
+
+const makeHost = Effect.fnUntraced(function*(operation: string, limits: Limits) {
+  for (const name of LIMITS) {
+    const value = limits[name]
+    if (value !== undefined) yield* checked(Validate.wholeNumber(operation, name, value, LEAST[name]))
   }
-  return yield* EngineHost.make({ ...options, maxClients: options.maxConnections })
+  return yield* EngineHost.make(limits)
 })
 
 const FAULTS = Validate.optionNames<Faults>({
@@ -139,76 +205,94 @@ const FAULTS = Validate.optionNames<Faults>({
 
 const SHORTAGES: ReadonlyArray<NonNullable<Faults["shortage"]>> = ["jobs", "queues"]
 
+const readFaults = Effect.fnUntraced(function*(given: Faults) {
+  const operation = "injectFaults"
+  const faults = yield* checked(Validate.snapshot(operation, given, FAULTS))
+  const { garble, shortage, split } = faults
+  const delay = yield* checked(Validate.duration(operation, "delay", faults.delay ?? 0))
+  if (split !== undefined) yield* checked(Validate.wholeNumber(operation, "split", split, 1))
+  if (garble !== undefined && typeof garble !== "function") {
+    return yield* new Errors.InvalidArgument({ operation, argument: "garble", value: garble, rule: "a function" })
+  }
+  for (const name of ["refuse", "mute"] as const) yield* checked(Validate.flag(operation, name, faults[name]))
+  if (shortage !== undefined) yield* checked(Validate.oneOf(operation, "shortage", shortage, SHORTAGES))
+  return { ...faults, delay }
+})
+
 const fromHost = (
   host: EngineHost.EngineHost,
-  where: Pick<Service, "address" | "port" | "clientOptions">
+  where: Pick<Service, "server" | "port" | "clientOptions">
 ): Service => ({
   ...where,
   drain: Effect.sync(() => host.engine.drain()),
   restart: Effect.sync(() => host.engine.restart()),
-  connections: Effect.sync(() => host.engine.connectionCount),
+  connectionCount: Effect.sync(() => host.engine.connectionCount),
   dropConnections: Effect.sync(() => host.engine.dropConnections()),
-  inject: Effect.fnUntraced(function*(given) {
-    const faults = Validate.snapshot("inject", given, FAULTS)
-    if (faults instanceof Errors.InvalidArgument) return yield* faults
-    const delay = Validate.duration("inject", "delay", faults.delay ?? 0)
-    if (delay instanceof Errors.InvalidArgument) return yield* delay
-    const split = faults.split === undefined ? 1 : Validate.wholeNumber("inject", "split", faults.split, 1)
-    if (split instanceof Errors.InvalidArgument) return yield* split
-    if (faults.garble !== undefined && typeof faults.garble !== "function") {
-      const { garble: value } = faults
-      return yield* new Errors.InvalidArgument({ operation: "inject", argument: "garble", value, rule: "a function" })
-    }
-    for (const name of ["refuse", "mute"] as const) {
-      const flag = Validate.flag("inject", name, faults[name])
-      if (flag instanceof Errors.InvalidArgument) return yield* flag
-    }
-    const { shortage } = faults
-    const short = shortage === undefined ? undefined : Validate.oneOf("inject", "shortage", shortage, SHORTAGES)
-    if (short instanceof Errors.InvalidArgument) return yield* short
-    host.injectFaults({ ...faults, delay, split: faults.split })
-  }),
-  awaitWaiting: Effect.fnUntraced(function*(tube, count = 1) {
-    const name = Validate.tube("awaitWaiting", "tube", tube)
-    if (name instanceof Errors.InvalidArgument) return yield* name
-    const least = Validate.wholeNumber("awaitWaiting", "count", count, 0)
-    if (least instanceof Errors.InvalidArgument) return yield* least
+  injectFaults: (faults) => Effect.map(readFaults(faults), host.injectFaults),
+  awaitReservers: Effect.fnUntraced(function*(tube, count = 1) {
+    const name = yield* checked(Validate.tube("awaitReservers", "tube", tube))
+    const least = yield* checked(Validate.wholeNumber("awaitReservers", "count", count, 0))
     yield* host.awaitReservers(name, least)
   })
 })
 
-const listenOptions = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options) => {
+// ---------------------------------------------------------------------------------------------------------------------
+// On a socket
+// ---------------------------------------------------------------------------------------------------------------------
+
+const placeOf = (
+  operation: string,
+  { host = "127.0.0.1", path, port = DEFAULT_PORT }: Options
+): Place | Errors.InvalidArgument => {
+  const invalid = (argument: string, value: unknown, rule: string) =>
+    new Errors.InvalidArgument({ operation, argument, value, rule })
   if (path !== undefined) {
-    return typeof path === "string" && path !== "" ? { path } : invalid(path, "path", "the path of a unix socket")
+    return typeof path === "string" && path !== "" ? { path } : invalid("path", path, "the path of a unix socket")
   }
-  // Node would listen on all interfaces.
-  if (typeof host !== "string" || host === "") return invalid(host, "host", "a host name or an address")
+  // Given an empty host, Node would listen on all interfaces.
+  if (typeof host !== "string" || host === "") return invalid("host", host, "a host name or an address")
   return Number.isInteger(port) && port >= 0 && port <= 65_535
     ? { host, port }
-    : invalid(port, "port", "an integer from 0 to 65535")
+    : invalid("port", port, "an integer from 0 to 65535")
 }
 
 const show = ({ host = "127.0.0.1", path, port = DEFAULT_PORT }: Options): string =>
   Transport.show(path === undefined ? { host, port } : { path })
 
-// A process that was killed leaves its unix socket behind, at which nobody can listen before it has been removed. Any
-// other file stays, and whatever else is wrong is said when the server listens.
-const removeAbandoned = (path: string): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const socket = Net.connect(path)
-    const done = () => {
-      socket.destroy()
-      resume(Effect.void)
+const NOT_INSTALLED = "a server on a socket needs the package @effect/platform-node: npm install @effect/platform-node"
+
+// A static import would have every client load, and install, what only a server on a socket needs.
+const loadListen = (failed: (cause: unknown) => ListenError) =>
+  Effect.tryPromise({
+    try: () => import("./internal/server/listen.ts"),
+    catch: (cause) => {
+      const isMissing = cause instanceof Error && "code" in cause && cause.code === "ERR_MODULE_NOT_FOUND"
+      return failed(isMissing ? new Error(NOT_INSTALLED, { cause }) : cause)
     }
-    socket.once("connect", done)
-    socket.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ECONNREFUSED" && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path)
-      done()
-    })
   })
 
+const start = Effect.fnUntraced(function*(
+  operation: string,
+  given: Options = {}
+): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+  const options = Validate.snapshot(operation, given, [...LIMITS, "host", "port", "path"])
+  if (options instanceof Errors.InvalidArgument) return yield* new ListenError({ server: show({}), cause: options })
+  const failed = (cause: unknown) => new ListenError({ server: show(options), cause })
+  const place = placeOf(operation, options)
+  if (place instanceof Errors.InvalidArgument) return yield* failed(place)
+  const host = yield* Effect.mapError(makeHost(operation, options), failed)
+  const { listen } = yield* loadListen(failed)
+  const port = yield* Effect.mapError(listen(host, place), failed)
+  return fromHost(host, {
+    server: show({ ...options, port }),
+    port,
+    clientOptions: "path" in place ? place : { host: place.host, port }
+  })
+})
+
 /**
- * Starts a server on a socket, which ends with the Scope. Its connections are cut off then.
+ * Starts a server on a socket, which ends with the Scope and cuts off its connections then. It needs the package
+ * `@effect/platform-node`.
  *
  * ```ts
  * import { Connection, Server } from "effect-beanstalkd"
@@ -220,33 +304,12 @@ const removeAbandoned = (path: string): Effect.Effect<void> =>
  *   return yield* connection.put("hello")
  * }).pipe(Effect.scoped)
  * ```
+ *
+ * @since 0.1.0
+ * @category constructors
  */
-export const make = Effect.fnUntraced(function*(
-  given: Options = {}
-): Effect.fn.Return<Service, ListenError, Scope.Scope> {
-  const options = Validate.snapshot("listen", given, [...ENGINE_OPTIONS, "host", "port", "path"])
-  if (options instanceof Errors.InvalidArgument) return yield* new ListenError({ address: show({}), cause: options })
-  const failed = (cause: unknown) => new ListenError({ address: show(options), cause })
-  const listen = listenOptions(options)
-  if (listen instanceof Errors.InvalidArgument) return yield* failed(listen)
-  const host = yield* Effect.mapError(makeHost(options), failed)
-  if (listen.path !== undefined) yield* removeAbandoned(listen.path)
-  // Its Scope would never end, if it were interrupted before there is a server to close.
-  const server = yield* NodeSocketServer.make({ ...listen, allowHalfOpen: true, noDelay: true, keepAlive: true }).pipe(
-    Effect.uninterruptible,
-    Effect.mapError((error) => failed(error.reason.cause))
-  )
-  yield* Effect.forkScoped(server.run(ServerSocket.serve(host)))
-  if (server.address._tag === "UnixPathAddress") {
-    return fromHost(host, { address: show(options), port: undefined, clientOptions: { path: options.path } })
-  }
-  const { port } = server.address
-  return fromHost(host, {
-    address: show({ ...options, port }),
-    port,
-    clientOptions: { host: options.host ?? "127.0.0.1", port }
-  })
-})
+export const make = (options?: Options): Effect.Effect<Service, ListenError, Scope.Scope> =>
+  start("Server.make", options)
 
 /**
  * A server on a socket as a layer.
@@ -257,75 +320,121 @@ export const make = Effect.fnUntraced(function*(
  *
  * const main = Layer.launch(Server.layer({ port: 11300 }))
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
-export const layer = (options?: Options): Layer.Layer<Server, ListenError> => Layer.effect(Server, make(options))
+export const layer = (options?: Options): Layer.Layer<Server, ListenError> =>
+  Layer.effect(Server, start("Server.layer", options))
 
 /**
- * Starts a server that can be reached from this process only, by its `clientOptions`. A command runs and its reply is
- * read before anything else happens, so that a test may set its clock forward at any moment.
- */
-export const makeMemory = Effect.fnUntraced(function*(
-  options: EngineOptions = {}
-): Effect.fn.Return<Service, ListenError, Scope.Scope> {
-  const failed = (cause: unknown) => new ListenError({ address: "memory", cause })
-  const own = Validate.snapshot("listen", options, ENGINE_OPTIONS)
-  if (own instanceof Errors.InvalidArgument) return yield* failed(own)
-  const host = yield* Effect.mapError(makeHost(own), failed)
-  const dialer = LoopbackDialer.makeDialer("memory", endpointOf(host))
-  return fromHost(host, { address: dialer.server, port: undefined, clientOptions: { dialer } })
-})
-
-/**
- * What a server in memory and its client can be told. `maxConnections` is of the server, and the connection that the
- * client shares takes one place; `client.maxConnections` is of the client, and comes on top of that one.
- */
-export interface MemoryOptions extends EngineOptions {
-  readonly client?: Omit<Client.Options, "host" | "port" | "path" | "url" | "tls" | "dialer"> | undefined
-}
-
-const MEMORY_OPTIONS: ReadonlyArray<keyof MemoryOptions> = [...ENGINE_OPTIONS, "client"]
-
-// More are opened when they are needed.
-const MOST_OPENED_AT_ONCE = 100
-
-/**
- * A server in memory and a client of it, as a layer. With options for either:
+ * A server on a socket as a layer whose options come from the configuration.
  *
  * ```ts
  * import { Server } from "effect-beanstalkd"
+ * import { Config } from "effect"
  *
- * const strict = Server.layerMemoryWith({ maxJobSize: 1000, client: { maxConnections: 2 } })
+ * const live = Server.layerConfig({
+ *   port: Config.Port("BEANSTALKD_PORT").pipe(Config.withDefault(11300))
+ * })
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
-export const layerMemoryWith = (
-  options: MemoryOptions
-): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError> =>
-  Layer.effectContext(Effect.gen(function*() {
-    const all = Validate.snapshot("listen", options, MEMORY_OPTIONS)
-    if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ address: "memory", cause: all })
-    const { client: given = {}, ...engine } = all
-    const server = yield* makeMemory(engine)
-    const own = yield* PoolSettings.snapshot("Server.layerMemoryWith", given)
-    const most = Validate.wholeNumber(
-      "connect",
-      "maxConnections",
-      own.maxConnections ?? PoolSettings.DEFAULT_MAX_CONNECTIONS,
-      1
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Server, ListenError | Config.ConfigError> =>
+  Layer.effect(
+    Server,
+    unwrapConfig("Server.layerConfig", options).pipe(
+      Effect.catchTag("InvalidArgument", (cause) => Effect.fail(new ListenError({ server: show({}), cause }))),
+      Effect.flatMap((options) => start("Server.layerConfig", options))
     )
-    if (most instanceof Errors.InvalidArgument) return yield* refused(server.address, most)
-    // One is the shared connection.
-    const minConnections = Math.max(0, Math.min(most, MOST_OPENED_AT_ONCE, (engine.maxConnections ?? Infinity) - 1))
-    const client = yield* Client.make({ minConnections, ...own, ...server.clientOptions })
-    // A pool opens connections in fibers of its own, for which a clock that is set forward would not wait. Each is asked
-    // something: one that ended before it had answered anything would look like one that was turned away.
-    const open = Effect.flatMap(poolOf(client).get, (connection) => connection.listTubeUsed)
-    yield* Effect.scoped(Effect.forEach(Array.from({ length: minConnections }), () => open))
-    return Context.make(Server, server).pipe(Context.add(Client.Beanstalkd, client))
-  }))
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// In memory
+// ---------------------------------------------------------------------------------------------------------------------
+
+const DEFAULT_NAME = "memory"
+
+const MEMORY_OPTIONS: ReadonlyArray<keyof MemoryOptions> = [...LIMITS, "name"]
+
+const isName = (name: unknown): name is string => typeof name === "string" && /^\S+$/.test(name)
+
+const startMemory = Effect.fnUntraced(function*(
+  operation: string,
+  given: MemoryOptions = {}
+): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+  const failed = (cause: unknown) => new ListenError({ server: DEFAULT_NAME, cause })
+  const options = Validate.snapshot(operation, given, MEMORY_OPTIONS)
+  if (options instanceof Errors.InvalidArgument) return yield* failed(options)
+  const { name = DEFAULT_NAME } = options
+  if (!isName(name)) {
+    const rule = "text without white space, not empty"
+    return yield* failed(new Errors.InvalidArgument({ operation, argument: "name", value: name, rule }))
+  }
+  const host = yield* Effect.mapError(makeHost(operation, options), failed)
+  const dialer = LoopbackDialer.makeDialer(name, endpointOf(host))
+  return fromHost(host, { server: name, port: undefined, clientOptions: { dialer } })
+})
 
 /**
- * A server in memory and a client of it. Wherever this layer is provided within one build it is the same server, as
- * layers are memoised; `Layer.fresh(Server.layerMemory)` is another one.
+ * Starts a server that only clients in this process can reach, by its `clientOptions`. It ends with the Scope.
+ *
+ * A command runs, and its client reads the reply, before anything else happens, so that a test may set its clock forward
+ * at any moment.
+ *
+ * ```ts
+ * import { Client, Server } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* Server.makeMemory({ name: "billing" })
+ *   const beanstalkd = yield* Client.make(server.clientOptions)
+ *   return yield* beanstalkd.put("invoices", "hello")
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory = (options?: MemoryOptions): Effect.Effect<Service, ListenError, Scope.Scope> =>
+  startMemory("Server.makeMemory", options)
+
+// The pool opens more when it needs them.
+const MOST_OPENED_AT_ONCE = 100
+
+const startWithClient = Effect.fnUntraced(function*(operation: string, given: LayerMemoryOptions = {}) {
+  const all = Validate.snapshot(operation, given, [...MEMORY_OPTIONS, "client"])
+  if (all instanceof Errors.InvalidArgument) return yield* new ListenError({ server: DEFAULT_NAME, cause: all })
+  const { client: clientOptions = {}, ...options } = all
+  const server = yield* startMemory(operation, options)
+  const own = yield* PoolSettings.snapshot(operation, clientOptions)
+  const most = Validate.wholeNumber(
+    operation,
+    "maxConnections",
+    own.maxConnections ?? PoolSettings.DEFAULT_MAX_CONNECTIONS,
+    1
+  )
+  if (most instanceof Errors.InvalidArgument) return yield* refused(server.server, most)
+  // One is the shared connection.
+  const minConnections = Math.max(0, Math.min(most, MOST_OPENED_AT_ONCE, (options.maxClients ?? Infinity) - 1))
+  const client = yield* Client.make({ minConnections, ...own, ...server.clientOptions })
+  // A pool opens connections in fibers of its own, for which a test that sets its clock forward would not wait. Each
+  // answers a command: a connection that ends before its first reply looks like one that a busy server turned away.
+  const open = Effect.flatMap(poolOf(client).get, (connection) => connection.listTubeUsed)
+  yield* Effect.scoped(Effect.forEach(Array.from({ length: minConnections }), () => open))
+  return Context.make(Server, server).pipe(Context.add(Client.Beanstalkd, client))
+})
+
+/**
+ * A server in memory and a client of it, as one layer.
+ *
+ * Each call gives another server. To share one, call it once and keep the layer in a constant: within one build, Effect
+ * makes a layer once however often it is provided, and it knows a layer by its identity. Without options nothing can
+ * fail.
  *
  * ```ts
  * import { Client, Server } from "effect-beanstalkd"
@@ -337,10 +446,24 @@ export const layerMemoryWith = (
  *   const server = yield* Server.Server
  *   yield* beanstalkd.put("emails", "hello", { delay: "24 hours" })
  *   const waiting = yield* Effect.forkChild(Effect.scoped(beanstalkd.reserve("emails")))
- *   yield* server.awaitWaiting("emails")
+ *   yield* server.awaitReservers("emails")
  *   yield* TestClock.adjust("24 hours")
  *   return yield* Fiber.join(waiting)
- * }).pipe(Effect.provide(Server.layerMemory))
+ * }).pipe(Effect.provide(Server.layerMemory()))
+ *
+ * const strict = Server.layerMemory({ maxJobSize: 1000, client: { maxConnections: 2 } })
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
-export const layerMemory: Layer.Layer<Client.Beanstalkd | Server> = Layer.orDie(layerMemoryWith({}))
+export const layerMemory: {
+  (): Layer.Layer<Client.Beanstalkd | Server>
+  (
+    options: LayerMemoryOptions | undefined
+  ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError>
+} = (options?: LayerMemoryOptions): Layer.Layer<Client.Beanstalkd | Server> => {
+  const started = Layer.effectContext(startWithClient("Server.layerMemory", options))
+  // The overloads tell when it cannot fail.
+  return started as Layer.Layer<Client.Beanstalkd | Server>
+}

@@ -8,7 +8,7 @@ import { Client, Server } from "effect-beanstalkd"
 
 export const client = Layer.unwrap(Effect.map(
   Config.option(Config.String("BEANSTALKD_URL")),
-  Option.match({ onNone: () => Server.layerMemory, onSome: (url) => Client.layerUrl(url) })
+  Option.match({ onNone: () => Server.layerMemory(), onSome: (url) => Client.layerUrl(url) })
 ))
 
 const explain = (error: { readonly message: string }) =>

@@ -1,5 +1,5 @@
 /**
- * Which server the commands work on, and connections to it.
+ * The server that the commands work on, and connections to it.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * What a command says about itself.
+ * The help of a command.
  */
 import * as Command from "effect/cli/Command"
 

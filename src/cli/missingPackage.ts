@@ -2,7 +2,7 @@
  * A package that is not installed. This module imports nothing, because it is there for the case that imports fail.
  */
 
-/** What to do about a failed import, if it failed because a package is not installed. */
+/** The message for a failed import, if it failed because a package is not installed. */
 export const describeMissing = (error: unknown): string | undefined => {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_MODULE_NOT_FOUND") return undefined
   const [, name] = /^Cannot find package '([^']+)'/.exec(error.message) ?? []

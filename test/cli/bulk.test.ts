@@ -1,6 +1,6 @@
 /**
- * The commands on many jobs: nothing is lost, nothing is changed that should not be, and what is counted is exact, also
- * when they are interrupted, when the server goes away, and when nobody listens to them.
+ * The commands on many jobs. They lose no job, change nothing else, and count exactly, even when they are interrupted, when
+ * the server goes away, and when nothing reads their output.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
@@ -21,7 +21,7 @@ const statsOfTube = (port: number, tube: string) =>
     return { ready: count("ready"), delayed: count("delayed"), buried: count("buried"), reserved: count("reserved") }
   })
 
-// Random bodies in all states, every fourth reserved by the client, as long as it lives.
+// Random bodies in all states. The client keeps every fourth job reserved for as long as it lives.
 const fill = Effect.fnUntraced(function*(port: number, tube: string, count: number, longest: number) {
   const client = yield* Client.make({ port, maxConnections: count })
   for (let i = 0; i < count; i++) {
@@ -36,7 +36,7 @@ const fill = Effect.fnUntraced(function*(port: number, tube: string, count: numb
   }
 })
 
-// Everything but what is new by nature: ids and counters.
+// The jobs without their ids and counters, which are new after every copy.
 const look = Effect.fnUntraced(function*(port: number, tube: string) {
   const connection = yield* Connection.make({ port, use: "elsewhere" })
   const newest = yield* connection.put("")
@@ -108,7 +108,7 @@ describeServers("many jobs", (make) => {
         job.state === "reserved" ? { ...job, state: "ready" as const, timeLeft: 0 } : job
       )
       hasSameJobs(yield* look(target.port, "src"), originals)
-      // Again, into another tube, and only the buried ones, which then are deleted at the source.
+      // A second time: only the buried jobs, into another tube, and deleted at the source.
       const again = yield* Cli.on(source)(["export", "src", "--state", "buried", "--delete"])
       assert.strictEqual(again.stderr, "15 jobs exported, 15 of them deleted\n")
       assert.strictEqual(

@@ -1,5 +1,5 @@
 /**
- * The commands on single jobs and tubes: what they print, in which form, and their exit codes.
+ * The commands on single jobs and tubes: their output, its form, and their exit codes.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -22,7 +22,7 @@ const printed = (ended: Cli.Ended, stdout: string) => {
 
 const job = (id: number, body: string) => `{\n  "body": ${JSON.stringify(body)},\n  "id": ${id}\n}\n`
 
-// As the server has it, without any code of ours in between.
+// The statistics as the server has them, without any code of this package in between.
 const statsOf = (port: number, command: string) => Effect.map(Effect.orDie(ask(port, command)), parseStats)
 
 describeServers("beanstalk", (make) => {
@@ -55,7 +55,7 @@ describeServers("beanstalk", (make) => {
       const bodies = Cli.ndjson(yield* beanstalk(["jobs", "l", "--json"])).map(({ body }) => body)
       assert.deepStrictEqual(bodies, ["one", "", "three\r", "four"])
       const asJson = yield* beanstalk(["put", "--lines", "--base64", "--json", "-"], { stdin: "aGk=\n" })
-      // The listing has used id 5: that is how it learns which is the newest.
+      // The listing has used up id 5 to learn which id is the newest.
       assert.strictEqual(asJson.stdout, "{\"id\":6}\n")
     }))
 

@@ -1,6 +1,6 @@
 /**
- * The command line without a process of its own, which costs next to nothing: for what is to be seen of every command. That
- * a process prints and ends alike is tested with some of them.
+ * The command line without a process of its own, which costs next to nothing, for tests of every command. Some of them also
+ * run as a process, to prove that it prints and ends alike.
  */
 import { ConfigProvider, Console, Effect } from "effect"
 import { TerminalCapabilities } from "effect/cli"
@@ -25,7 +25,7 @@ const capture = (stream: NodeJS.WriteStream) =>
     ({ restore }) => Effect.sync(restore)
   )
 
-/** How the process would end; its environment is empty unless told. */
+/** The exit code of the process, and its last line. `env` is its whole environment. */
 export const ending = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
   program(args).pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
@@ -38,7 +38,7 @@ export const ending = (args: ReadonlyArray<string>, env: Readonly<Record<string,
     Effect.map(failures.ending)
   )
 
-/** What comes of an effect, and what was printed meanwhile. */
+/** The value of an effect, and everything that was printed meanwhile. */
 export const printedBy = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const stdout = yield* capture(process.stdout)
   const stderr = yield* capture(process.stderr)
@@ -47,7 +47,7 @@ export const printedBy = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Eff
   return { value, stdout: stdout.text(), stderr: stderr.text() }
 }, Effect.scoped)
 
-/** Like `run` of a process. Not two at a time: what they print is not told apart. */
+/** Like `run` of a process. Never run two at a time: their output would be mixed. */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<Ended> =>
   Effect.map(printedBy(ending(args)), ({ stderr, stdout, value: { code, line } }) => ({
     code,

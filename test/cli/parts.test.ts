@@ -1,5 +1,5 @@
 /**
- * The parts of the command line that can be looked at on their own.
+ * The parts of the command line that can be tested on their own.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { all } from "../../src/cli/commands/all.ts"

@@ -1,5 +1,5 @@
 /**
- * The recording in the README: each command, run in a shell, shows what is written there.
+ * The recording in the README: each command, run in a shell, prints the lines that stand there.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"

@@ -1,5 +1,5 @@
 /**
- * `serve`: a server like any other, and its end.
+ * `serve`: the server works like any other, and ends as its help says.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"

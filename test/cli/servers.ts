@@ -1,5 +1,5 @@
 /**
- * The servers that the command line is tested with: the real one, and the one that it brings along.
+ * The servers for tests of the command line: the real one and the embedded one.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -18,13 +18,13 @@ const embedded: Effect.Effect<CliServer, never, Scope.Scope> = Server.make({ por
 
 type Body = (make: Effect.Effect<CliServer, never, Scope.Scope>) => void
 
-/** Runs the same tests with either server. */
+/** Runs the same tests on both servers. */
 export const describeServers = (name: string, body: Body): void => {
   RealServer.describeReal(`${name}, the real server`, () => body(RealServer.make()))
   describe(`${name}, the embedded server`, () => body(embedded))
 }
 
-/** Runs tests to which it is all one which server they have: with the real one, if there is one. */
+/** Runs tests for which the server makes no difference: on the real one, if there is one. */
 export const describeAnyServer = (name: string, body: Body): void => {
   describe(name, () => body(RealServer.available ? RealServer.make() : embedded))
 }

@@ -1,12 +1,16 @@
 /**
- * How the command starts, or says in one line why it cannot: on a Node that is too old, and without a package that it needs.
+ * The start of the command. On a Node that is too old, or without a package that it needs, one line says so.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
+import { vi } from "vitest"
 import { tempDir } from "../support/TempDir.ts"
+
+// Each test starts processes, on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000 })
 
 const ROOT = join(import.meta.dirname, "../..")
 const MAIN = join(ROOT, "dist/cli/main.js")
@@ -49,7 +53,7 @@ describe("the command", () => {
     assert.strictEqual(engines.node, ">=22.19")
   })
 
-  it.live("says in one line that Node is too old, and starts on any that is not", () =>
+  it.live("says in one line that Node is too old, and starts on every later Node", () =>
     Effect.gen(function*() {
       const directory = yield* tempDir
       const on = (node: string) => {
@@ -77,7 +81,7 @@ describe("the command", () => {
 })
 
 describe("without a package", () => {
-  // A copy of what is published, with only these packages beside it.
+  // A copy of the published files, with only these packages beside it.
   const installed = Effect.fnUntraced(function*(packages: ReadonlyArray<string>) {
     const directory = yield* tempDir
     const own = join(directory, "node_modules/effect-beanstalkd")

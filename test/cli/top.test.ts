@@ -1,5 +1,5 @@
 /**
- * What only shows on a terminal: `top`, progress bars, tables, colours.
+ * Output that only a terminal gets: `top`, progress bars, tables, colors.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -15,7 +15,7 @@ const LEAVE = "\u001b[?1049l"
 const describeTerminal = (name: string, body: () => void) =>
   Cli.hasTerminal ? describe(name, body) : describe.skip(`${name} (needs script of util-linux)`, body)
 
-/** The last picture that was painted, as plain lines. */
+/** The last screen that was painted, as plain lines. */
 const picture = (output: string): ReadonlyArray<string> =>
   // oxlint-disable-next-line no-control-regex
   output.split("\u001b[H").at(-1)!.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, "").split("\n").map((line) => line.trimEnd())
@@ -90,14 +90,14 @@ describeTerminal("on a terminal", () => {
         assert.match((yield* drain.ended).stdout, /deleted from numbers  \[#*-+\] \d+%  \d+  \d+\/s  \d+ s left/)
       }).pipe(Effect.scoped))
 
-    it.live("tables are aligned, and coloured unless NO_COLOR is set", () =>
+    it.live("tables are aligned, and colored unless NO_COLOR is set", () =>
       Effect.gen(function*() {
         const server = yield* RealServer.make()
         yield* Cli.on(server)(["put", "-u", "emails", `\u001b[31m${"long ".repeat(100)}`])
         const jobs = (env?: Record<string, string>) =>
           Effect.flatMap(Cli.inTerminal(["jobs", "--port", `${server.port}`], { env }), ({ ended }) => ended)
-        const coloured = yield* jobs()
-        assert.include(coloured.stdout, "\u001b[1mID  TUBE    STATE ")
+        const colored = yield* jobs()
+        assert.include(colored.stdout, "\u001b[1mID  TUBE    STATE ")
         const plain = yield* jobs({ NO_COLOR: "1" })
         assert.match(plain.stdout, /^ID  TUBE    STATE    PRIORITY  AGE  LEFT  TTR  RESERVES  BODY\r$/m)
         assert.match(plain.stdout, /^ 1  emails  ready  2147483648 +\d+ +0  120 +0  \\u001b\[31mlong.*\.\.\.\r$/m)

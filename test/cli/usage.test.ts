@@ -1,6 +1,6 @@
 /**
- * Help, wrong usage, and servers that are not there: no command needs a server for the first two, every one that needs a
- * server says in one line what is wrong with it.
+ * Help, wrong usage, and servers that are not there. Help and usage need no server. Every command that needs a server says in
+ * one line what is wrong with it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -13,7 +13,7 @@ import * as RealServer from "../support/RealServer.ts"
 import { serve, silent } from "../support/Serve.ts"
 import * as InProcess from "./inProcess.ts"
 
-/** Every command, with arguments that would do if there were a server. */
+/** Every command that needs a server, with valid arguments. */
 const COMMANDS: Record<string, ReadonlyArray<string>> = {
   put: ["body"],
   reserve: ["delete"],
@@ -46,7 +46,7 @@ const forEach = <A>(items: ReadonlyArray<A>, f: (item: A) => Effect.Effect<unkno
 
 const needingServer = Object.entries(COMMANDS).map(([name, args]) => [name, ...args])
 
-/** Those that read stdin, and one of each other kind. */
+/** The commands that read stdin, and one of each other kind. */
 const asProcess = [["put", "--lines"], ["import"], ["list"], ["reserve", "delete"], ["top"]]
 
 describe("help", () => {
@@ -125,7 +125,7 @@ describe("wrong usage", () => {
       }
     }))
 
-  // Found out by the parser, by a command, and on the way to the server.
+  // Errors of the parser, of a command, and of the connection.
   it.live("is what a process says as well", () =>
     Effect.gen(function*() {
       for (const args of [["pot"], ["put", "x", "--nope"], ["move", "a", "a"], ["list", "--port", "0"]]) {

@@ -1,10 +1,11 @@
 /**
- * Jobs in hand, and a server: how a job ends, what a handle may do after that, and where the job is when nobody
- * ended it.
+ * Jobs in hand: how a lease ends, what a handle may do after that, and where the job is if nobody settled it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { Client, Errors, type Job, Server } from "effect-beanstalkd"
+import { Client, Errors, Job, Server } from "effect-beanstalkd"
+import { inspect } from "node:util"
+import { decoded, reservedOf } from "../../src/internal/job/decodedJob.ts"
 import { TestClock } from "effect/testing"
 import { describeServers, type Target } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -16,7 +17,7 @@ const PRIORITY = 42
 const openOn = Effect.fnUntraced(function*(target: Target, options?: Client.Options) {
   const { beanstalkd, server } = yield* onServer(target)(options)
   const counts = Effect.map(server.stats, (stats) => (command: string) => Number(stats[`cmd-${command}`]))
-  /** Waits until the pool has so many connections, all of them idle, and none was lost on the way. */
+  /** Waits until the pool has this many connections, all of them idle, with none lost on the way. */
   const isIdle = (connections: number) =>
     eventually(
       Effect.map(beanstalkd.poolStats, (stats) =>
@@ -44,7 +45,7 @@ type Settle = keyof typeof ways
 
 const settles: ReadonlyArray<Settle> = ["delete", "release", "bury"]
 
-/** The handle says `NotFound`, whatever it is asked to do. */
+/** The handle says `NotFound` to every command. */
 const isOver = Effect.fnUntraced(function*(job: Job.Job) {
   for (const command of settles) {
     assert.deepInclude(yield* Effect.flip(ways[command](job)), { _tag: "NotFound", command, id: job.id })
@@ -52,7 +53,7 @@ const isOver = Effect.fnUntraced(function*(job: Job.Job) {
   assert.deepInclude(yield* Effect.flip(job.touch), { _tag: "NotFound", command: "touch", id: job.id })
 })
 
-/** Lets its ttr of 1 second pass; once more when the real server has missed the moment, as it can (and was touched). */
+/** Lets the ttr of 1 second pass, again if the touch was in time after all: the real server can miss the moment. */
 const expires = (job: Job.Job) =>
   Effect.flip(job.touch).pipe(
     Effect.map((error) => assert.strictEqual(error._tag, "NotFound")),
@@ -97,7 +98,7 @@ describeServers("a job", (target) => {
           const job = yield* beanstalkd.reserve(TUBE, { timeout: 0 })
           assert.strictEqual(job.text, `${i}`)
           yield* ways[settles[i % settles.length]!](job)
-          // It would come again.
+          // Else the next reserve would get it again.
           if (i % settles.length === 1) yield* beanstalkd.delete(job.id)
         }
         yield* isIdle(1)
@@ -160,7 +161,7 @@ describeServers("a job", (target) => {
         yield* job.release({ priority: 1 })
         const again = yield* beanstalkd.reserve(["other", TUBE])
         assert.deepStrictEqual([yield* again.attempt, yield* again.tube], [2, TUBE])
-        // What the first handle knew, it still knows.
+        // The first handle still knows the attempt of its own lease.
         assert.deepStrictEqual([yield* job.attempt, (yield* counts)("stats-job")], [1, 2])
       }))
 
@@ -170,8 +171,83 @@ describeServers("a job", (target) => {
         assert.deepInclude(yield* job.stats, { id, tube: TUBE, state: "reserved", pri: PRIORITY, reserves: 1 })
         yield* job.bury()
         assert.deepInclude(yield* job.stats, { state: "buried" })
-        // One for each `stats`: the priority that `bury` keeps is known by then.
+        // One for each `stats`. `bury` needed none: the first had told the priority that it keeps.
         assert.strictEqual((yield* counts)("stats-job"), 2)
+      }))
+  })
+
+  describe("says that its lease is lost", () => {
+    it.live("when its connection is", () =>
+      Effect.gen(function*() {
+        const { job, server } = yield* openWithJob()
+        const lost = yield* Effect.forkChild(Effect.flip(job.lost), { startImmediately: true })
+        assert.isUndefined(lost.pollUnsafe())
+        yield* server.dropConnections
+        const error = yield* Fiber.join(lost)
+        assert.deepInclude(error, { _tag: "NotFound", server: job.server, id: job.id })
+        assert.include(error.message, "its lease was lost")
+        // A later caller hears it at once.
+        assert.strictEqual((yield* Effect.flip(job.lost))._tag, "NotFound")
+      }))
+
+    it.live("when a touch comes too late", () =>
+      Effect.gen(function*() {
+        const { job } = yield* openWithJob({ ttr: "1 second" })
+        const lost = yield* Effect.forkChild(Effect.flip(job.lost), { startImmediately: true })
+        yield* expires(job)
+        assert.strictEqual((yield* Fiber.join(lost))._tag, "NotFound")
+      }))
+
+    it.live.each(settles)("but not when it has been settled with %s", (way) =>
+      Effect.gen(function*() {
+        const { job, server } = yield* openWithJob()
+        const lost = yield* Effect.forkChild(Effect.exit(job.lost), { startImmediately: true })
+        yield* ways[way](job)
+        const late = yield* Effect.forkChild(Effect.exit(job.lost), { startImmediately: true })
+        yield* server.dropConnections
+        assert.deepStrictEqual([lost.pollUnsafe(), late.pollUnsafe()], [undefined, undefined])
+      }))
+  })
+
+  describe("can be looked at", () => {
+    it.live("and says what it is, where, and how far it has come", () =>
+      Effect.gen(function*() {
+        const { id, job, server } = yield* openWithJob()
+        const typed = decoded(job, { hello: 1 })
+        assert.isTrue([job, typed].every(Job.isJob))
+        assert.isFalse([undefined, { id }, "job"].some(Job.isJob))
+        const name = `Job(${server.address}/${id})`
+        assert.deepStrictEqual([job, typed].map(String), [name, name])
+        assert.deepStrictEqual(JSON.parse(JSON.stringify([job, typed])), [
+          { _id: "Job", server: server.address, id, state: "held" },
+          { _id: "Job", server: server.address, id, value: { hello: 1 } }
+        ])
+        yield* job.delete
+        assert.include(inspect(job), "settled")
+      }))
+  })
+
+  describe("with a value", () => {
+    it.live("is the same job", () =>
+      Effect.gen(function*() {
+        const { beanstalkd, id, job } = yield* openWithJob()
+        const typed = decoded(job, 42)
+        assert.strictEqual(typed.value, 42)
+        assert.deepStrictEqual(
+          [typed.server, typed.id, typed.ref, typed.body, typed.text],
+          [job.server, job.id, job.ref, job.body, job.text]
+        )
+        assert.deepStrictEqual([yield* typed.tube, yield* typed.attempt, (yield* typed.stats).id], [TUBE, 1, id])
+        yield* typed.touch
+        yield* typed.bury({ priority: 3 })
+        yield* isOver(job)
+        yield* isOver(typed)
+        yield* beanstalkd.kickJob(id)
+        const again = decoded(yield* beanstalkd.reserve(TUBE), 42)
+        yield* again.release({ delay: "1 hour" })
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "delayed", pri: 3 })
+        assert.strictEqual(reservedOf(typed), job)
+        assert.isUndefined(reservedOf({ ...typed }))
       }))
   })
 
@@ -189,7 +265,7 @@ describeServers("a job", (target) => {
           const { beanstalkd, isIdle } = yield* open()
           const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: PRIORITY })
           yield* Effect.exit(Effect.scoped(Effect.andThen(beanstalkd.reserve(TUBE), ending)))
-          // It is there when the Scope is closed, and not a while later.
+          // The job is released by the time the Scope is closed, not some time later.
           assert.deepInclude(yield* beanstalkd.statsJob(id), {
             state: "ready",
             pri: PRIORITY,
@@ -361,7 +437,7 @@ describe("a job that is on the way to being deleted", () => {
       const client = yield* Client.make(server.clientOptions)
       yield* client.put("jobs", "hello")
       const job = yield* client.reserve("jobs")
-      yield* server.inject({ delay: "1 second" })
+      yield* server.injectFaults({ delay: "1 second" })
       const deleting = yield* Effect.forkScoped(Effect.exit(job.delete), { startImmediately: true })
       assert.strictEqual((yield* Effect.flip(job.touch))._tag, "NotFound")
       yield* TestClock.adjust("1 second")

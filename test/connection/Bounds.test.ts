@@ -1,5 +1,5 @@
 /**
- * What a connection holds is bounded: commands on their way, bytes that cannot be sent, memory behind a body.
+ * A connection holds no more than its bounds allow: commands on their way, unsent bytes, memory behind a body.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Connection } from "effect-beanstalkd"
@@ -29,7 +29,7 @@ const KIB = 1024
 const MIB = 1024 * KIB
 
 describe("commands on their way", () => {
-  /** Answers one command in each turn, and keeps the most that it ever had unanswered. */
+  /** Answers one command per tick, and keeps the largest number of commands that it ever had unanswered. */
   const slow = Effect.gen(function*() {
     let answered = 0
     let most = 0
@@ -116,7 +116,7 @@ describe("commands on their way", () => {
       assert.deepStrictEqual([...writes.sizes], [server.received().length])
       assert.strictEqual(pieces, 1)
 
-      // And so do those that are issued when a piece of answers has come.
+      // So do commands that are issued when a piece with many replies has come.
       const next = yield* Effect.forEach(fibers, (fiber) =>
         start(Effect.andThen(Fiber.join(fiber), put(connection, "next"))))
       yield* says(
@@ -142,7 +142,7 @@ describe("bytes that a server does not read", () => {
     const scope = yield* Scope.make()
     const connection = yield* Scope.provide(connect(server, options), scope)
     const fibers = yield* Effect.forEach(Array.from({ length: count }), () => start(connection.put(body)))
-    // It gets as far as the buffers of the two kernels reach, and not further.
+    // The buffers of the two kernels fill up, and nothing more is written.
     const written = () => writes.sizes.reduce((sum, size) => sum + size, 0)
     let before = -1
     yield* eventually(
@@ -184,7 +184,7 @@ describe("bytes that a server does not read", () => {
       const [socket] = server.sockets
       let answered = 0
       let received = 0
-      // Each put is its line, the body and CRLF; what is in it was checked elsewhere.
+      // Each put is its line, the body and CRLF. Other tests check its bytes.
       const size = "put 2147483648 0 120 65536\r\n".length + body.length + 2
       socket?.on("data", (piece: Buffer) => {
         received += piece.length
@@ -206,7 +206,7 @@ describe("a body", () => {
       const { connection, server } = yield* onSilent()
       const fibers = yield* Effect.forEach([1, 2, 3], (n) => start(connection.peek(id(n))))
       yield* hears(server, "peek 1\r\npeek 2\r\npeek 3\r\n")
-      // The second of them in the middle of a large piece, the third in two.
+      // The second reply lies in the middle of a large piece, the third in two pieces.
       yield* says(server, withBody("FOUND 1", "x".repeat(50_000)) + withBody("FOUND 2", ten) + "FOUND 3 10\r\n01234")
       yield* says(server, "56789\r\n")
       const [, second, third] = yield* Fiber.joinAll(fibers)

@@ -263,7 +263,7 @@ describeServers("a connection", (target) => {
       assert.isAtLeast(done.length, 9_000)
       assert.strictEqual(new Set(done.map(({ id }) => id)).size, done.length)
 
-      // Each job lies in the tube that its put named, under the id that its put was told.
+      // Each job is in the tube that its put named, under the id that its put returned.
       const jobs = yield* Effect.forEach(done, ({ id }) => connection.peek(id), { concurrency: "unbounded" })
       assert.deepStrictEqual(jobs.map((job) => job.text), done.map(({ i, tube }) => `${tube} ${i}`))
       const totals = yield* Effect.forEach(tubes, (tube) => connection.statsTube(tube))

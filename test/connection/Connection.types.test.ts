@@ -1,6 +1,6 @@
 /**
- * What the compiler promises about a connection: for each command exactly what it takes, gives and can fail with. The
- * proofs are in the types, so it is `tsc` that runs this file.
+ * The types of a connection: for each command exactly its arguments, its value and its errors. The proofs are in the
+ * types, so `tsc` runs this file.
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"

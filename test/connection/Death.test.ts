@@ -1,5 +1,5 @@
 /**
- * A connection dies once: of the first fatal thing, and everything on it learns at once what has become of it.
+ * A connection dies once, of the first fatal event, and every command on it learns its fate at once.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Connection, Errors } from "effect-beanstalkd"
@@ -28,7 +28,7 @@ import {
 const deletes = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => `delete ${from + i}\r\n`).join("")
 
-/** Three commands on their way, two that wait for room; each with the number of times that it has ended. */
+/** Three commands on their way, two that wait for room, each with a count of its ends. */
 const threeSentTwoQueued = Effect.fnUntraced(function*(server: FakeServer.Serving) {
   const connection = yield* connect(server, { maxUnanswered: 3 })
   const ends = [0, 0, 0, 0, 0]
@@ -40,7 +40,7 @@ const threeSentTwoQueued = Effect.fnUntraced(function*(server: FakeServer.Servin
   return { connection, ends, fibers }
 })
 
-/** What the server does, and what the commands that it leaves unanswered fail with: the first of them, and the others. */
+/** A thing that the server does, and the errors of the commands that it leaves unanswered: the first, and the others. */
 const ends: ReadonlyArray<{
   readonly name: string
   readonly does: (socket: Net.Socket) => void
@@ -95,7 +95,7 @@ describe("a connection dies once", () => {
         const socket = yield* socketOf(server)
         does(socket)
         const errors = yield* Effect.forEach(fibers, errorOf)
-        // Whatever follows finds nobody to hurt.
+        // Events that follow the death change nothing.
         socket.resetAndDestroy()
 
         isFailure(errors[0], { reason: culprit, sent: true, command: "delete" })
@@ -116,7 +116,7 @@ describe("a connection dies once", () => {
       assert.isTrue(Exit.isSuccess(exits[0]!))
       assert.instanceOf(yield* Effect.flip(exits[1]!), Errors.NotFound)
       yield* fails(exits[2]!, { reason: "UnexpectedReply", sent: true })
-      // Two answers made room for two commands, but the nonsense came in the same turn.
+      // Two replies made room for two commands, but the violation came in the same piece.
       yield* fails(exits[3]!, { reason: "ConnectionClosed", sent: false })
       yield* fails(exits[4]!, { reason: "ConnectionClosed", sent: false })
       yield* isDead(connection, server)

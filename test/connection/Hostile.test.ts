@@ -1,6 +1,6 @@
 /**
- * Servers that are broken or mean it ill: whatever they say, the command that it was said to fails, the connection ends,
- * and nothing else happens to the process.
+ * Broken and malicious servers: the command that gets such a reply fails, the connection ends, and nothing else happens
+ * to the process.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { type Connection, Errors } from "effect-beanstalkd"
@@ -39,7 +39,7 @@ const answering = (question: string, answers: ReadonlyArray<string>) =>
     })
   })
 
-/** The one command, the server's answer to it, and what that makes of the command and of the connection. */
+/** One command, the server's reply to it, and the fate of the command and of the connection. */
 const refused = Effect.fnUntraced(function*(row: Row, answer: string, options?: Connection.Options) {
   const server = yield* answering(row.sends, [answer])
   const connection = yield* connect(server, options)
@@ -50,7 +50,7 @@ const refused = Effect.fnUntraced(function*(row: Row, answer: string, options?: 
   return error
 })
 
-/** Well-formed replies, each to some command or other. */
+/** Well-formed replies, each to some command. */
 const replies = [
   "INSERTED 7\r\n",
   "BURIED\r\n",
@@ -111,7 +111,7 @@ describe("a wrong answer", () => {
     "to $name fails it and ends the connection for the others",
     ({ answers, issue, sends }) =>
       Effect.gen(function*() {
-        // Nothing leaves behind a quit.
+        // No command leaves after a quit.
         const isQuit = sends === "quit\r\n"
         const server = yield* answering(isQuit ? sends : `${sends}touch 2\r\n`, answers)
         for (const answer of answers) {
@@ -254,7 +254,7 @@ describe("a flood", () => {
     { opening: "", chunk: Buffer.alloc(64 * 1024, "DELETED\r\n"), reason: "UnexpectedReply" },
     { opening: "FOUND 1 60000000\r\n", chunk, reason: "UnexpectedReply" },
     { opening: `FOUND 1 ${maxReplySize}\r\n`, chunk, reason: "UnexpectedReply" },
-    // It stops where the CRLF behind the body should be, and hangs up after a while.
+    // It stops where the CRLF after the body should be, and hangs up after a while.
     { opening: `FOUND 1 ${maxReplySize}\r\n`, chunk: Buffer.alloc(maxReplySize), reason: "ConnectionClosed" }
   ]
 

@@ -1,5 +1,5 @@
 /**
- * A fiber that goes away while its command is on the way: the others notice nothing, and no job is lost by it.
+ * A fiber is interrupted while its command is on its way: the other fibers notice nothing, and no job is lost.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Connection, Errors } from "effect-beanstalkd"
@@ -23,7 +23,7 @@ import {
   start
 } from "../support/scripted/Peer.ts"
 
-/** Issues a command and takes it back in the same turn, before anything can have left. */
+/** Issues a command and withdraws it in the same tick, before a byte can have left. */
 const withdraw = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   yield* Fiber.interrupt(yield* start(effect))
 })
@@ -38,7 +38,7 @@ const abandon = Effect.fnUntraced(
   }
 )
 
-/** What the server hears next, and its answer. */
+/** The bytes that the server hears next, and its reply. */
 const exchange = Effect.fnUntraced(function*(server: FakeServer.Serving, before: string, sends: string, reply: string) {
   yield* hears(server, before + sends)
   yield* says(server, reply)
@@ -90,7 +90,7 @@ describe("interrupted before it has left", () => {
       yield* Fiber.interrupt(first)
       yield* exchange(server, "", `use a\r\n${putLine("2")}`, "USING a\r\nINSERTED 2\r\n")
       assert.strictEqual(yield* Fiber.join(second), id(2))
-      // And in turns of their own, one withdrawn before the other is issued.
+      // The same in ticks of their own, one withdrawn before the other is issued.
       yield* withdraw(put(connection, "3", "b"))
       const fourth = yield* start(put(connection, "4", "b"))
       yield* hears(server, `use a\r\n${putLine("2")}use b\r\n${putLine("4")}`)
@@ -237,7 +237,7 @@ describe("a job that nobody waits for any more", () => {
   const look: Look = { name: "reserveWithTimeout(0)", ...rows.reserveWithTimeout, miss: "TIMED_OUT\r\n" }
   const looks = [look, { name: "reserveJob", ...rows.reserveJob, miss: "NOT_FOUND\r\n" }]
 
-  /** A job for the one that went away; the client asks for its priority. */
+  /** A job for the interrupted fiber. The client asks for its priority, to release it. */
   const orphan = Effect.fnUntraced(function*(look: Look) {
     const { connection, server } = yield* onSilent()
     yield* abandon(server, look.issue(connection), look.sends)

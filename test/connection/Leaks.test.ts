@@ -1,5 +1,5 @@
 /**
- * However a connection ends, nothing of it is left: no socket, no timer, nothing that keeps a process alive.
+ * A connection leaves nothing behind, however it ends: no socket, no timer, nothing that keeps a process alive.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"

@@ -1,5 +1,5 @@
 /**
- * Cases from the suites of other clients: what a server says, and what a client must make of it.
+ * Cases from the suites of other clients: the words of a server, and the outcome that a client must make of them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Connection, Errors } from "effect-beanstalkd"
@@ -143,7 +143,7 @@ const cases: Record<string, Case> = {
   }
 }
 
-/** They are about connections that are shared out and replaced, which is the business of `Pool`. */
+/** Cases about connections that are lent and replaced: the tests of `Pool` have them. */
 const notYet = [
   "pool-hands-out-connections-first-come-first-served",
   "pool-replaces-a-dead-connection"

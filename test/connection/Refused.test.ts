@@ -1,5 +1,5 @@
 /**
- * What the client refuses never reaches the server: not a byte of it.
+ * An argument that the client refuses never reaches the server: not a byte of it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
@@ -7,7 +7,7 @@ import { Connection, Errors, type Protocol } from "effect-beanstalkd"
 import { eventually } from "../support/Eventually.ts"
 import * as FakeServer from "../support/FakeServer.ts"
 
-// What a caller without types, or with a cast, may pass.
+// A caller without types, or with a cast, can pass anything.
 const any = (value: unknown) => value as never
 
 const BAD_DURATIONS: ReadonlyArray<readonly [string, unknown]> = [

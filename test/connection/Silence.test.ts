@@ -1,5 +1,5 @@
 /**
- * A server that says nothing: every wait has an end, counted by Effect's clock, and not a moment sooner.
+ * A server that says nothing: every wait ends, by Effect's clock, when its time is over and not a moment sooner.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Client, Connection, Errors } from "effect-beanstalkd"
@@ -107,7 +107,7 @@ describe("a server that never answers", () => {
       yield* isAlive(connection, server)
       yield* TestClock.adjust("1 day")
       yield* isAlive(connection, server)
-      // The time counts from the command, not from the last word of the server.
+      // The time counts from the command, not from the last reply of the server.
       yield* TestClock.adjust("9 seconds")
       const fiber = yield* start(connection.delete(id(1)))
       yield* timesOut(fiber, 10_000)
@@ -154,7 +154,7 @@ describe("a server that answers in time", () => {
       const server = yield* FakeServer.serve((socket) => {
         socket.on("data", () => {
           socket.write("USING default\r\n")
-          // Blocks the event loop, of the client too: the answer has come, but nobody can look at it.
+          // This blocks the client's event loop too: the reply has come, but no code can run to read it.
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400)
         })
       })
@@ -187,6 +187,29 @@ describe("a server that answers in time", () => {
       yield* timesOut(peek, 1000)
     }))
 
+  it.effect.each([[64 * 1024, 19_000], [64 * 1024 - 1, 10_000]] as const)(
+    "has its time anew with 64 KiB, and not before: with %d bytes it ends after %d milliseconds",
+    ([bytes, millis]) =>
+      Effect.gen(function*() {
+        let say: Handlers["onData"] = () => {}
+        const dialer: Dialer = {
+          server: "slow",
+          open: (handlers) =>
+            Effect.sync(() => {
+              say = (bytes) => handlers.onData(bytes)
+              return { write: () => true, destroy: () => {} }
+            })
+        }
+        const connection = yield* Connection.make({ dialer })
+        const peek = yield* start(connection.peek(id(1)))
+        const head = Buffer.from("FOUND 1 400000\r\n")
+        say(head)
+        yield* TestClock.adjust("9 seconds")
+        say(Buffer.alloc(bytes - head.length))
+        yield* timesOut(peek, millis - 9000)
+      })
+  )
+
   it.live("is cut off when it trickles a body past the deadline", () =>
     Effect.gen(function*() {
       const { connection, server } = yield* onSilent({ commandTimeout: "150 millis" })
@@ -205,7 +228,7 @@ describe("a server that answers in time", () => {
 describe("a wait for a job", () => {
   const wait = (seconds: number) => `reserve-with-timeout ${seconds}\r\n`
 
-  /** Answers TIMED_OUT when that much of the time is over, and hears the next slice. */
+  /** Lets this time pass, answers TIMED_OUT, and hears the next slice. */
   const slice = Effect.fnUntraced(function*(server: FakeServer.Serving, seconds: number, next: string) {
     const before = server.received()
     yield* TestClock.adjust(seconds * 1000)
@@ -377,14 +400,14 @@ describe("opening", () => {
     "refuses $options without dialling: they don't get better by trying",
     (senseless) =>
       Effect.gen(function*() {
-        // Nobody listens there, and this is not what it complains about.
+        // No server listens there, and the error does not mention it.
         const port = yield* freePort
         const opening = atOnce(Connection.make({ port, ...senseless.options }))
         const error = yield* fails(opening, { reason: "InvalidOptions", sent: false })
         assert.isFalse(error.isRetryable)
         assert(error.reason._tag === "InvalidOptions")
         assert.strictEqual(error.reason.argument, senseless.argument)
-        // It is about what was called, not about a server.
+        // The message names the function that was called, and no server.
         assert.isTrue(error.message.startsWith(`Connection.make: ${senseless.argument} must be `), error.message)
       })
   )

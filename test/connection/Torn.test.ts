@@ -1,6 +1,6 @@
 /**
- * A job of which the server, killed as it wrote its binlog, has brought back nothing but the length. A reserve that gets it
- * cannot go on with its connection, and would meet it again and again.
+ * A job of which the server, killed as it wrote its binlog, has brought back nothing but the length. A reserve that
+ * gets it cannot go on with its connection, and would meet it again and again.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"

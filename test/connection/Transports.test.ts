@@ -1,5 +1,5 @@
 /**
- * The ways to a server: TCP, a unix socket, TLS. What is said over them is the same.
+ * The ways to a server: TCP, a unix socket, TLS. The same commands work over all of them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Connection } from "effect-beanstalkd"
@@ -11,7 +11,7 @@ import { selfSigned } from "../support/SelfSigned.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { fails, isAlive, isDead, seesClose, socketOf } from "../support/scripted/Peer.ts"
 
-/** A connection that works for as long as its Scope is open, and is gone with it. */
+/** A connection that works while its Scope is open, and ends with it. */
 const worksAndEnds = Effect.fnUntraced(function*(server: FakeServer.Serving, options: Connection.Options) {
   const connection = yield* Effect.gen(function*() {
     const connection = yield* Connection.make(options)

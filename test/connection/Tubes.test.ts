@@ -1,6 +1,6 @@
 /**
- * Fibers that share a connection share its tube in use as well: which `use` must go before a command is decided when the
- * bytes leave, and every command acts on the tube that it was issued for.
+ * Fibers that share a connection share its tube in use as well. The connection decides when the bytes leave whether a
+ * `use` must precede a command, and every command acts on the tube that it was issued for.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Connection, Protocol } from "effect-beanstalkd"
@@ -10,7 +10,7 @@ import * as FakeServer from "../support/FakeServer.ts"
 import { commandsIn, placesOf, tubeServer } from "../support/scripted/Heard.ts"
 import { connect, fails, put, seesClose, start } from "../support/scripted/Peer.ts"
 
-/** What came: bodies, and the lines of the other commands. */
+/** The commands that came: bodies of puts, and the lines of the others. */
 const saidTo = (server: FakeServer.Serving) =>
   commandsIn(server.received()).map(({ body, line }) => body ?? line).join(", ")
 
@@ -79,7 +79,7 @@ describe("a `use`", () => {
   const Room = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 8 }))
 
   const { kick, peekReady } = Protocol.commands
-  /** Each kind with what it says on the wire, by which it is known again there. */
+  /** Each kind of command, with the words by which the wire shows it. */
   const issue = (connection: Connection.Service, { kind, tube }: typeof Op.Type, n: number) => {
     const kinds: Record<typeof kind, { readonly says: string; readonly command: Effect.Effect<unknown, unknown> }> = {
       put: { says: `body ${n}`, command: put(connection, `body ${n}`, tube) },
@@ -105,7 +105,7 @@ describe("a `use`", () => {
         )
         yield* Fiber.interruptAll(issued.filter(({ withdrawn }) => withdrawn).map(({ fiber }) => fiber))
 
-        // What was asked for: the tube of each command, and how many `use` there must be for that.
+        // The expectation: the tube of each command, and the number of `use` that it takes.
         let chosen = "default"
         let used = "default"
         let uses = 0
@@ -116,7 +116,7 @@ describe("a `use`", () => {
           const wanted = kind === "use" || kind === "listTubeUsed" ? chosen : tube ?? chosen
           if (kind === "use" || wanted !== used) uses++
           used = wanted
-          // Some answers tell the tube, too.
+          // Some replies name the tube, too.
           if (typeof answer === "string") assert.strictEqual(answer, wanted)
           if (kind !== "use") asked.push({ says, tube: wanted })
         }
@@ -130,7 +130,7 @@ describe("a `use`", () => {
 })
 
 describe("tubes chosen at construction", () => {
-  /** Answers whatever comes with the right words, and keeps the pieces as they came. */
+  /** Answers every command with the right words, and keeps the pieces as they came. */
   const chooser = Effect.gen(function*() {
     const pieces: Array<string> = []
     const answer = (line: string) =>

@@ -1,5 +1,5 @@
 /**
- * Watches what Node's sockets are given to write: how often, and how much of it they have to keep.
+ * Watches the writes to Node's sockets: how often, and how many bytes the sockets have to keep.
  */
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"
@@ -7,11 +7,11 @@ import * as Net from "node:net"
 export interface Writes {
   /** The bytes of each write to that port so far. */
   readonly sizes: ReadonlyArray<number>
-  /** The most that a socket ever kept because it could not be sent yet. */
+  /** The largest number of unsent bytes that a socket ever kept. */
   readonly mostUnsent: () => number
 }
 
-/** Of the connections to `port`, until the Scope ends. */
+/** Watches the connections to `port`, until the Scope ends. */
 export const watchWrites = Effect.fnUntraced(function*(port: number) {
   const sizes: Array<number> = []
   let mostUnsent = 0

@@ -1,5 +1,5 @@
 /**
- * A stream reserves what was pulled and a few more, and keeps what it has reserved.
+ * A stream reserves the jobs that were pulled and a few more, and keeps their leases.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Pull, Scope, Stream } from "effect"
@@ -10,7 +10,7 @@ import { eventually } from "../support/Eventually.ts"
 import { onMemory } from "../support/Fixture.ts"
 import { areIn, statesOf, TUBE } from "../support/Workplace.ts"
 
-/** One that is pulled by hand. */
+/** A stream that the test pulls. */
 const puller = Effect.fnUntraced(function*(options?: Consumer.Options) {
   const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const pull = yield* Scope.provide(Stream.toPull(Consumer.stream(TUBE, options)), scope)
@@ -31,14 +31,14 @@ describeServers("a consumer", (target) => {
         yield* beanstalkd.putAll(TUBE, Array.from({ length: 10_000 }, (_, n) => `${n}`))
         const { end, next } = yield* Effect.provideService(puller({ prefetch }), Client.Beanstalkd, beanstalkd)
         for (let n = 0; n < 10; n++) assert.strictEqual((yield* next).text, `${n}`)
-        // In memory there is nothing to wait for, and hence less to fetch in advance.
+        // With a server in memory no reserve waits, so the stream prefetches one job less.
         const hasEnough = Effect.map(statesOf(beanstalkd), ({ ready, reserved }) => {
           assert.isAtLeast(reserved, 10 + prefetch - 1)
           assert.isAtMost(reserved, 10 + prefetch)
           assert.strictEqual(ready, 10_000 - reserved)
         })
         yield* eventually(hasEnough)
-        // Nor some time later.
+        // It does not reserve more later either.
         yield* Effect.sleep("100 millis")
         yield* hasEnough
         yield* end
@@ -109,7 +109,7 @@ describe("a stream", () => {
       yield* TestClock.adjust("9999 millis")
       yield* areIn(beanstalkd, { reserved: 1 })
       yield* TestClock.adjust("1 millis")
-      // It waits for the next pull, on another connection, and the handle of the first is out of date.
+      // The stream has reserved the job again on another connection, so the handle of the first lease is stale.
       assert.strictEqual((yield* Effect.flip(job.delete))._tag, "NotFound")
       const again = yield* next
       assert.deepInclude(yield* again.stats, { id: job.id, reserves: 2, timeouts: 1 })
@@ -154,7 +154,7 @@ describe("a stream", () => {
       const pulling = yield* Effect.forkScoped(next, { startImmediately: true })
       yield* Fiber.interrupt(pulling)
       yield* areIn(beanstalkd, { ready: 4 })
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 })
 

@@ -1,5 +1,5 @@
 /**
- * How consumers use their connections, as a proxy sees it that stands between them and a real server.
+ * How consumers use their connections, recorded by a proxy between them and a real server.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Random, Stream } from "effect"
@@ -24,7 +24,7 @@ const open = Effect.gen(function*() {
 
 const JOBS = 1500
 
-/** Puts in bursts with pauses in between, so that connections wait, hit and miss by turns. */
+/** Puts in bursts with pauses between them, so that connections wait, hit and miss in turn. */
 const putInBursts = (producer: Client.Service, jobs = JOBS) =>
   Effect.gen(function*() {
     for (let put = 0; put < jobs;) {

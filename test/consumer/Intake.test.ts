@@ -161,7 +161,7 @@ describe("a worker that is stopped", () => {
     onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put(TUBE, "a")
       const worker = yield* work(() => Effect.never, { concurrency: 4, shutdownTimeout: "1 hour" })
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
       const id = yield* beanstalkd.put(TUBE, "b")
       yield* TestClock.adjust("1 second")
@@ -317,5 +317,48 @@ describe("a stream that may have but two jobs in hand", () => {
       yield* Fiber.join(releasing)
       yield* hears(watching + waiting, 2)
       yield* hears("")
+    }))
+})
+
+describe("a job of a stream that is settled", () => {
+  it.live("is followed at once by a reserve for the room that it leaves", () =>
+    Effect.gen(function*() {
+      const { client, hears, says, server } = yield* play
+      const pull = yield* Stream.toPull(Consumer.fromClient(client, TUBE, { prefetch: 1, maxInFlight: 1 }))
+      yield* Effect.addFinalizer(() => Effect.sync(() => server.sockets.forEach((socket) => socket.destroy())))
+      const pulling = yield* Effect.forkScoped(pull)
+      yield* hears(watching + waiting)
+      yield* says(`${watched}RESERVED 1 ${bodies.a}`)
+      const [first] = yield* Fiber.join(pulling)
+      const deleting = yield* Effect.forkScoped(first.delete)
+      yield* hears(`delete 1\r\n${asking}`)
+      yield* says(`DELETED\r\nRESERVED 2 ${bodies.b}`)
+      yield* Fiber.join(deleting)
+      const [second] = yield* pull
+      assert.strictEqual(second.text, "b")
+    }))
+})
+
+describe("a worker all of whose connections have jobs", () => {
+  it.live("asks now and then on the one that has the fewest, as long as there is room", () =>
+    Effect.gen(function*() {
+      const { hears, says, server, worker } = yield* play
+      yield* worker(() => Effect.never, { concurrency: 4, maxConnections: 2 })
+      yield* hears(watching + waiting)
+      yield* says(`${watched}RESERVED 1 ${bodies.a}`)
+      yield* hears(asking)
+      yield* says(`RESERVED 2 ${bodies.b}`)
+      yield* hears(asking + asking)
+      yield* says("TIMED_OUT\r\nTIMED_OUT\r\n")
+      yield* hears(watching + waiting, 2)
+      yield* says(`${watched}RESERVED 3 ${bodies.a}`, 2)
+      yield* hears(asking, 2)
+      for (let times = 0; times < 3; times++) {
+        yield* says("TIMED_OUT\r\n", 2)
+        yield* hears(asking, 2)
+      }
+      yield* hears("")
+      yield* says(`RESERVED 4 ${bodies.b}`, 2)
+      yield* eventually(Effect.sync(() => assert.strictEqual(server.connections(), 3)))
     }))
 })

@@ -1,6 +1,6 @@
 /**
- * Consumers and workers whose server goes away and comes back, or is out of order: they go on, lose nothing, and let
- * nobody's processor burn meanwhile.
+ * Consumers and workers whose server goes away and comes back, or is out of order: they go on, lose no job, and do not keep
+ * the CPU busy meanwhile.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Option, Random, Stream } from "effect"
@@ -25,7 +25,7 @@ RealServer.describeReal("a server on its binlog that is killed and started again
       const hold = Effect.flatMap(Random.nextIntBetween(5, 50), Effect.sleep)
       const stream = yield* Consumer.stream(TUBE).pipe(
         Stream.mapEffect((job) =>
-          // Before it is deleted: the answer to that may be lost although the job is gone.
+          // Counted before the delete, whose answer may be lost although the job is gone.
           Effect.andThen(hold, Effect.sync(() => handled.add(job.id))).pipe(
             Effect.andThen(job.delete),
             Effect.catch(() => Effect.sync(() => lost.stream++))
@@ -89,12 +89,12 @@ describe("an embedded server that", () => {
           concurrency: 7
         })
         yield* TestClock.adjust("3 seconds")
-        yield* server.inject(fault)
+        yield* server.injectFaults(fault)
         yield* TestClock.adjust("15 seconds")
-        if (fault.delay === undefined) yield* server.inject({})
+        if (fault.delay === undefined) yield* server.injectFaults({})
         yield* TestClock.adjust("5 minutes")
         assert.deepStrictEqual(ids.filter((id) => !handled.has(id)), [])
-        yield* server.inject({})
+        yield* server.injectFaults({})
         yield* TestClock.adjust("10 seconds")
         yield* areIn(beanstalkd, {})
       }))
@@ -116,7 +116,7 @@ describe("an embedded server that", () => {
       yield* areIn(beanstalkd, {})
       const { lost = 0, reserved = 0, succeeded = 0 } = yield* outcomes(beanstalkd.server)
       assert.strictEqual(reserved, lost + succeeded)
-      assert.strictEqual(yield* server.connections, 2)
+      assert.strictEqual(yield* server.connectionCount, 2)
     })))
 
   it.effect("is away for an hour is dialled as the Schedule of the client says, at most every 5 seconds", () =>
@@ -127,11 +127,11 @@ describe("an embedded server that", () => {
         Stream.runHead,
         Effect.forkScoped
       )
-      yield* server.awaitWaiting(TUBE)
-      yield* server.inject({ refuse: true })
+      yield* server.awaitReservers(TUBE)
+      yield* server.injectFaults({ refuse: true })
       yield* server.dropConnections
       yield* TestClock.adjust("1 hour")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       yield* TestClock.adjust("10 seconds")
       yield* beanstalkd.put(TUBE, "hello")
       const at = Option.getOrThrow(yield* Fiber.join(first))

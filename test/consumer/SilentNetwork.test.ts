@@ -1,5 +1,5 @@
 /**
- * A network that begins to swallow everything, on all connections at once, and of which nobody is told.
+ * A network that begins to swallow everything, on all connections at once, without closing one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Queue, Stream } from "effect"
@@ -7,7 +7,7 @@ import { Client, Consumer, Server, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import type { Dialer } from "../../src/internal/connection/transport.ts"
 
-/** A dialer whose connections can all be made to swallow what is sent; those that are dialled afterwards do not. */
+/** A dialer whose connections can all be made to swallow what is sent. Those that are dialed afterwards do not. */
 const swallowing = (dialer: Dialer) => {
   const open: Array<{ isSwallowing: boolean }> = []
   const swallower: Dialer = {
@@ -52,18 +52,18 @@ describe("a stream on a network that swallows everything", () => {
         Stream.runDrain,
         Effect.forkScoped
       )
-      // Each comes while the one before is in hand, so that another connection waits for it.
+      // Each job comes while the one before it is in hand, so that another connection waits for it.
       for (const text of ["a", "b", "c", "d"]) {
-        yield* server.awaitWaiting("emails")
+        yield* server.awaitReservers("emails")
         yield* sound.put("emails", text)
         yield* TestClock.adjust("100 millis")
       }
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Queue.takeAll(jobs), ["a", "b", "c", "d"])
-      assert.isAtLeast(yield* server.connections, 4)
+      assert.isAtLeast(yield* server.connectionCount, 4)
       yield* swallow
       const next = yield* Effect.forkScoped(Queue.take(jobs))
-      // The server gives it to one that does not hear of it.
+      // The server gives the job to a connection that does not hear of it.
       yield* sound.put("emails", "e", { ttr: "3 seconds" })
       // A reserve of 30 seconds, 10 seconds of silence, and another dial.
       for (let i = 0; i < 60; i++) yield* TestClock.adjust("1 second")
@@ -89,24 +89,24 @@ describe("a worker of which one connection has become silent", () => {
         Effect.forkScoped
       )
       for (const text of texts) {
-        yield* server.awaitWaiting("emails")
+        yield* server.awaitReservers("emails")
         yield* sound.put("emails", text, { ttr: "1 hour" })
         yield* TestClock.adjust("100 millis")
       }
       // The shared one of each client, three with a job each, one that waits.
-      assert.strictEqual(yield* server.connections, 6)
+      assert.strictEqual(yield* server.connectionCount, 6)
       yield* mayEnd.c.open
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(yield* server.connections, 6)
+      assert.strictEqual(yield* server.connectionCount, 6)
       // The answer to the delete does not come. Connection 0 is the shared one.
       yield* silence(1)
       yield* mayEnd.a.open
       yield* TestClock.adjust("9 seconds")
-      assert.strictEqual(yield* server.connections, 6)
+      assert.strictEqual(yield* server.connectionCount, 6)
       yield* TestClock.adjust("1 second")
       const { currentWaiting, totalConnections } = yield* sound.stats
       assert.deepStrictEqual(
-        { currentWaiting, totalConnections, connections: yield* server.connections, interrupted },
+        { currentWaiting, totalConnections, connections: yield* server.connectionCount, interrupted },
         { currentWaiting: 1, totalConnections: 6, connections: 4, interrupted: [] }
       )
       yield* mayEnd.b.open

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Random, Schedule, Stream } from "effect"
-import { Client, Consumer, Tube, Worker } from "effect-beanstalkd"
+import { Client, Consumer, Errors, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { type AnyServer, describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -29,15 +29,29 @@ describe("a stream", () => {
       assert.deepStrictEqual(texts, ["1", "2", "3"])
     })))
 
+  it.effect("of one tube gives jobs that know it, and that of several jobs that ask for it once", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      for (const [tubes, asked] of [[TUBE, 0], [[TUBE, TUBE], 0], [[TUBE, "other"], 1]] as const) {
+        const { cmdStatsJob } = yield* beanstalkd.stats
+        yield* beanstalkd.put(TUBE, "hello")
+        const tube = yield* Consumer.stream(tubes).pipe(
+          Stream.mapEffect((job) => Effect.tap(Effect.andThen(job.tube, job.tube), job.delete)),
+          Stream.runHead
+        )
+        assert.deepInclude(tube, { value: TUBE })
+        assert.strictEqual((yield* beanstalkd.stats).cmdStatsJob - cmdStatsJob, asked)
+      }
+    })))
+
   it.effect("waits for days, in a reserve that is repeated, and then has the job at once", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const first = yield* Consumer.stream(TUBE).pipe(drained, Stream.runHead, Effect.forkScoped)
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("24 hours")
       assert.strictEqual((yield* beanstalkd.stats).currentWaiting, 1)
       yield* beanstalkd.put(TUBE, "hello")
       assert.deepInclude(yield* Fiber.join(first), { value: "hello" })
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("goes on with a server that drains", () =>
@@ -71,8 +85,8 @@ describe("a stream", () => {
     onMemory(
       Effect.fnUntraced(function*(_, server) {
         const failing = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(Consumer.stream(TUBE))))
-        yield* server.awaitWaiting(TUBE)
-        yield* server.inject({ refuse: true })
+        yield* server.awaitReservers(TUBE)
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         const error = yield* Fiber.join(failing)
         assert.strictEqual(error.reason._tag, "OpenError")
@@ -110,8 +124,9 @@ describe("a stream", () => {
       const error = yield* Effect.flip(Stream.runDrain(Consumer.stream(tubes as never, options)))
       assert(error.reason._tag === "InvalidOptions")
       assert.strictEqual(error.reason.argument, argument)
+      assert.include(error.message, `Consumer.stream: ${argument} must be `)
       assert.isFalse(error.isRetryable)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
@@ -128,10 +143,10 @@ describe("a stream", () => {
     () =>
       onMemory(Effect.fnUntraced(function*(beanstalkd) {
         let longest = 0
-        // Of its own time: another process may have the processor meanwhile.
+        // CPU time of this thread: another process may have the CPU meanwhile.
         const now = () => process.threadCpuUsage().user / 1000
         let last = now()
-        // The puts before it count for nothing.
+        // Forgets what the puts have cost.
         const startOver = () => {
           longest = 0
           last = now()
@@ -161,7 +176,7 @@ describe("a stream", () => {
   )
 })
 
-/** A stream and two workers at jobs of different length, of which some fail, and a connection is dropped now and then. */
+/** A stream and two workers with jobs of different lengths, of which some fail. */
 const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
   const log: Array<string> = []
   const began = yield* Clock.currentTimeMillis
@@ -187,7 +202,7 @@ const manyAtWork = Effect.fnUntraced(function*(beanstalkd: Client.Service) {
   return log
 })
 
-/** A consumer or worker under load, which begins and is interrupted at random. */
+/** A consumer or a worker under load, begun and interrupted at random. */
 const oneOf = (client: Client.Service) =>
   Effect.gen(function*() {
     const number = (most: number) => Random.nextIntBetween(0, most)
@@ -216,7 +231,7 @@ const statsOf = (server: AnyServer) =>
   Effect.map(server.stats, (stats) => [
     Number(stats["current-jobs-reserved"]),
     Number(stats["current-jobs-ready"]),
-    // The client's own, and that of the question.
+    // Without the client's shared connection, and the one that asks.
     Number(stats["current-connections"]) - 2
   ])
 
@@ -238,4 +253,45 @@ describeServers(`${INTERRUPTIONS} random interruptions of consumers and workers 
       }).pipe(silently),
     60_000
   )
+})
+
+describe("a stream whose server has gone for good", () => {
+  it.effect("says so to who waits for a job", () =>
+    onMemory(
+      Effect.fnUntraced(function*(_, server) {
+        const pull = yield* Stream.toPull(Consumer.stream(TUBE))
+        const next = yield* Effect.forkScoped(Effect.flip(pull), { startImmediately: true })
+        yield* server.awaitReservers(TUBE)
+        yield* server.injectFaults({ refuse: true })
+        yield* server.dropConnections
+        yield* TestClock.adjust("1 minute")
+        const exit = next.pollUnsafe()
+        assert.isDefined(exit, "it waits for what will never come")
+        const error = yield* exit
+        assert.instanceOf(error, Errors.BeanstalkdError)
+        // It was closed before it had answered anything, which counts as a dial that failed.
+        assert.strictEqual(error.reason._tag, "ConnectionClosed")
+      }),
+      { client: { reconnect: Schedule.recurs(0) } }
+    ))
+
+  it.effect("says so to who pulls next, when nobody pulled at the time", () =>
+    onMemory(
+      Effect.fnUntraced(function*(beanstalkd, server) {
+        yield* beanstalkd.put(TUBE, "hello")
+        const pull = yield* Stream.toPull(Consumer.stream(TUBE))
+        yield* pull
+        yield* server.injectFaults({ refuse: true })
+        yield* server.dropConnections
+        yield* TestClock.adjust("1 minute")
+        const next = yield* Effect.forkScoped(Effect.flip(pull))
+        yield* TestClock.adjust(0)
+        const exit = next.pollUnsafe()
+        assert.isDefined(exit, "it waits for what will never come")
+        const error = yield* exit
+        assert.instanceOf(error, Errors.BeanstalkdError)
+        assert.strictEqual(error.reason._tag, "OpenError")
+      }),
+      { client: { reconnect: Schedule.recurs(0) } }
+    ))
 })

@@ -117,16 +117,21 @@ describeServers("a job that is taken", (target) => {
     )
   }
 
-  it.live("needs one connection for any number of jobs that are settled in one Scope", () =>
+  it.live("needs one connection for any number of jobs that are settled in one Scope, and leaves nothing in it", () =>
     Effect.gen(function*() {
       const { beanstalkd } = yield* openOn(target, { maxConnections: 1 })
       yield* beanstalkd.putAll(TUBE, Array.from({ length: 30 }, (_, i) => `${i}`))
+      const scope = yield* Scope.make()
       for (let i = 0; i < 30; i++) {
-        const job = yield* Consumer.takeFrom(beanstalkd, TUBE, { timeout: 0 })
+        const job = yield* Scope.provide(Consumer.takeFrom(beanstalkd, TUBE, { timeout: 0 }), scope)
         assert.strictEqual(job.text, `${i}`)
         yield* job.delete
       }
       assert.strictEqual((yield* beanstalkd.poolStats).opened, 2)
+      yield* eventually(Effect.sync(() => {
+        assert(scope.state._tag === "Open" || scope.state._tag === "Empty")
+        assert.strictEqual(scope.state._tag === "Open" ? scope.state.finalizers?.size ?? 0 : 0, 0)
+      }))
     }))
 
   it.live("is not taken by who was interrupted before it came", () =>
@@ -206,7 +211,7 @@ describe("take", () => {
   it.effect("waits as long as it is told, and forever otherwise", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const short = yield* Effect.forkScoped(Effect.flip(Consumer.take(TUBE, { timeout: "90 seconds" })))
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* TestClock.adjust("90 seconds")
       assert.deepInclude(yield* Fiber.join(short), { _tag: "TimedOut", timeoutSeconds: 90 })
       const long = yield* Effect.forkScoped(Consumer.take(TUBE))
@@ -220,7 +225,7 @@ describe("take", () => {
       const ref = yield* beanstalkd.put(TUBE, "hello")
       const job = yield* Consumer.take(TUBE)
       assert.isTrue(Job.isJob(job))
-      assert.strictEqual(job.server, server.address)
+      assert.strictEqual(job.server, server.server)
       assert.deepStrictEqual(job.ref, ref)
     })))
 
@@ -262,7 +267,7 @@ describe("take", () => {
       const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 hour" })
       const scope = yield* Scope.make()
       yield* logged(Scope.provide(Consumer.take(TUBE), scope))
-      yield* server.inject({ mute: true })
+      yield* server.injectFaults({ mute: true })
       const ending = yield* Effect.forkScoped(logged(Scope.close(scope, Exit.void)), { startImmediately: true })
       yield* TestClock.adjust("9 seconds")
       assert.isUndefined(ending.pollUnsafe())
@@ -322,7 +327,7 @@ describe("take", () => {
       const error = yield* Effect.flip(Consumer.take(tubes as never, options as never))
       assert(error.reason._tag === "InvalidOptions")
       assert.include(error.message, `Consumer.take: ${message}`)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("takes undefined for every option", () =>

@@ -1,6 +1,6 @@
 /**
- * What beanstalkd 1.12 brings back when it was killed between two writes to its binlog: a job of which only the length was
- * written. Here its body is wiped out of the file.
+ * A torn job: beanstalkd 1.12 was killed between two writes to its binlog, and had written only the length of the job. The
+ * test wipes the body out of the file.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Logger, Stream } from "effect"

@@ -1,12 +1,14 @@
 /**
- * What the package exports: the public modules with their exports, which `test/fixtures/exports.txt` lists, and nothing else.
- * After a wanted change `npx vitest run test/package/Exports -u` writes the list anew.
+ * The exports of the package: the public modules, with the exports that `test/fixtures/exports.txt` lists, and nothing else.
+ * After an intended change, `npx vitest run test/package/Exports -u` writes the list again.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { expect } from "vitest"
+import { expect, vi } from "vitest"
+
+vi.setConfig({ testTimeout: 120_000 })
 
 const ROOT = join(import.meta.dirname, "../..")
 
@@ -19,7 +21,7 @@ interface Exported {
   readonly name: string
 }
 
-// Declarations of the compiler are regular: one export a line, or a list in braces.
+// The compiler writes one export per line, or a list in braces.
 const DECLARATION =
   /^export (?:declare )?(?:abstract )?(?:(class|const|function|interface|namespace|type) (\w+)|(type )?\{([\s\S]*?)\}|(\* as) (\w+))/gm
 
@@ -51,14 +53,14 @@ const inNode = (code: string): unknown =>
   JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", code], { cwd: ROOT, encoding: "utf8" }))
 
 describe("the package", () => {
-  it("exports the public modules, which have the exports that the list has", async () => {
+  it("has the public modules and exports of the list", async () => {
     const list = modules.map(({ exported, path }) =>
       [path.replace(/^\./, "effect-beanstalkd"), ...exported.map(({ kind, name }) => `  ${name} (${kind})`)].join("\n")
     )
     await expect(`${list.join("\n\n")}\n`).toMatchFileSnapshot("../fixtures/exports.txt")
   })
 
-  it("exports at run time what its declarations say", () => {
+  it("has at run time the exports that its declarations promise", () => {
     const names = inNode(`
       const paths = ${JSON.stringify(modules.map(({ path }) => path.replace(/^\./, "effect-beanstalkd")))}
       const modules = await Promise.all(paths.map((path) => import(path)))
@@ -70,7 +72,7 @@ describe("the package", () => {
     )
   })
 
-  it("refuses every other module, be it internal or of the command, by any name", () => {
+  it("refuses every other module, internal or of the command, by any name", () => {
     const files = globSync("dist/**/*.js", { cwd: ROOT }).map((file) => file.replace(/^dist\//, ""))
     const closed = files.filter((file) => !modules.some((module) => module.file === `./dist/${file}`))
     assert.include(closed, "internal/server/heap.js")

@@ -19,7 +19,7 @@ const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as
 }
 
 describe("the manifest", () => {
-  it("has no script that npm would run where the package is installed", () => {
+  it("has no script that npm would run on the machine of a user", () => {
     const installing = ["preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"]
     assert.deepStrictEqual(installing.filter((script) => script in manifest.scripts), [])
   })
@@ -28,12 +28,12 @@ describe("the manifest", () => {
     assert.include(manifest.scripts["prepack"], "npm run build")
   })
 
-  it("wants effect of everybody, and @effect/platform-node only of those who need it", () => {
+  it("requires effect, and makes @effect/platform-node optional", () => {
     assert.deepStrictEqual(Object.keys(manifest.peerDependencies).toSorted(), ["@effect/platform-node", "effect"])
     assert.deepStrictEqual(manifest.peerDependenciesMeta, { "@effect/platform-node": { optional: true } })
   })
 
-  it("names a command that the build has made executable", () => {
+  it("names a command that the build makes executable", () => {
     const command = join(ROOT, manifest.bin["beanstalk"]!)
     assert.match(readFileSync(command, "utf8"), /^#!\/usr\/bin\/env node\n/)
     assert.strictEqual(statSync(command).mode & 0o111, 0o111)
@@ -41,8 +41,8 @@ describe("the manifest", () => {
 })
 
 describe("an installation", () => {
-  it("has given the compiler the diagnostics of Effect", () => {
-    // Else `tsc` would find no floating effect, and nobody would notice: `npm run dependencies` does it.
+  it("patches the diagnostics of Effect into the compiler", () => {
+    // Without the patch `tsc` finds no floating effect, and nothing else would tell. `npm run dependencies` patches it.
     const tsc = join(ROOT, "node_modules/.bin/tsc")
     assert.include(execFileSync(process.execPath, [tsc, "--version"], { encoding: "utf8" }), "effect-tsgo")
   })
@@ -55,7 +55,7 @@ describe("the lock file", () => {
     assert.deepStrictEqual(
       missing(packages).map(({ name, version }) => `${name}@${version}`),
       [],
-      "npm has left out what its registry lacks: run `node test/package/completeLock.ts`"
+      "npm has left out binaries that its registry lacks: run `node test/package/completeLock.ts`"
     )
   })
 
@@ -65,7 +65,7 @@ describe("the lock file", () => {
 })
 
 describe("the documents", () => {
-  it("have no link that leads nowhere", () => {
+  it("have no broken link", () => {
     assert.deepStrictEqual(brokenLinks(ROOT), [])
   })
 })

@@ -1,7 +1,7 @@
 /**
- * `node test/package/completeLock.ts` adds to the lock file what npm leaves out when its registry lacks the binary of a
- * platform: with the line missing, `npm install` from another registry would change the file, and on that platform a
- * linter or compiler would be missing. Run it after a change of dependencies; `Lock.test.ts` says when.
+ * `node test/package/completeLock.ts` adds the entries that npm leaves out of the lock file when its registry lacks the
+ * binary of a platform. Without such an entry `npm install` from another registry would change the file, and that platform
+ * would miss a linter or compiler. Run it after a change of dependencies; `Manifest.test.ts` says when.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"

@@ -1,5 +1,5 @@
 /**
- * Links in Markdown that lead nowhere.
+ * Broken links in Markdown.
  */
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -7,7 +7,7 @@ import { dirname, join, relative } from "node:path"
 const LINK = /\]\(([^)\s]+)\)/g
 const FENCE = /^```[\s\S]*?^```$/gm
 
-/** The anchors of the headings, as GitHub and npm make them. */
+/** The anchors of the headings, in the form of GitHub and npm. */
 const anchorsOf = (markdown: string): ReadonlySet<string> =>
   new Set(
     [...markdown.matchAll(/^#+ +(.*)$/gm)].map(([, title]) =>

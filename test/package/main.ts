@@ -1,7 +1,7 @@
 /**
- * `npm run check:package`: packs the package, and uses the tarball as strangers do: publint and attw read it, an application
- * outside of this repository installs it without `@effect/platform-node`, compiles against it under old and new compilers
- * in their strictest mode, and runs on the real server. So does the command.
+ * `npm run check:package` packs the package and uses the tarball as a user would. publint and attw check it. An application
+ * outside this repository installs it without `@effect/platform-node`, compiles against it with old and new compilers in
+ * their strictest mode, and runs on the real server. The command does so too.
  */
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
@@ -32,7 +32,7 @@ interface Ended {
   readonly stderr: string
 }
 
-// npm hands its configuration on to its scripts. An installation elsewhere must not inherit that of this one.
+// npm passes its configuration on to scripts, and an installation elsewhere must not take over the prefix of this one.
 const environment = Object.fromEntries(
   Object.entries(process.env).filter(([key]) =>
     !/^(npm_(config_local_prefix|package_|lifecycle_|command))|^INIT_CWD$/.test(key)
@@ -92,7 +92,7 @@ const NEEDED = [
   "src/index.ts"
 ]
 
-/** Scripts that npm runs on the machine of somebody who installs the package. */
+/** Scripts that npm runs on the machine of a user. */
 const INSTALLING = ["preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"]
 
 const pack = (directory: string): string => {
@@ -131,7 +131,7 @@ const makeApp = (app: string, tarball: string): void => {
     `@types/node@${devDependencies["@types/node"]}`,
     ...COMPILERS.map((version) => `typescript-${version}@npm:typescript@~${version}.0`)
   ])
-  // What only the socket server needs, and what that brings along.
+  // Only the socket server needs these packages.
   equal(["@effect/platform-node", "redis", "undici"].filter((dep) => existsSync(join(app, "node_modules", dep))), [])
 }
 
@@ -140,7 +140,7 @@ const RESOLUTIONS = {
   bundler: { module: "ESNext", moduleResolution: "Bundler" }
 }
 
-/** Compiles the application, and returns what the compiler has to say. */
+/** Compiles the application, and returns the errors. */
 const compile = (app: string, compiler: string, options: object): ReadonlyArray<string> => {
   writeFileSync(
     join(app, "tsconfig.json"),
@@ -220,14 +220,14 @@ const main = Effect.gen(function*() {
   const app = join(directory, "app")
   const empty = join(directory, "empty")
   mkdirSync(empty)
-  // npx keeps what it installs in the cache: with a cache of our own, which shares the downloads, it is gone afterwards.
+  // npx keeps its installations in the cache. This cache shares the downloads, and its installations are gone afterwards.
   const cache = join(directory, "cache")
   mkdirSync(cache)
   symlinkSync(join(must(run(directory, "npm", ["config", "get", "cache"])).trim(), "_cacache"), join(cache, "_cacache"))
 
   const tarball = step("npm pack", () => pack(directory))
   step(
-    "the tarball has all it should, runs nothing when it is installed, and no link in it is broken",
+    "the tarball is complete, has no install scripts, and no broken links",
     () => checkContents(join(directory, "package"))
   )
   step("publint --strict", () => must(run(ROOT, "publint", [tarball, "--strict"])))

@@ -22,8 +22,8 @@ const schedules: Record<string, Schedule.Schedule<unknown, Errors.BeanstalkdErro
   "is the default one": Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")])
 }
 
-/** In memory. It tells when it was dialed, and how many connections it has closed. */
-const closing = (greeting: string) => {
+/** A server in memory that closes connections, after a greeting if there is one. It tells when it was dialed. */
+const closing = (greeting = "") => {
   const times: Array<number> = []
   const dialer: Dialer = {
     server: "closing",
@@ -41,12 +41,14 @@ const closing = (greeting: string) => {
   return { dialer, times }
 }
 
+/** The most dials in any second. */
 const most = (times: ReadonlyArray<number>): number =>
   Math.max(0, ...times.map((begin) => times.filter((time) => time >= begin && time < begin + 1000).length))
 
 const pass = (seconds: number) =>
   Effect.forEach(Array.from({ length: seconds * 100 }), () => TestClock.adjust("10 millis"), { discard: true })
 
+/** Asks for it in a loop, whatever comes of it. */
 const again = <A, E>(effect: Effect.Effect<A, E>) =>
   start(Effect.forever(Effect.andThen(Effect.exit(effect), Effect.sleep("1 millis"))))
 
@@ -59,7 +61,7 @@ describe("a server that closes connections at once", () => {
     describe(`with a Schedule that ${name}`, () => {
       it.effect("is dialed at most 20 times a second for connections that are kept open", () =>
         Effect.gen(function*() {
-          const { dialer, times } = closing("")
+          const { dialer, times } = closing()
           const pool = yield* Pool.make({ dialer, reconnect, minConnections: 2 })
           yield* Effect.exit(internals(pool).shared.connect)
           yield* pass(5)
@@ -72,7 +74,7 @@ describe("a server that closes connections at once", () => {
         "is dialed at most 20 times a second while borrowers and commands come in a loop (use: %s)",
         (use) =>
           Effect.gen(function*() {
-            const { dialer, times } = closing("")
+            const { dialer, times } = closing()
             const pool = yield* Pool.make({ dialer, reconnect, minConnections: 2, commandTimeout: "2 seconds", use })
             for (let n = 0; n < 10; n++) {
               yield* again(pool.use(ask))
@@ -86,9 +88,12 @@ describe("a server that closes connections at once", () => {
     })
   }
 
-  it.effect.each(["220 mail.example.com ESMTP\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"])(
-    "is dialed as seldom if it says %o before",
-    (greeting) =>
+  it.effect.each([["mail server", "220 mail.example.com ESMTP\r\n"], [
+    "web server",
+    "HTTP/1.1 400 Bad Request\r\n\r\n"
+  ]])(
+    "is dialed no more often if it is a %s",
+    ([, greeting]) =>
       Effect.gen(function*() {
         const { dialer, times } = closing(greeting)
         const pool = yield* Pool.make({ dialer, reconnect: Schedule.forever, minConnections: 2 })
@@ -101,7 +106,7 @@ describe("a server that closes connections at once", () => {
 
   it.effect("is not dialed any more once the Schedule has ended, before somebody borrows", () =>
     Effect.gen(function*() {
-      const { dialer, times } = closing("")
+      const { dialer, times } = closing()
       const pool = yield* Pool.make({ dialer, reconnect: Schedule.recurs(3), minConnections: 2 })
       yield* pass(5)
       const before = times.length
@@ -154,7 +159,7 @@ describe("a server that closes connections at once", () => {
       const loops = [yield* again(pool.use(ask)), yield* again(command(pool))]
       yield* dialed.await
       for (const loop of loops) loop.interruptUnsafe()
-      // What was waiting in the socket while this process was busy may come a little closer together.
+      // Connections that this process was too busy to accept come a little closer together than they were dialed.
       assert.isAtLeast(times.at(-1)! - times[0]!, 2_800)
       assert.isAtMost(most(times), 22)
     }))

@@ -1,6 +1,6 @@
 /**
- * The pauses between dials: what the Schedule says, what it says no longer once it has ended, and how often a server can
- * be dialed at most that closes each connection before its first reply.
+ * The pauses between dials: what the Schedule says, what follows its end, and how often at most a server is dialed that
+ * closes each connection before its first reply.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Schedule } from "effect"
@@ -23,14 +23,14 @@ const make = Effect.fnUntraced(function*(reconnect: Schedule.Schedule<unknown, E
   })
   return {
     backoff,
-    /** When the dials were. */
+    /** The times of the dials. */
     times,
     /** A dial that succeeds. */
     open: backoff.dial(dialed),
     refused: backoff.dial(Effect.andThen(dialed, refusal)),
     /** A dial whose connection the server closes at once. */
     closed: Effect.map(backoff.dial(dialed), () => backoff.onClosedBeforeFirstReply(closed)),
-    /** The same, for somebody who asks again when the Schedule has ended. */
+    /** The same, and it begins the Schedule anew if that has ended. */
     closedAnew: Effect.suspend(() => {
       backoff.beginAnew()
       return Effect.map(backoff.dial(dialed), () => backoff.onClosedBeforeFirstReply(closed))
@@ -77,7 +77,7 @@ describe("a dial", () => {
       assert.deepStrictEqual(times, [0, 1000])
     }))
 
-  it.effect("waits for no step that another one has waited for who was interrupted", () =>
+  it.effect("waits only for the rest of the pause in which another one was interrupted", () =>
     Effect.gen(function*() {
       const { open, refused, times } = yield* make(Schedule.exponential("1 second"))
       yield* Effect.exit(refused)
@@ -178,7 +178,7 @@ describe("a server that closes each connection before its first reply", () => {
       assert.deepStrictEqual(times.slice(-3), [1000, 2000, 3000])
     }))
 
-  it.effect("is dialed as seldom before it closes what it has accepted", () =>
+  it.effect("is dialed no more often while it has yet to close what it has accepted", () =>
     Effect.gen(function*() {
       const { backoff, open, times } = yield* make(Schedule.spaced("1 second"))
       backoff.onClosedBeforeFirstReply(closed)
@@ -187,7 +187,7 @@ describe("a server that closes each connection before its first reply", () => {
       assert.deepStrictEqual(times, [1000, 2000, 3000])
     }))
 
-  it.effect("makes nobody wait for more than a second because of many dials at once", () =>
+  it.effect("waits no longer than a second because of many dials at once", () =>
     Effect.gen(function*() {
       const { closed, open, times } = yield* make(Schedule.forever)
       yield* Effect.replicateEffect(open, 100)

@@ -1,6 +1,6 @@
 /**
- * The shared connection of a client, and a server that goes away and comes back: what waits, what fails and how it says
- * so, what is sent again (never what has left), and at what pace it is dialled.
+ * The shared connection of a client, and a server that goes away and comes back: which commands wait, which fail and with
+ * what, which are sent again (never one that was sent), and how often the server is dialed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope } from "effect"
@@ -32,7 +32,7 @@ const takesPuts: FakeServer.Handler = (socket) => {
 const bodiesAt = (server: FakeServer.Serving, conn = 0) =>
   commandsIn(server.received(conn)).flatMap(({ body }) => body ?? [])
 
-/** A server on a port of its own that can be taken away and brought back. */
+/** A server on a port of its own that can be stopped and started again. */
 const fickle = Effect.gen(function*() {
   const port = yield* freePort
   const scope = yield* Effect.scope
@@ -49,7 +49,7 @@ const fickle = Effect.gen(function*() {
   }
 })
 
-/** A client whose server has gone, under a clock that stands still. It dials every three seconds. */
+/** A client whose server is down, under a clock that stands still. It dials every three seconds. */
 const alone = Effect.gen(function*() {
   const server = yield* fickle
   let failures = 0
@@ -82,7 +82,7 @@ const isOver = <A, E>(fiber: Fiber.Fiber<A, E>) =>
   )
 
 describe("the shared connection that is lost", () => {
-  it.effect("is dialled again as the Schedule says, and comes back without anybody asking", () =>
+  it.effect("is dialed again as the Schedule says, and comes back without anybody asking", () =>
     Effect.gen(function*() {
       const { beanstalkd, hasFailed, server } = yield* alone
       for (const times of [2, 3, 4]) {
@@ -166,25 +166,25 @@ describe("the shared connection that is lost", () => {
       assert.strictEqual(server.received(0), "delete 1\r\n")
     }))
 
-  it.effect("is dialled at the pace of the Schedule also where somebody takes connections and closes them", () =>
+  it.effect("is dialed at the pace of the Schedule also where somebody takes connections and closes them", () =>
     Effect.gen(function*() {
       const life = yield* Scope.make()
       const port = yield* freePort
       yield* Scope.provide(FakeServer.serve(takesPuts, { port }), life)
       yield* Client.make({ port, reconnect: Schedule.spaced("3 seconds") })
-      // A proxy whose server is gone does that.
+      // That is what a proxy does whose server is down.
       yield* Scope.close(life, Exit.void)
       const proxy = yield* FakeServer.serve((socket) => socket.destroy(), { port })
       yield* TestClock.adjust("3 seconds")
       yield* eventually(Effect.sync(() => assert.isAtLeast(proxy.connections(), 1)))
-      // The clock stands still. That nothing more happens cannot be waited for.
+      // The clock stands still, so nothing more must happen, and there is no condition to wait for.
       yield* RealTime.sleep("100 millis")
       assert.isAtMost(proxy.connections(), 2)
     }))
 })
 
 describe("the shared connection", () => {
-  it.live("is dialled once, however many ask for it at once", () =>
+  it.live("is dialed once, however many ask for it at once", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.serve(takesPuts)
       const pool = yield* Pool.make({ port: server.port })
@@ -194,7 +194,7 @@ describe("the shared connection", () => {
       assert.deepInclude(yield* pool.stats, { opened: 1, shared: true })
     }))
 
-  it.live("is dialled by the first command, if nothing else has", () =>
+  it.live("is dialed by the first command, if nothing else has", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.serve(takesPuts)
       const pool = yield* Pool.make({ port: server.port })
@@ -206,7 +206,26 @@ describe("the shared connection", () => {
       assert.sameMembers(bodiesAt(server), ["1", "2", "3"])
     }))
 
-  it.live("fails what is sent and what is queued, at once, when the client is closed, and is not dialled again", () =>
+  it.live("is dialed by supervise, which waits for nothing, and tells how many commands are on their way", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.silent()
+      const pool = yield* Pool.make({ port: server.port })
+      const { shared } = internals(pool)
+      assert.strictEqual(shared.load, 0)
+      for (let times = 0; times < 3; times++) shared.supervise()
+      assert.strictEqual(shared.load, 0)
+      yield* eventually(Effect.map(pool.stats, (stats) => assert.deepInclude(stats, { opened: 1, shared: true })))
+      yield* Effect.forEach([1, 2, 3], (n) => start(shared.run(Protocol.commands.delete, id(n))))
+      assert.strictEqual(shared.load, 3)
+      yield* hears(server, "delete 1\r\ndelete 2\r\ndelete 3\r\n")
+      assert.strictEqual(shared.load, 3)
+      yield* says(server, "DELETED\r\nDELETED\r\n")
+      yield* eventually(Effect.sync(() => assert.strictEqual(shared.load, 1)))
+      server.sockets[0]!.destroy()
+      yield* eventually(Effect.sync(() => assert.strictEqual(shared.load, 0)))
+    }))
+
+  it.live("fails what is sent and what is queued, at once, when the client is closed, and is not dialed again", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.silent()
       const scope = yield* Scope.make()
@@ -241,6 +260,25 @@ describe("a connection that has answered before it was lost", () => {
       for (let times = 1; times <= 5; times++) {
         assert.strictEqual(Number((yield* client.put("jobs", "x")).id), times)
         yield* server.dropConnections
+      }
+    }))
+})
+
+describe("a client that is closed while its server is away", () => {
+  it.effect("says so to who waits, and not why it was away", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const scope = yield* Scope.make()
+      const client = yield* Client.make(server.clientOptions).pipe(Scope.provide(scope))
+      yield* server.injectFaults({ refuse: true })
+      yield* server.dropConnections
+      const waiting = yield* start(client.put("jobs", "x"))
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Scope.close(scope, Exit.void)
+      for (const error of [yield* errorOf(waiting), yield* Effect.flip(client.put("jobs", "x"))]) {
+        const { reason } = isFailure(error, { reason: "ConnectionClosed", sent: false, command: "put" })
+        assert.deepInclude(reason, { detail: "its Scope was closed" })
       }
     }))
 })

@@ -3,7 +3,7 @@
  * found each of these.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Scheduler, Stream } from "effect"
+import { Effect, Fiber, Latch, Scheduler, Stream } from "effect"
 import { Client, Consumer, Pool, Server } from "effect-beanstalkd"
 
 /** After so many operations, so that in one of them it happens where it hurts. */
@@ -12,7 +12,7 @@ const BUDGETS = Array.from({ length: 20 }, (_, i) => i + 3)
 const yielding = <A, E>(effect: Effect.Effect<A, E, Client.Beanstalkd | Server.Server>) =>
   Effect.forEach(BUDGETS, (budget) =>
     effect.pipe(
-      Effect.provide(Layer.fresh(Server.layerMemory)),
+      Effect.provide(Server.layerMemory()),
       Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)
     ))
 

@@ -1,9 +1,10 @@
 /**
- * The errors of commands: their tags, what they say, which of them may be tried again, and that they survive a wire.
+ * The errors of commands: their tags and words, which of them may be retried, and that they survive a wire.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Schema from "effect/Schema"
 import * as Errors from "../../src/Errors.ts"
 import { commands } from "../../src/Protocol.ts"
@@ -25,7 +26,7 @@ const closed = new Errors.BeanstalkdError({
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Tables: every error with the exact words that it says
+// Tables: every error with its exact words
 // ---------------------------------------------------------------------------------------------------------------------
 
 const NOT_FOUND: ReadonlyArray<readonly [error: Errors.NotFound, message: string]> = [
@@ -74,7 +75,7 @@ const OUTCOMES = [
   [new Errors.TimedOut({ server, timeoutSeconds: 30 }), "no job became ready on 127.0.0.1:11300 within 30 s"],
   [
     new Errors.DeadlineSoon({ server }),
-    "a job reserved from 127.0.0.1:11300 has less than a second left: delete, release, bury or touch it"
+    "a job reserved on this connection to 127.0.0.1:11300 times out within a second: delete, release, bury or touch it"
   ],
   [new Errors.Draining({ server }), "127.0.0.1:11300 is draining and accepts no new jobs"],
   [
@@ -154,6 +155,8 @@ type Outcome = typeof OUTCOMES[number][0]
 
 const wrap = (reason: Errors.BeanstalkdErrorReason, sent = true) =>
   new Errors.BeanstalkdError({ command: "kick-job", server, sent, reason })
+
+const encodeReason = Schema.encodeSync(Schema.toCodecJson(Errors.BeanstalkdErrorReason))
 
 const tags = (errors: ReadonlyArray<{ readonly _tag: string }>) => [...new Set(errors.map(({ _tag }) => _tag))].sort()
 
@@ -248,6 +251,29 @@ describe("catching", () => {
       )
       assert.strictEqual(caught, 3)
     }))
+
+  it.effect("several reasons are caught each by its tag, with the whole error at hand", () =>
+    Effect.gen(function*() {
+      const caught = (reason: Errors.BeanstalkdErrorReason): Effect.Effect<string, Errors.BeanstalkdError> => {
+        const failing: Effect.Effect<never, Errors.BeanstalkdError> = Effect.fail(wrap(reason))
+        return Effect.catchReasons(failing, "BeanstalkdError", {
+          BadFormat: (_, error) => Effect.succeed(error.command),
+          AcquireTimeout: ({ timeoutMillis }) => Effect.succeed(`${timeoutMillis} ms`)
+        })
+      }
+      assert.strictEqual(yield* caught(new Errors.BadFormat()), "kick-job")
+      assert.strictEqual(yield* caught(new Errors.AcquireTimeout({ timeoutMillis: 3 })), "3 ms")
+      const passed = yield* Effect.flip(caught(new Errors.InternalError()))
+      assert.instanceOf(passed.reason, Errors.InternalError)
+    }))
+
+  it.effect("reasons can be made errors of their own", () =>
+    Effect.gen(function*() {
+      for (const [reason] of REASONS) {
+        const failing: Effect.Effect<never, Errors.BeanstalkdError> = Effect.fail(wrap(reason))
+        assert.strictEqual(yield* Effect.flip(Effect.unwrapReason(failing, "BeanstalkdError")), reason)
+      }
+    }))
 })
 
 describe("BeanstalkdError", () => {
@@ -292,6 +318,25 @@ describe("BeanstalkdError", () => {
   it("tells whether a byte of the command was handed to the socket", () => {
     assert.isTrue(wrap(new Errors.BadFormat(), true).sent)
     assert.isFalse(wrap(new Errors.BadFormat(), false).sent)
+  })
+
+  it("and its reasons tell whether they may be retried, but do not carry it as data", () => {
+    for (const [reason, isRetryable] of REASONS) {
+      for (const value of [reason, wrap(reason)]) {
+        assert.strictEqual(value.isRetryable, isRetryable)
+        assert.notInclude(Object.keys(value), "isRetryable")
+        assert.notInclude(JSON.stringify(value), "isRetryable")
+      }
+      assert.notInclude(JSON.stringify(encodeReason(reason)), "isRetryable")
+    }
+  })
+
+  it("with the same reason is equal", () => {
+    const timeout = (timeoutMillis: number) => new Errors.CommandTimeout({ timeoutMillis })
+    assert.isTrue(Equal.equals(timeout(3), timeout(3)))
+    assert.isFalse(Equal.equals(timeout(3), timeout(4)))
+    assert.isTrue(Equal.equals(new Errors.BadFormat(), new Errors.BadFormat()))
+    assert.isFalse(Equal.equals<unknown, unknown>(new Errors.BadFormat(), new Errors.UnknownCommand()))
   })
 
   it("is retryable whether or not it was sent", () => {

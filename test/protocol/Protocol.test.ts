@@ -1,5 +1,6 @@
 /**
- * The table of commands: what each request tells of itself, what each reply means, and what no server may say.
+ * The table of commands: the properties of each request, the meaning of each reply, and the replies that no server may
+ * give.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -36,7 +37,7 @@ const parsed = (text: string): RawReply => {
 
 const failureOf = (exit: Exit.Exit<unknown, unknown>) => Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 
-/** Something to compare: chai looks at no field of an error but its message. */
+/** The fields to compare: chai compares no field of an error but its message. */
 const told = (answer: Exit.Exit<unknown, unknown> | ProtocolViolation) => {
   if (!Exit.isExit(answer)) return { violation: answer }
   if (Exit.isSuccess(answer)) return { value: answer.value }
@@ -441,7 +442,7 @@ const STATISTICS = ["stats", "stats-job", "stats-tube"]
 describe("the Schema of a reply's fields", () => {
   for (const { name, replies } of ALL) {
     for (const [word, { fields }] of replies) {
-      // Statistics are written as the text that they were read from, so they are not made up here.
+      // Statistics are encoded as the text that they were read from, so arbitrary ones have no encoding.
       if (word === "OK" && STATISTICS.includes(name)) continue
       const codec = codecOf(fields)
       it.prop(`of ${word} to ${name} reads what it writes`, [Arbitrary.schema(codec)], ([values]) => {

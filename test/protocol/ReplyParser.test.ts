@@ -1,5 +1,6 @@
 /**
- * Replies are cut out of the stream however it arrives, and a stream that makes no sense is stopped with little memory.
+ * The parser cuts replies out of the stream wherever its pieces break, and stops a stream that violates the protocol
+ * with little memory.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"

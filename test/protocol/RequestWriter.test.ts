@@ -1,6 +1,6 @@
 /**
- * Requests as bytes: those of each command to the letter, and that a server reads in them exactly what was asked for,
- * whatever callers pass.
+ * Requests as bytes: those of each command to the letter, and that a server reads in them exactly the command that was
+ * issued, whatever callers pass.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -153,7 +153,7 @@ const uint32 = isUpTo(2n ** 32n - 1n)
 const timeout = isUpTo(2n ** 31n - 1n)
 const tube = (text: string) => /^[A-Za-z0-9+/;.$_()][A-Za-z0-9\-+/;.$_()]{0,199}$/.test(text)
 
-/** What stands behind the name of each command (beanstalkd-behaviour.md, 2 and 4). */
+/** The arguments after the name of each command (beanstalkd-behaviour.md, 2 and 4). */
 const GRAMMAR: ReadonlyMap<string, ReadonlyArray<(text: string) => boolean>> = new Map([
   ["put", [uint32, uint32, uint32, uint32]],
   ["peek", [id64]],

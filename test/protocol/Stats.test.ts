@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as StatsText from "../../src/internal/protocol/statsText.ts"
 import * as Stats from "../../src/Stats.ts"
 import { TubeName } from "../../src/internal/protocol/scalars.ts"
 
@@ -12,7 +13,7 @@ import { TubeName } from "../../src/internal/protocol/scalars.ts"
 // The formats (beanstalkd-behaviour.md, 12)
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Formats are told by the first version that has them; 1.9 and 1.11 differ in quotes only. */
+/** Formats, named by the first version that has them. 1.9 and 1.11 differ in quotes only. */
 const FORMATS = ["1.4", "1.5", "1.9", "1.11", "1.12", "1.13"] as const
 type Format = typeof FORMATS[number]
 
@@ -37,7 +38,7 @@ const key = (
   quoted: Key["quoted"] = never
 ): Key => ({ name, text, value, exists, quoted })
 
-/** Each number is another one, so that no two fields can be mistaken for each other. */
+/** All numbers differ, so that no two fields can be mistaken for each other. */
 const numbers = (names: string, exists = always) =>
   names.split(/,\s*/).map((name) => {
     const value = 1000 + Array.from(name).reduce((sum, letter, at) => sum + letter.charCodeAt(0) * (at + 1), 0)
@@ -105,7 +106,7 @@ const write = (keys: ReadonlyArray<Key>, format: Format) =>
     `${key.name}: ${key.quoted(format) ? `"${key.text}"` : key.text}\n`
   ).join("")
 
-/** All that an object has, as a plain record. */
+/** The members of an object as a plain record. */
 const fieldsOf = (stats: object): Record<string, unknown> => ({ ...stats })
 
 const decode = (schema: AnyStats, raw: string) => fieldsOf(Schema.decodeSync(schema)(raw))
@@ -214,7 +215,7 @@ describe("what a beanstalkd 1.12 said about a job", () => {
 // Text stays text, numbers are numbers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** One field put in the place of another value in a whole reply. */
+/** A whole reply in which one field has another value. */
 const withField = (keys: ReadonlyArray<Key>, name: string, line: string) =>
   write(keys, "1.12").replace(new RegExp(`^${name}: .*$`, "m"), () => `${name}: ${line}`)
 
@@ -349,7 +350,8 @@ describe("a field that a server leaves out", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
-// Servers write their host's text as it is; a line cannot hold a line feed, and blanks around a bare value say nothing.
+// Servers write their host's text as it is. A line cannot hold a line feed, and blanks around a bare value mean
+// nothing.
 const HostText = Arbitrary.filter(
   Arbitrary.schema(Schema.String),
   (text) => !text.includes("\n") && text.trim() === text && !/^".*"$/s.test(text)
@@ -433,27 +435,33 @@ describe("a list of tubes", () => {
 })
 
 describe("a dictionary", () => {
+  const dictionary = (text: string): ReadonlyMap<string, string> => {
+    const entries = new Map<string, string>()
+    StatsText.forEachEntry(text, (key, value) => entries.set(key, value))
+    return entries
+  }
+
   it("has every line that has a key, in order, and nothing is made of it but text", () => {
     const text = "---\nname: \"123\"\npause: 0\nos: #1 SMP: x\nno colon here\n: no key\nempty:\nlast: true"
-    assert.deepStrictEqual([...Stats.parseDictionary(text)], [
+    assert.deepStrictEqual([...dictionary(text)], [
       ["name", "123"],
       ["pause", "0"],
       ["os", "#1 SMP: x"],
       ["empty", ""],
       ["last", "true"]
     ])
-    assert.strictEqual(Stats.parseDictionary("---\n").size, 0)
-    assert.strictEqual(Stats.parseDictionary("").size, 0)
+    assert.strictEqual(dictionary("---\n").size, 0)
+    assert.strictEqual(dictionary("").size, 0)
   })
 
   it("has the later of two lines with one key", () => {
-    assert.deepStrictEqual([...Stats.parseDictionary("---\na: 1\na: 2\n")], [["a", "2"]])
+    assert.deepStrictEqual([...dictionary("---\na: 1\na: 2\n")], [["a", "2"]])
   })
 })
 
 describe("a list of names", () => {
   it("may be quoted and padded, and has nothing but the lines that begin one", () => {
     const text = "---\n- default\n- \"123\"\n-  padded \r\n-none\nnone\n- \"\n"
-    assert.deepStrictEqual(Stats.parseList(text), ["default", "123", "padded", "\""])
+    assert.deepStrictEqual(StatsText.parseList(text), ["default", "123", "padded", "\""])
   })
 })

@@ -1,5 +1,5 @@
 /**
- * What callers may pass to commands, and that nothing else gets through.
+ * The values that callers may pass, and that nothing else gets through.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -444,7 +444,7 @@ describe("an optional tube", () => {
 // Bodies
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The bytes of a body that was let through, which may still be the text. */
+/** The bytes of an accepted body, which may still be text. */
 const bytesOf = (body: unknown) => {
   if (typeof body !== "string") assert.instanceOf(body, Uint8Array)
   return Uint8Array.from(Buffer.from(body))
@@ -520,7 +520,7 @@ const isInteger = (value: unknown, max: number) =>
 
 const isTube = (value: unknown) => typeof value === "string" && /^(?!-)[A-Za-z0-9\-+/;.$_()]{1,200}$/.test(value)
 
-/** What each checker may let through to the wire. */
+/** The values that each check may let through to the wire. */
 const WIRE = {
   tube: isTube,
   optionalTube: (value) => value === undefined || isTube(value),

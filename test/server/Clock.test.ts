@@ -56,7 +56,7 @@ const aDay = Effect.fnUntraced(function*(adjust: Effect.Effect<void, Errors.Inva
 describe("a delay of a day, a ttr, a pause and DEADLINE_SOON", () => {
   const inSteps = Effect.gen(function*() {
     const server = yield* Server.Server
-    yield* server.awaitWaiting("emails")
+    yield* server.awaitReservers("emails")
     for (const step of ["24 hours", "59 seconds", "1 second", "1 hour"] as const) yield* TestClock.adjust(step)
   })
 
@@ -98,7 +98,7 @@ describe("under a TestClock", () => {
   it.effect("no reserve that waits for days is taken for a server that is silent", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const reserving = yield* Effect.forkScoped(beanstalkd.reserve("emails"))
-      yield* server.awaitWaiting("emails")
+      yield* server.awaitReservers("emails")
       const connections = (yield* beanstalkd.stats).totalConnections
       for (let day = 0; day < 3; day++) yield* TestClock.adjust("24 hours")
       assert.isUndefined(reserving.pollUnsafe())

@@ -184,7 +184,7 @@ describe("a client", () => {
       const { beanstalkd, server } = yield* open
       const done: Array<string> = []
       const put = (text: string) => start(Effect.map(beanstalkd.put("work", text), () => done.push(text)))
-      yield* server.inject({ delay: "5 seconds" })
+      yield* server.injectFaults({ delay: "5 seconds" })
       const first = yield* put("first")
       yield* TestClock.adjust("1 second")
       const second = yield* put("second")
@@ -195,16 +195,16 @@ describe("a client", () => {
       assert.deepStrictEqual(done, ["first"])
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(second)
-      yield* server.inject({})
+      yield* server.injectFaults({})
       assert.strictEqual((yield* beanstalkd.peekReady("work")).text, "first")
     }))
 
   it.effect("gets no answer before its delay is over because a later one has none", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open
-      yield* server.inject({ delay: "5 seconds" })
+      yield* server.injectFaults({ delay: "5 seconds" })
       const late = yield* start(beanstalkd.put("work", "late"))
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const next = yield* start(beanstalkd.put("work", "next"))
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual([late.pollUnsafe(), next.pollUnsafe()], [undefined, undefined])
@@ -215,7 +215,7 @@ describe("a client", () => {
   it.effect("reads answers that are split into single bytes", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open
-      yield* server.inject({ split: 1 })
+      yield* server.injectFaults({ split: 1 })
       const body = Uint8Array.from({ length: 300 }, (_, i) => i % 256)
       const ids = (yield* beanstalkd.putAll("work", [body, "two", ""])).map(({ id }) => id)
       const job = yield* beanstalkd.reserve("work")
@@ -226,10 +226,10 @@ describe("a client", () => {
   it.effect("says UnexpectedReply of one that is garbled, and is well again when the server is", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open
-      yield* server.inject({ garble: () => latin1("RETREIVED 1\r\n") })
+      yield* server.injectFaults({ garble: () => latin1("RETREIVED 1\r\n") })
       const { reason } = (yield* Effect.flip(beanstalkd.put("default", "x"))) as Errors.BeanstalkdError
       assert.deepInclude(reason, { _tag: "UnexpectedReply", reply: "RETREIVED 1" })
-      yield* server.inject({})
+      yield* server.injectFaults({})
       yield* beanstalkd.put("default", "y")
       // The first was put all the same.
       assert.deepInclude(yield* beanstalkd.statsTube("default"), { totalJobs: 2 })
@@ -238,19 +238,19 @@ describe("a client", () => {
   it.effect("waits in vain for a mute server, which has done what it was told", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open
-      yield* server.inject({ mute: true })
+      yield* server.injectFaults({ mute: true })
       const putting = yield* start(Effect.flip(beanstalkd.put("work", "x")))
       yield* TestClock.adjust("1 minute")
       const error = (yield* Fiber.join(putting)) as Errors.BeanstalkdError
       assert.deepStrictEqual([error.sent, error.reason._tag], [true, "CommandTimeout"])
-      yield* server.inject({})
+      yield* server.injectFaults({})
       assert.deepInclude(yield* beanstalkd.statsTube("work"), { totalJobs: 1 })
     }))
 
   it.effect("is refused as a new one, and served as one that was there before", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open
-      yield* server.inject({ refuse: true })
+      yield* server.injectFaults({ refuse: true })
       const failures = [
         yield* Effect.flip(Client.make(server.clientOptions)),
         yield* Effect.flip(Connection.make(server.clientOptions))
@@ -260,7 +260,7 @@ describe("a client", () => {
         assert.include(message, "refuses")
       }
       yield* beanstalkd.put("work", "x")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const late = yield* Client.make(server.clientOptions)
       assert.strictEqual((yield* late.peekReady("work")).text, "x")
     }))
@@ -277,8 +277,8 @@ describe("a fault that is none", () => {
   it.effect.each(Object.entries(wrong))("%s is refused, and changes nothing", ([, faults]) =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open
-      yield* server.inject({ split: 2 })
-      const error = yield* Effect.flip(server.inject(faults))
+      yield* server.injectFaults({ split: 2 })
+      const error = yield* Effect.flip(server.injectFaults(faults))
       assert.instanceOf(error, Errors.InvalidArgument)
       assert.strictEqual(error.argument, Object.keys(faults)[0])
       yield* beanstalkd.put("work", "x")

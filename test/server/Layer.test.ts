@@ -3,14 +3,14 @@
  * whatever its fibers are doing.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer } from "effect"
+import { Clock, Effect, Exit, Fiber } from "effect"
 import { Client, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 
 const TUBE = "work"
 
 const onFreshServer = <A, E>(test: Effect.Effect<A, E, Client.Beanstalkd | Server.Server>) =>
-  Effect.provide(test, Layer.fresh(Server.layerMemory))
+  Effect.provide(test, Server.layerMemory())
 
 /** How it ended, and when, if the clock is set forward in the moment after it was forked. */
 const forked = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {

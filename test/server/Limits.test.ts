@@ -2,7 +2,7 @@
  * What clients can take of the embedded server's process: connections, and memory.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
 import * as Program from "../support/Program.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -12,17 +12,17 @@ const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
 const places: ReadonlyArray<
   readonly [
     place: string,
-    make: (options: Server.EngineOptions) => Effect.Effect<Server.Service, Server.ListenError, Scope.Scope>
+    make: (options: Server.Limits) => Effect.Effect<Server.Service, Server.ListenError, Scope.Scope>
   ]
 > = [
   ["in memory", Server.makeMemory],
   ["on a socket", (options) => Server.make({ port: 0, ...options })]
 ]
 
-describe.each(places)("maxConnections, %s", (_, make) => {
+describe.each(places)("maxClients, %s", (_, make) => {
   it.live("cuts off who comes when there are so many, and takes the next when one has gone", () =>
     Effect.scoped(Effect.gen(function*() {
-      const server = yield* make({ maxConnections: 2 })
+      const server = yield* make({ maxClients: 2 })
       const connect = Connection.make(server.clientOptions)
       const use = Effect.scoped(Effect.flatMap(connect, (connection) => connection.listTubes))
       const first = yield* connect
@@ -32,20 +32,20 @@ describe.each(places)("maxConnections, %s", (_, make) => {
         assert.oneOf(reason, ["OpenError", "ConnectionClosed"])
         assert.deepStrictEqual(yield* second.listTubes, ["default"])
       }))
-      yield* eventually(Effect.map(server.connections, (connections) => assert.strictEqual(connections, 1)))
+      yield* eventually(Effect.map(server.connectionCount, (connections) => assert.strictEqual(connections, 1)))
       assert.deepStrictEqual(yield* use, ["default"])
       assert.deepStrictEqual(yield* first.listTubes, ["default"])
     })))
 })
 
-describe("maxConnections", () => {
+describe("maxClients", () => {
   it.live("leaves a client with a place less to share and to reserve with", () =>
     Effect.gen(function*() {
       const beanstalkd = yield* Client.Beanstalkd
       yield* beanstalkd.put("emails", "hello")
       yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve("emails"), (job) => job.delete))
-      assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connections }) => connections), 3)
-    }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ maxConnections: 3 })))))
+      assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connectionCount }) => connectionCount), 3)
+    }).pipe(Effect.provide(Server.layerMemory({ maxClients: 3 }))))
 })
 
 const BODY = "x".repeat(744)
@@ -179,7 +179,7 @@ describe("the least of each limit", () => {
     Effect.gen(function*() {
       const [bodies, connections, bytes] = [
         yield* Server.makeMemory({ maxJobSize: 0 }),
-        yield* Server.makeMemory({ maxConnections: 1 }),
+        yield* Server.makeMemory({ maxClients: 1 }),
         yield* Server.makeMemory({ maxMemory: 0 })
       ]
       const empty = yield* Connection.make(bodies.clientOptions)
@@ -198,9 +198,9 @@ describe("a client in the layer that may have many connections", () => {
     "of %d opens %d at once, beside the one that it shares",
     ([maxConnections, opened]) =>
       Effect.gen(function*() {
-        assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connections }) => connections), opened + 1)
+        assert.strictEqual(yield* Effect.flatMap(Server.Server, ({ connectionCount }) => connectionCount), opened + 1)
         const { idle, used } = yield* Effect.flatMap(Client.Beanstalkd, ({ poolStats }) => poolStats)
         assert.deepStrictEqual({ idle, used }, { idle: opened, used: 0 })
-      }).pipe(Effect.provide(Layer.fresh(Server.layerMemoryWith({ client: { maxConnections } }))))
+      }).pipe(Effect.provide(Server.layerMemory({ client: { maxConnections } })))
   )
 })

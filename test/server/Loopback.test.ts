@@ -156,7 +156,7 @@ describe("a connection in memory", () => {
       write("use foo\r\nquit\r\nuse bar\r\n")
       write("use bar\r\n")
       transport.destroy()
-      assert.strictEqual(yield* server.connections, 0)
+      assert.strictEqual(yield* server.connectionCount, 0)
       assert.deepStrictEqual(told, [
         "USING foo\r\n",
         new Errors.ConnectionClosed({ detail: "the server closed it" }).message
@@ -191,7 +191,7 @@ describe("a connection in memory", () => {
       const dropped = yield* dial(server)
       const gone = yield* dial(server)
       gone.transport.destroy()
-      assert.deepStrictEqual([yield* server.connections, yield* server.dropConnections], [1, 1])
+      assert.deepStrictEqual([yield* server.connectionCount, yield* server.dropConnections], [1, 1])
       assert.deepStrictEqual([dropped.told, gone.told], [
         [new Errors.ConnectionClosed({ detail: "the server dropped it" }).message],
         []

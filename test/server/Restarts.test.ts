@@ -35,7 +35,7 @@ describe("restart", () => {
       yield* beanstalkd.reserve("emails")
       const waiting = yield* Connection.make({ ...server.clientOptions, watch: "emails" })
       yield* Effect.forkChild(waiting.reserve, { startImmediately: true })
-      yield* server.awaitWaiting("emails")
+      yield* server.awaitReservers("emails")
       yield* server.restart
       assert.isTrue(yield* waiting.closed)
       assert.strictEqual(yield* (yield* beanstalkd.reserve("emails")).attempt, 2)
@@ -46,10 +46,10 @@ describe("a shortage of memory", () => {
   it.effect("for jobs refuses puts, with their bodies, and nothing else", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "before")
-      yield* server.inject({ shortage: "jobs" })
+      yield* server.injectFaults({ shortage: "jobs" })
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "delete 1\r\n")))._tag, "OutOfMemory")
       yield* (yield* beanstalkd.reserve("emails")).release()
-      yield* server.inject({})
+      yield* server.injectFaults({})
       assert.isTrue((yield* beanstalkd.put("emails", "after")).id > 1)
     })))
 
@@ -57,10 +57,10 @@ describe("a shortage of memory", () => {
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const { id } = yield* beanstalkd.put("emails", "before")
       const job = yield* beanstalkd.reserve("emails")
-      yield* server.inject({ shortage: "queues" })
+      yield* server.injectFaults({ shortage: "queues" })
       assert.strictEqual((yield* Effect.flip(beanstalkd.put("emails", "hello")))._tag, "JobBuried")
       assert.strictEqual((yield* Effect.flip(job.release({ priority: 7 })))._tag, "JobBuried")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const { pri, state } = yield* beanstalkd.statsJob(id)
       assert.deepStrictEqual([pri, state], [7, "buried"])
       assert.strictEqual(yield* beanstalkd.kick("emails", 10), 2)

@@ -2,7 +2,7 @@
  * The embedded server as tests use it: in memory, as a layer, faulty on demand.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Clock, Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Client, Connection, Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { poolOf } from "../../src/internal/client/internals.ts"
@@ -18,10 +18,10 @@ const failure = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effec
 describe("a faulty server", () => {
   it.effect("refuses who is not connected yet, until it does so no more", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
-      yield* server.inject({ refuse: true })
+      yield* server.injectFaults({ refuse: true })
       assert.strictEqual(yield* failure(Connection.make(server.clientOptions)), "OpenError")
       yield* beanstalkd.put("emails", "hello")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const connection = yield* Connection.make(server.clientOptions)
       assert.deepStrictEqual(yield* connection.listTubes, ["default", "emails"])
     })))
@@ -30,14 +30,14 @@ describe("a faulty server", () => {
     onLayer(
       Effect.fnUntraced(function*(beanstalkd, server) {
         const pool = poolOf(beanstalkd)
-        yield* server.inject({ refuse: true })
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         for (let i = 0; i < 3; i++) {
           const getting = yield* Effect.forkScoped(Scope.provide(failure(pool.get), yield* Effect.scope))
           yield* TestClock.adjust("1 minute")
           assert.strictEqual(yield* Fiber.join(getting), "OpenError")
         }
-        yield* server.inject({})
+        yield* server.injectFaults({})
         const getting = yield* Effect.forkScoped(pool.get)
         yield* TestClock.adjust("1 minute")
         assert.isDefined(getting.pollUnsafe())
@@ -47,7 +47,7 @@ describe("a faulty server", () => {
 
   it.effect("that is mute executes, and the client gives up at its own time", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
-      yield* server.inject({ mute: true })
+      yield* server.injectFaults({ mute: true })
       const began = yield* Clock.currentTimeMillis
       const putting = yield* Effect.forkScoped(Effect.flip(beanstalkd.put("emails", "hello")))
       yield* TestClock.adjust("9 seconds")
@@ -57,7 +57,7 @@ describe("a faulty server", () => {
       assert.deepInclude(error, { _tag: "BeanstalkdError", sent: true })
       assert.strictEqual(reasonOf(error), "CommandTimeout")
       assert.strictEqual((yield* Clock.currentTimeMillis) - began, 10_000)
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const peeking = yield* Effect.forkScoped(beanstalkd.peekReady("emails"))
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(peeking)).text, "hello")
@@ -71,10 +71,10 @@ describe("a faulty server", () => {
         const { id } = yield* beanstalkd.put("emails", "hello")
         answers.push([id, ((yield* Clock.currentTimeMillis) - began) / 1000])
       })
-      yield* server.inject({ delay: "3 seconds" })
+      yield* server.injectFaults({ delay: "3 seconds" })
       yield* Effect.forkScoped(put, { startImmediately: true })
       yield* TestClock.adjust("1 second")
-      yield* server.inject({ delay: "1 second" })
+      yield* server.injectFaults({ delay: "1 second" })
       yield* Effect.forkScoped(put, { startImmediately: true })
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(answers.map(([id]) => id), [1, 2])
@@ -83,7 +83,7 @@ describe("a faulty server", () => {
 
   it.effect("is understood byte by byte", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
-      yield* server.inject({ split: 1 })
+      yield* server.injectFaults({ split: 1 })
       const ids = (yield* beanstalkd.putAll("emails", ["\r\n", "", "RESERVED 1 1\r\n", "ä".repeat(1000)])).map((
         { id }
       ) => id)
@@ -95,11 +95,11 @@ describe("a faulty server", () => {
   it.effect("that talks nonsense fails the command with what it said, and is dialled anew", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       yield* beanstalkd.put("emails", "hello")
-      yield* server.inject({ garble: () => Buffer.from("I AM A TEAPOT\r\n") })
+      yield* server.injectFaults({ garble: () => Buffer.from("I AM A TEAPOT\r\n") })
       const error = yield* Effect.flip(beanstalkd.put("emails", "hello"))
       assert.strictEqual(reasonOf(error), "UnexpectedReply")
       assert.include(error.message, "I AM A TEAPOT")
-      yield* server.inject({})
+      yield* server.injectFaults({})
       const putting = yield* Effect.forkScoped(beanstalkd.put("emails", "hello"))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(Number((yield* Fiber.join(putting)).id), 3)
@@ -110,11 +110,11 @@ describe("a faulty server", () => {
       const { id } = yield* beanstalkd.put("emails", "hello")
       const job = yield* beanstalkd.reserve("emails")
       const other = yield* Effect.forkScoped(failure(beanstalkd.reserve("others")))
-      yield* server.awaitWaiting("others")
+      yield* server.awaitReservers("others")
       // The ten of the pool, and the shared one.
-      assert.strictEqual(yield* server.connections, 11)
+      assert.strictEqual(yield* server.connectionCount, 11)
       assert.strictEqual(yield* server.dropConnections, 11)
-      assert.strictEqual(yield* server.connections, 0)
+      assert.strictEqual(yield* server.connectionCount, 0)
       assert.strictEqual(yield* Fiber.join(other), "ConnectionClosed")
       assert.strictEqual(yield* failure(job.delete), "ConnectionClosed")
       const asking = yield* Effect.forkScoped(beanstalkd.statsJob(id))
@@ -136,7 +136,7 @@ describe("a faulty server", () => {
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
       const wrong: ReadonlyArray<Server.Faults> = [{ delay: -1 }, { delay: NaN }, { split: 0 }, { split: 1.5 }]
       for (const faults of wrong) {
-        const error = yield* Effect.flip(server.inject(faults))
+        const error = yield* Effect.flip(server.injectFaults(faults))
         assert.deepInclude(error, { _tag: "InvalidArgument", argument: Object.keys(faults)[0]! })
       }
       yield* beanstalkd.put("emails", "hello")
@@ -172,27 +172,27 @@ describe("maxJobSize", () => {
     }))
 })
 
-describe("awaitWaiting", () => {
+describe("awaitReservers", () => {
   it.effect("returns when so many wait, before which the tube need not exist", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
-      const three = yield* Effect.forkScoped(server.awaitWaiting("emails", 3))
+      const three = yield* Effect.forkScoped(server.awaitReservers("emails", 3))
       yield* Effect.forkScoped(beanstalkd.reserve("emails"))
       yield* Effect.forkScoped(beanstalkd.reserve(["others", "emails"]))
-      yield* server.awaitWaiting("emails", 2)
-      yield* server.awaitWaiting("others")
+      yield* server.awaitReservers("emails", 2)
+      yield* server.awaitReservers("others")
       assert.isUndefined(three.pollUnsafe())
       yield* Effect.forkScoped(beanstalkd.reserve("emails"))
       yield* Fiber.join(three)
-      yield* server.awaitWaiting("emails", 0)
+      yield* server.awaitReservers("emails", 0)
       assert.strictEqual((yield* beanstalkd.stats).currentWaiting, 3)
     })))
 
   it.effect("can be interrupted", () =>
     onLayer(Effect.fnUntraced(function*(beanstalkd, server) {
-      const waiting = yield* Effect.forkScoped(server.awaitWaiting("emails"), { startImmediately: true })
+      const waiting = yield* Effect.forkScoped(server.awaitReservers("emails"), { startImmediately: true })
       yield* Fiber.interrupt(waiting)
       yield* Effect.forkScoped(beanstalkd.reserve("emails"))
-      yield* server.awaitWaiting("emails")
+      yield* server.awaitReservers("emails")
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(waiting)))
     })))
 })
@@ -210,57 +210,107 @@ describe("layerMemory", () => {
       Layer.provide(Layer.effect(Right, Client.Beanstalkd), right)
     )))
 
-  it.effect("is one server within a build", () =>
+  it.effect("is one server within a build, wherever the same layer is provided", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Server.layerMemory), [1, 2])
+      const shared = Server.layerMemory()
+      assert.deepStrictEqual(yield* idsOf(shared, shared), [1, 2])
     }))
 
-  it.effect("is another one if it is fresh, and in another build", () =>
+  it.effect("is another server for each call, in another build, and when it is fresh", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Layer.fresh(Server.layerMemory)), [1, 1])
-      assert.deepStrictEqual(yield* idsOf(Server.layerMemory, Server.layerMemory), [1, 2])
+      const shared = Server.layerMemory()
+      assert.deepStrictEqual(yield* idsOf(Server.layerMemory(), Server.layerMemory()), [1, 1])
+      assert.deepStrictEqual(yield* idsOf(shared, Layer.fresh(shared)), [1, 1])
+      assert.deepStrictEqual(yield* idsOf(shared, shared), [1, 2])
     }))
 
   it.effect("ends with its Scope, and is refusing from then on", () =>
     Effect.gen(function*() {
       const outer = yield* Effect.scope
-      const { clientOptions, connections, reserving } = yield* Effect.scoped(Effect.gen(function*() {
+      const { clientOptions, connectionCount, reserving } = yield* Effect.scoped(Effect.gen(function*() {
         const server = yield* Server.makeMemory()
         const connection = yield* Scope.provide(Connection.make(server.clientOptions), outer)
         const reserving = yield* Effect.forkIn(failure(connection.reserve), outer)
-        yield* server.awaitWaiting("default")
+        yield* server.awaitReservers("default")
         return { ...server, reserving }
       }))
       assert.strictEqual(yield* Fiber.join(reserving), "ConnectionClosed")
-      assert.strictEqual(yield* connections, 0)
+      assert.strictEqual(yield* connectionCount, 0)
       assert.strictEqual(yield* failure(Connection.make(clientOptions)), "OpenError")
     }))
 })
 
+describe("layerConfig", () => {
+  const configured = Layer.provide(
+    Server.layerConfig({ port: Config.Int("PORT"), maxJobSize: Config.Int("SIZE") }),
+    ConfigProvider.layer(ConfigProvider.fromUnknown({ PORT: 0, SIZE: 4 }))
+  )
+
+  it.live("takes its options from the configuration", () =>
+    Effect.gen(function*() {
+      const { clientOptions, port, server } = yield* Server.Server
+      assert.strictEqual(server, `127.0.0.1:${port}`)
+      const connection = yield* Connection.make(clientOptions)
+      assert.strictEqual(yield* failure(connection.put("hello")), "JobTooBig")
+    }).pipe(Effect.scoped, Effect.provide(configured)))
+
+  it.effect("fails when the configuration lacks one", () =>
+    Effect.gen(function*() {
+      const build = Layer.build(Server.layerConfig({ port: Config.Port("PORT") }))
+      const error = yield* Effect.flip(Effect.scoped(build))
+      assert.strictEqual(error._tag, "ConfigError")
+    }).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({})))))
+})
+
+describe("the name of a server in memory", () => {
+  it.effect("is what its clients and their errors call it, and memory by default", () =>
+    Effect.gen(function*() {
+      const servers = yield* Effect.all([Server.makeMemory(), Server.makeMemory({ name: "eu/billing" })])
+      for (const [n, { clientOptions, server }] of servers.entries()) {
+        assert.strictEqual(server, ["memory", "eu/billing"][n])
+        const beanstalkd = yield* Client.make(clientOptions)
+        assert.strictEqual(beanstalkd.server, server)
+        assert.deepInclude(yield* Effect.flip(beanstalkd.peekReady("emails")), { _tag: "NotFound", server })
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("can be told to the layer", () =>
+    Effect.gen(function*() {
+      const names = [(yield* Server.Server).server, (yield* Client.Beanstalkd).server]
+      assert.deepStrictEqual(names, ["billing", "billing"])
+    }).pipe(Effect.provide(Server.layerMemory({ name: "billing" }))))
+})
+
 describe("options that make no sense", () => {
-  const wrong: ReadonlyArray<readonly [options: Server.Options, says: ReadonlyArray<string>]> = [
-    [{ port: 65_536 }, ["cannot listen on 127.0.0.1:65536", "port", "an integer from 0 to 65535"]],
-    [{ port: 1.5 }, ["port", "an integer from 0 to 65535"]],
-    [{ port: "x" as never }, ["port", "an integer from 0 to 65535"]],
-    [{ host: "" }, ["host", "a host name or an address"]],
-    [{ host: 5 as never, port: 0 }, ["cannot listen on 5:0", "host", "a host name or an address"]],
-    [{ host: null as never, port: 0 }, ["host", "a host name or an address"]],
-    [{ port: Symbol("x") as never }, ["port", "an integer from 0 to 65535"]],
-    [{ path: Symbol("x") as never }, ["path", "the path of a unix socket"]],
-    [{ path: "" }, ["path", "the path of a unix socket"]],
-    [{ port: 0, maxJobSize: -1 }, ["maxJobSize", "a whole number, at least 0"]],
-    [{ port: 0, maxJobSize: NaN }, ["maxJobSize", "a whole number, at least 0"]],
-    [{ port: 0, maxJobSize: "1000" as never }, ["maxJobSize", "a whole number, at least 0"]],
-    [{ port: 0, maxConnections: 0 }, ["maxConnections", "a whole number, at least 1"]],
-    [{ port: 0, maxMemory: -1 }, ["maxMemory", "a whole number, at least 0"]]
+  const wrong: ReadonlyArray<
+    readonly [options: Server.Options, argument: string, rule: string, server: string]
+  > = [
+    [{ port: 65_536 }, "port", "an integer from 0 to 65535", "127.0.0.1:65536"],
+    [{ port: 1.5 }, "port", "an integer from 0 to 65535", "127.0.0.1:1.5"],
+    [{ port: "x" as never }, "port", "an integer from 0 to 65535", "127.0.0.1:x"],
+    [{ host: "" }, "host", "a host name or an address", ":11300"],
+    [{ host: 5 as never, port: 0 }, "host", "a host name or an address", "5:0"],
+    [{ host: null as never, port: 0 }, "host", "a host name or an address", "null:0"],
+    [{ port: Symbol("x") as never }, "port", "an integer from 0 to 65535", "127.0.0.1:Symbol(x)"],
+    [{ path: Symbol("x") as never }, "path", "the path of a unix socket", "unix:Symbol(x)"],
+    [{ path: "" }, "path", "the path of a unix socket", "unix:"],
+    [{ port: 0, maxJobSize: -1 }, "maxJobSize", "a whole number, at least 0", "127.0.0.1:0"],
+    [{ port: 0, maxJobSize: NaN }, "maxJobSize", "a whole number, at least 0", "127.0.0.1:0"],
+    [{ port: 0, maxJobSize: "1000" as never }, "maxJobSize", "a whole number, at least 0", "127.0.0.1:0"],
+    [{ port: 0, maxClients: 0 }, "maxClients", "a whole number, at least 1", "127.0.0.1:0"],
+    [{ port: 0, maxMemory: 0.5 }, "maxMemory", "a whole number, at least 0", "127.0.0.1:0"]
   ]
 
-  it.effect.each(wrong)("are named: %o", ([options, says]) =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.scoped(Server.make(options)))
-      assert.strictEqual(error._tag, "ListenError")
-      for (const text of says) assert.include(error.message, text)
-    }))
+  it.effect.each(wrong)(
+    "are named, and nothing is said of listening: %o",
+    ([options, argument, rule, server]) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Server.make(options)))
+        assert.deepInclude(error, { _tag: "ListenError", server })
+        assert.deepInclude(error.cause, { _tag: "InvalidArgument", operation: "Server.make", argument, rule })
+        assert.isTrue(error.message.startsWith(`Server.make: ${argument} must be ${rule}, got `), error.message)
+      })
+  )
 
   const any = (value: unknown) => value as never
   const clients: ReadonlyArray<readonly [client: unknown, argument: string]> = [
@@ -273,16 +323,41 @@ describe("options that make no sense", () => {
   ]
   it.effect.each(clients)("are named, of the client in the layer: %o", ([client, argument]) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemoryWith({ client: any(client) }))))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemory({ client: any(client) }))))
       assert.strictEqual(reasonOf(error), "InvalidOptions")
       assert.include(error.message, `${argument} must be`)
     }))
 
-  it.effect("are named, of the layer", () =>
+  const failsToBuild = <A, E>(layer: Layer.Layer<A, E>) => Effect.asVoid(Layer.build(layer))
+
+  const starts: Readonly<
+    Record<string, (options: never) => Effect.Effect<unknown, { readonly _tag: string }, Scope.Scope>>
+  > = {
+    "Server.make": Server.make,
+    "Server.layer": (options) => failsToBuild(Server.layer(options)),
+    "Server.layerConfig": (options) => failsToBuild(Server.layerConfig(options)),
+    "Server.makeMemory": Server.makeMemory,
+    "Server.layerMemory": (options) => failsToBuild(Server.layerMemory(options))
+  }
+
+  it.effect.each(Object.entries(starts))("are said to be those of %s", ([operation, start]) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(Server.layerMemoryWith(any(null)))))
-      assert.strictEqual(reasonOf(error), "ListenError")
+      for (const options of [null, 5, { maxClients: "many" }]) {
+        const error = yield* Effect.flip(Effect.scoped(start(any(options))))
+        assert.strictEqual(error._tag, "ListenError")
+        assert.include((error as Server.ListenError).message, `${operation}: `)
+        assert.include((error as Server.ListenError).message, " must be ")
+      }
     }))
+
+  it.effect.each(["", " ", "a b", "a\n", "\u00a0", 5, null, Symbol("x")])(
+    "are named: a name that is %o",
+    (name) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Server.makeMemory({ name: any(name) })))
+        assert.include(error.message, "Server.makeMemory: name must be text without white space, not empty, got ")
+      })
+  )
 
   const faults: ReadonlyArray<readonly [faults: unknown, argument: string, rule: string]> = [
     [{ shortage: "job" }, "shortage", "one of \"jobs\", \"queues\""],
@@ -296,7 +371,14 @@ describe("options that make no sense", () => {
   it.effect.each(faults)("are named, of faults: %o", ([faults, argument, rule]) =>
     Effect.gen(function*() {
       const server = yield* Server.makeMemory()
-      const error = yield* Effect.flip(server.inject(any(faults)))
-      assert.deepInclude(error, { _tag: "InvalidArgument", argument, rule })
+      const error = yield* Effect.flip(server.injectFaults(any(faults)))
+      assert.deepInclude(error, { _tag: "InvalidArgument", operation: "injectFaults", argument, rule })
+    }).pipe(Effect.scoped))
+
+  it.effect("are named, of awaitReservers", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const { message } = yield* Effect.flip(server.awaitReservers("emails", -1))
+      assert.strictEqual(message, "awaitReservers: count must be a whole number, at least 0, got -1")
     }).pipe(Effect.scoped))
 })

@@ -47,7 +47,7 @@ const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   RealTime.timeoutOrElse(effect, { duration: "5 seconds", orElse: () => Effect.die(new Error("it hangs")) })
 
 const hasConnections = (server: Server.Service, count: number) =>
-  eventually(Effect.map(server.connections, (connections) => assert.strictEqual(connections, count)))
+  eventually(Effect.map(server.connectionCount, (connections) => assert.strictEqual(connections, count)))
 
 const putAndReserve = Effect.gen(function*() {
   const beanstalkd = yield* Client.Beanstalkd
@@ -65,7 +65,7 @@ describe("where it listens", () => {
   it.live("may be any free port", () =>
     Effect.gen(function*() {
       const server = yield* serve()
-      assert.strictEqual(server.address, `127.0.0.1:${server.port}`)
+      assert.strictEqual(server.server, `127.0.0.1:${server.port}`)
       assert.include(yield* ask(server.port!, "list-tubes"), "- default\n")
       assert.strictEqual(yield* Effect.provide(putAndReserve, clientOf(Server.layer({ port: 0 }))), "hello")
     }))
@@ -92,7 +92,7 @@ describe("where it listens", () => {
       yield* Effect.promise(() => once(killed, "exit"))
       assert.isTrue(existsSync(path))
       const server = yield* serve({ path })
-      assert.strictEqual(server.address, `unix:${path}`)
+      assert.strictEqual(server.server, `unix:${path}`)
       yield* (yield* Connection.make(server.clientOptions)).put("hello")
     }))
 
@@ -127,7 +127,7 @@ describe("the end of its Scope", () => {
       const server = yield* Scope.provide(serve(), scope)
       const sockets = yield* clients(server)
       yield* soon(Scope.close(scope, Exit.void))
-      assert.strictEqual(yield* server.connections, 0)
+      assert.strictEqual(yield* server.connectionCount, 0)
       yield* serve({ port: server.port })
       yield* holds(() => assert.isTrue(sockets.every(({ destroyed, readableEnded }) => destroyed || readableEnded)))
     })
@@ -138,7 +138,7 @@ describe("the end of its Scope", () => {
       const [waiting, holding] = sockets
       waiting.write("reserve\r\n")
       holding.write("use other\r\nwatch other\r\nput 0 0 60 5\r\nhello\r\nreserve\r\n")
-      yield* server.awaitWaiting("default")
+      yield* server.awaitReservers("default")
       const received = record(holding)
       yield* holds(() => assert.include(received(), "RESERVED 1 5"))
       return sockets.map((socket) => socket.resume())
@@ -271,7 +271,7 @@ describe("a client", () => {
       holder.write("put 0 0 60 5\r\nhello\r\nreserve\r\n")
       yield* holds(() => assert.include(received(), "RESERVED 1"))
       waiter.write("watch foo\r\nignore default\r\nreserve\r\n")
-      yield* server.awaitWaiting("foo")
+      yield* server.awaitReservers("foo")
       holder.resetAndDestroy()
       waiter.resetAndDestroy()
       yield* hasConnections(server, 0)
@@ -287,7 +287,7 @@ describe("a client", () => {
       assert.strictEqual(yield* server.dropConnections, 1)
       socket.resume()
       yield* holds(() => assert.isTrue(socket.readableEnded || socket.destroyed))
-      yield* server.inject({ refuse: true })
+      yield* server.injectFaults({ refuse: true })
       const refused = yield* Effect.flip(Connection.make(server.clientOptions).pipe(Effect.flatMap((c) => c.listTubes)))
       assert.include(["ConnectionClosed", "ReadError", "OpenError"], refused.reason._tag)
     }))

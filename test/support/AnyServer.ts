@@ -66,13 +66,13 @@ const real: Target = {
 
 const embedded: Target = {
   make: Effect.fnUntraced(function*(options: AnyServerOptions = {}) {
-    const { address, clientOptions, drain, dropConnections } = yield* Effect.orDie(Server.makeMemory(options))
+    const { clientOptions, drain, dropConnections, server } = yield* Effect.orDie(Server.makeMemory(options))
     const { dialer } = clientOptions
     if (dialer === undefined) return yield* Effect.die(new Error("a server in memory that has no dialer"))
     const raw = (command: string) => Effect.orDie(askDialer(dialer, command))
     return {
       clientOptions: { dialer },
-      address,
+      address: server,
       pid: process.pid,
       raw,
       stats: Effect.map(raw("stats"), parseStats),

@@ -2,7 +2,6 @@
  * Set-ups of a test: a server that no other test has, and a client of it.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -41,10 +40,10 @@ export const onMemory = <A, E>(
   }).pipe(Effect.scoped, withOwnMetrics, quietly)
 
 /** Like `onMemory`, on the layer that users have: the client has opened the connections of its pool as well. */
-export const onLayer = <A, E>(test: Test<A, E>, options: Server.MemoryOptions = {}) =>
+export const onLayer = <A, E>(test: Test<A, E>, options: Server.LayerMemoryOptions = {}) =>
   Effect.gen(function*() {
     return yield* test(yield* Client.Beanstalkd, yield* Server.Server)
-  }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Server.layerMemoryWith(options))), withOwnMetrics, quietly)
+  }).pipe(Effect.scoped, Effect.provide(Server.layerMemory(options)), withOwnMetrics, quietly)
 
 /** What makes servers: `RealServer`, or the target of `describeServers`. */
 export interface Target<out S, in O> {

@@ -1,5 +1,5 @@
 /**
- * What the client counts: commands and errors by name, connections that are open and those that were lost.
+ * The metrics of commands and connections: commands and errors by name, open connections, lost connections.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Metric, Scope } from "effect"
@@ -41,7 +41,7 @@ RealServer.describeReal("the metrics of a client", () => {
       yield* (yield* beanstalkd.reserve("jobs", { timeout: 0 })).release({ priority: 0 })
       yield* beanstalkd.connection.pipe(Effect.flatMap(({ listTubes }) => listTubes), Effect.scoped)
       const names = ["put", "use", "peek-ready", "peek", "reserve-with-timeout", "release", "list-tubes", "delete"]
-      // Handed over once for all replies that came together, which may be after the fiber has heard of its own.
+      // The count of replies that came together is committed once, which may be after the fiber was resumed by its own.
       yield* eventually(
         Effect.map(
           Effect.forEach(names, (name) => commands(server, name)),
@@ -110,7 +110,7 @@ RealServer.describeReal("the metrics of a client", () => {
       yield* beanstalkd.reserve("jobs")
       yield* server.kill
       yield* eventually(Effect.map(connections(beanstalkd.server), (n) => assert.strictEqual(n, 0)))
-      // Two that it had, and perhaps one that was just dialled in their place.
+      // The two that it had, and perhaps one that was just dialed to replace them.
       const lostByNow = yield* lost(beanstalkd.server)
       assert.include([2, 3], lostByNow)
       yield* server.restart

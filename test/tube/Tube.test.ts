@@ -80,7 +80,7 @@ describe("a tube with wrong options", () => {
       assert.strictEqual(error.message, "Tube.make: client must be the tag of a client, got 5")
       assert.deepInclude(error, { sent: false, isRetryable: false })
       yield* areIn(beanstalkd, { ready: 1 }, "emails")
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })))
 
   it.effect("names Tube.make in each error", () =>
@@ -102,7 +102,7 @@ describe("a tube with wrong options", () => {
   it.effect("needs no client but the one that it was given", () => {
     class Billing extends Context.Service<Billing, Client.Service>()("test/Billing") {}
     const invoices = Tube.make("invoices", { codec: "jsn" as "text", client: Billing })
-    const billing = Layer.effect(Billing, Client.Beanstalkd).pipe(Layer.provide(Layer.fresh(Server.layerMemory)))
+    const billing = Layer.effect(Billing, Client.Beanstalkd).pipe(Layer.provide(Server.layerMemory()))
     return Effect.gen(function*() {
       const work: Effect.Effect<never, Errors.BeanstalkdError, Billing> = Worker.run(invoices, () => Effect.void)
       assert.instanceOf((yield* Effect.flip(work)).reason, Errors.InvalidOptions)
@@ -126,7 +126,7 @@ describe("a worker", () => {
         assert.include(error.message, "Worker.run: tube must be a tube that Tube.make has made, got ")
         assert.isTrue(Exit.isFailure(exit))
         yield* areIn(beanstalkd, { ready: 1 }, "emails")
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 })

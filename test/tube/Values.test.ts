@@ -210,7 +210,7 @@ describe("the options of a tube", () => {
   it.effect("say on which server it lives", () => {
     class Billing extends Context.Service<Billing, Client.Service>()("test/Billing") {}
     const invoices = Tube.make("invoices", { schema: Schema.Int, client: Billing })
-    const billing = Layer.effect(Billing, Client.Beanstalkd).pipe(Layer.provide(Layer.fresh(Server.layerMemory)))
+    const billing = Layer.effect(Billing, Client.Beanstalkd).pipe(Layer.provide(Server.layerMemory()))
     return onMemory((beanstalkd) =>
       Effect.gen(function*() {
         yield* invoices.put(42)

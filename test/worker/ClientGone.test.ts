@@ -12,7 +12,7 @@ it.effect("a worker whose client is closed fails, and does not dial forever", ()
     const worker = yield* Effect.gen(function*() {
       yield* Emails.put({ n: 1 })
       return yield* Effect.forkDetach(Worker.run(Emails, () => Effect.never), { startImmediately: true })
-    }).pipe(Effect.provide(Server.layerMemory))
+    }).pipe(Effect.provide(Server.layerMemory()))
     const error = yield* Effect.flip(Fiber.join(worker))
     assert.instanceOf(error, Errors.BeanstalkdError)
     assert.strictEqual(error.reason._tag, "ConnectionClosed")

@@ -236,7 +236,7 @@ describe("options that make no sense", () => {
         yield* beanstalkd.put(TUBE, "hello")
         isInvalid(yield* Effect.flip(Worker.run(Texts, () => Effect.void, options as never)), argument)
         yield* areIn(beanstalkd, { ready: 1 })
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 
@@ -280,7 +280,7 @@ describe("options that make no sense", () => {
         isInvalid(error, "handler")
         assert.match(error.message, /^Worker\.run: handler must be a function, got /)
         yield* areIn(beanstalkd, { ready: 1 })
-        assert.strictEqual(yield* server.connections, 1)
+        assert.strictEqual(yield* server.connectionCount, 1)
       }))
   )
 

@@ -154,7 +154,7 @@ describe("hooks that do not end", () => {
         message === "a hook of the worker was interrupted by its shutdown"
       )
       assert.strictEqual(interrupted.length, 3)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
     })).pipe(logged)
   })
 

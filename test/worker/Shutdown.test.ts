@@ -39,16 +39,16 @@ describe("a worker that is interrupted", () => {
         assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", pri: 7, delay: 0, reserves: 1 })
       }
       assert.strictEqual(ended.length, 32)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 64, succeeded: 32 })
     })))
 
   it.effect("and has nothing to do ends at once", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const worker = yield* work(() => Effect.void, { shutdownTimeout: "1 hour" })
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       yield* Fiber.interrupt(worker)
-      assert.strictEqual(yield* server.connections, 1)
+      assert.strictEqual(yield* server.connectionCount, 1)
       yield* beanstalkd.put(TUBE, "hello")
       yield* areIn(beanstalkd, { ready: 1 })
     })))
@@ -70,10 +70,10 @@ describe("a worker that is interrupted", () => {
     onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       let runs = 0
       yield* work(() => Effect.sync(() => runs++))
-      yield* server.awaitWaiting(TUBE)
+      yield* server.awaitReservers(TUBE)
       const worker = yield* work(() => Effect.sync(() => runs++), { shutdownTimeout: "1 hour" })
-      yield* server.awaitWaiting(TUBE, 2)
-      yield* server.inject({ delay: "2 seconds" })
+      yield* server.awaitReservers(TUBE, 2)
+      yield* server.injectFaults({ delay: "2 seconds" })
       yield* Effect.forkScoped(beanstalkd.putAll(TUBE, ["a", "b"]))
       yield* TestClock.adjust("3 seconds")
       yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
@@ -118,14 +118,14 @@ describe("a worker that is interrupted", () => {
       yield* beanstalkd.putAll(TUBE, ["a", "b", "c"])
       const worker = yield* work(() => Effect.never, { concurrency: 4, shutdownTimeout: "5 seconds" })
       yield* Deferred.succeed(fiber, worker)
-      yield* server.inject({ mute: true })
+      yield* server.injectFaults({ mute: true })
       const ending = yield* Effect.forkScoped(
         Effect.andThen(Fiber.interrupt(worker), Clock.currentTimeMillis),
         { startImmediately: true }
       )
       yield* TestClock.adjust("1 minute")
       assert.isAtMost((yield* Fiber.join(ending)) - began, 15_000)
-      yield* server.inject({})
+      yield* server.injectFaults({})
       yield* TestClock.adjust("10 seconds")
       yield* areIn(beanstalkd, { ready: 3 })
     })))
@@ -174,7 +174,7 @@ describe("a worker whose server is gone for good, by the Schedule of its client"
         const worker = yield* work(() =>
           Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
         )
-        yield* server.inject({ refuse: true })
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         const error = yield* Effect.flip(Fiber.join(worker))
         assert.instanceOf(error, Errors.BeanstalkdError)
@@ -197,7 +197,7 @@ describe("a worker whose server is gone for good, by the Schedule of its client"
         yield* beanstalkd.put(TUBE, "hello")
         const program = yield* Effect.forkScoped(Layer.launch(layerOf(beanstalkd, Texts, began)))
         yield* began.await
-        yield* server.inject({ refuse: true })
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(program)))
         const fatal = log.filter(({ level }) => level === "Fatal")
@@ -226,7 +226,7 @@ describe("a worker whose server is gone for good, by the Schedule of its client"
         const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
         yield* Effect.forkScoped(Layer.buildWithScope(all, scope))
         yield* began.await
-        yield* server.inject({ refuse: true })
+        yield* server.injectFaults({ refuse: true })
         yield* server.dropConnections
         assert.instanceOf(yield* Deferred.await(uncaught), Errors.BeanstalkdError)
       }, silently),

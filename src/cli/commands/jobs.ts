@@ -30,7 +30,7 @@ const toJson = ({ job, stats }: ListedJob, base64: boolean) => {
   return { id, tube, state, priority, age, timeLeft, ttr, ...counts, ...bodyFields(job, base64) }
 }
 
-// How many characters of a body fit beside the other columns.
+// The number of characters of a body that fit beside the other columns.
 const bodyWidth = (rows: ReadonlyArray<ReadonlyArray<Cell>>): number => {
   const others = HEADING.slice(0, -1).map((title, i) =>
     rows.reduce((width, row) => Math.max(width, String(row[i]).length), title.length)

@@ -31,7 +31,7 @@ export const serve = Command.make(
       Flag.withDescription("Longest body that is accepted, default 65535"),
       Flag.optional
     ),
-    maxConnections: BoundedInt(Flag.String("max-connections"), 1, Number.MAX_SAFE_INTEGER).pipe(
+    maxClients: BoundedInt(Flag.String("max-clients"), 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("COUNT"),
       Flag.withDescription("Close new connections beyond this number; by default there is no limit"),
       Flag.optional
@@ -59,7 +59,7 @@ export const serve = Command.make(
       port: Option.getOrUndefined(port),
       path: Option.getOrUndefined(flags.unix),
       maxJobSize: Option.getOrUndefined(flags.maxJobSize),
-      maxConnections: Option.getOrUndefined(flags.maxConnections),
+      maxClients: Option.getOrUndefined(flags.maxClients),
       maxMemory: Option.getOrUndefined(flags.maxMemory)
     })
     const fork = Effect.runForkWith(yield* Effect.context())
@@ -67,7 +67,7 @@ export const serve = Command.make(
     yield* listenTo("SIGUSR1", () => fork(drain))
     // Any signal interrupts, but SIGTERM is the normal end of a server.
     yield* listenTo("SIGTERM", () => process.exitCode = 0)
-    yield* result(`listening on ${server.address}`, { listening: server.address })
+    yield* result(`listening on ${server.server}`, { listening: server.server })
     return yield* Effect.never
   }, Effect.scoped)
 ).pipe(documented({

@@ -22,7 +22,7 @@ import { Board } from "../terminal/topBoard.ts"
 import { COLUMNS, type Sample } from "../terminal/topModel.ts"
 import * as Screen from "../terminal/topScreen.ts"
 
-/** How often `top` checks whether a lost server is back. */
+/** The time between two checks whether a lost server is back. */
 const RETRY_INTERVAL = Duration.millis(200)
 
 const takeSample = Effect.fnUntraced(function*(client: Service) {

@@ -13,7 +13,7 @@ import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { type Command, commands, type Success } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 
-/** How many commands of a few bytes make a batch: enough that the round trip costs next to nothing per command. */
+/** The number of small commands in a batch: enough that the round trip costs next to nothing per command. */
 export const BATCH = 4096
 
 /** Sends a command once for each set of arguments, and returns the answers in that order. */

@@ -35,7 +35,7 @@ export const peekHead = (
 ): Effect.Effect<RawJob | undefined, Errors.InvalidArgument | Errors.BeanstalkdError> =>
   pipeline.run(peeks[state], tube)
 
-/** Whether a job was deleted or moved, and the next job. */
+/** The outcome of a step. `isDone` is true if the job was deleted or moved, `next` is the next job of the tube. */
 export interface Step {
   readonly isDone: boolean
   readonly next: RawJob | undefined

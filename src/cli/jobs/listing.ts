@@ -42,7 +42,7 @@ const newestId = Effect.gen(function*() {
   Effect.catchTag("Draining", () => Effect.succeedNone)
 )
 
-/** How many jobs these tubes have, or all tubes if the set is empty. */
+/** The number of jobs of these tubes, or of all tubes if the set is empty. */
 const countJobs = Effect.fnUntraced(function*(pipeline: Pipeline, tubes: ReadonlySet<string>) {
   const all = tubes.size === 0
     ? [yield* pipeline.run(commands.stats)]
@@ -122,7 +122,7 @@ export const findIds = Effect.fnUntraced(function*(
     : yield* downwards(pipeline, wanted, newest.value, progress)
 })
 
-/** How many bytes of bodies are in memory at once, if all are as long as the server allows. */
+/** The size of the bodies in memory at once, if all are as long as the server allows. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024
 
 /** Fetches these jobs, some at a time, in order, and leaves out jobs that no longer exist. */

@@ -12,7 +12,7 @@ export interface Lines {
   readonly lines: ReadonlyArray<Uint8Array>
   /** The number of the first of them, counted from 1. */
   readonly first: number
-  /** How many bytes of stdin have been read so far. */
+  /** The number of bytes of stdin that have been read so far. */
   readonly bytes: number
 }
 
@@ -47,7 +47,7 @@ class LineSplitter {
   #begun: Array<Uint8Array> = []
   #begunSize = 0
 
-  /** How many bytes the last line has so far. */
+  /** The size of the last line so far. */
   get begunSize(): number {
     return this.#begunSize
   }
@@ -105,7 +105,7 @@ export const forEachLines = Effect.fnUntraced(function*<E, R>(
   yield* emit(splitter.rest())
 })
 
-/** How many bytes stdin has in all, if it is a file. */
+/** The size of stdin, if it is a file. */
 export const sizeOfStdin = Effect.sync((): number | undefined => {
   try {
     const stat = fstatSync(0)

@@ -1,5 +1,6 @@
 /**
- * What `top` shows: the newest sample in the chosen order, and whether the server is lost, as a screen, as text or as JSON.
+ * The board of `top`: the newest sample in the chosen order, and the reason if the server is lost. It is printed as a screen,
+ * as text or as JSON.
  */
 import { align, type Cell, cut } from "./table.ts"
 import { COLUMNS, type Order, reorder, type Row, rowsOf, type Sample, sort } from "./topModel.ts"

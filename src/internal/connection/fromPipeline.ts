@@ -14,7 +14,7 @@ import { reserveSliced } from "./reserveSliced.ts"
 /** Marks connections, for `isConnection`. */
 export const TypeId = "~effect-beanstalkd/Connection" as const
 
-/** The part of a pipeline that a connection needs. A pool lends connections over one that stops working when given back. */
+/** The part of a pipeline that a connection needs. That of a lent connection stops working when it is given back. */
 export type ConnectionPipeline = Pick<Pipeline, "server" | "death" | "run">
 
 // The table lets these commands name a tube. Here none is named, so none can be wrong.

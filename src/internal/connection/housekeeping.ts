@@ -25,7 +25,7 @@ const issue = <Args extends ReadonlyArray<unknown>, A, E>(
   })
 }
 
-/** Makes the server watch exactly these tubes before it reads what is issued from now on. */
+/** Makes the server watch exactly these tubes for all commands that follow. */
 export const watchOnly = (pipeline: Pipeline, tubes: ReadonlySet<string>): void => {
   const ask = (command: typeof commands.watch | typeof commands.ignore, tube: string) =>
     issue(pipeline, command, [tube], () => {}, "its tubes could not be watched")

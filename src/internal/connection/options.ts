@@ -188,8 +188,8 @@ const settings = (operation: string, server: string, dialer: Checked<Dialer>, op
 export const DEFAULT_SERVER: string = show(addressOf({}))
 
 /**
- * Options of these names as they are now, for all connections that are ever opened with them. `operation` is the function
- * that was called with them.
+ * Options of these names as they are now, for all connections that are ever opened with them. `operation` is the
+ * function that was called with them.
  */
 export const read = <O extends Options>(
   operation: string,

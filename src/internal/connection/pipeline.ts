@@ -50,8 +50,8 @@ export interface Settings {
  */
 type State = "idle" | "scheduled" | "flushing" | "congested" | "quitting" | "dead"
 
-// With a synchronous transport each reply can lead to the next write, without end: after this many commands other fibers
-// get their tick. More than can be unanswered by default, so that other transports never get there.
+// With a synchronous transport each reply can lead to the next write, without end: after this many commands other
+// fibers get their tick. More than can be unanswered by default, so that other transports never get there.
 const COMMANDS_PER_TICK = 2000
 
 /** The reason of a pipeline's death when its Scope is closed. */
@@ -122,7 +122,7 @@ export class Pipeline implements Handlers {
     return this.load === 0
   }
 
-  /** Makes the server watch exactly these tubes before it reads what is issued from now on. The pipeline must be quiet. */
+  /** Makes the server watch exactly these tubes for all commands that follow. The pipeline must be quiet. */
   watchOnly(tubes: ReadonlySet<string>): void {
     watchOnly(this, tubes)
   }
@@ -153,8 +153,8 @@ export class Pipeline implements Handlers {
   }
 
   /**
-   * `run` below the level of effects: calls `resume` once with the exit, and returns the effect to run if nobody waits for
-   * it any more.
+   * `run` below the level of effects: calls `resume` once with the exit, and returns the effect to run if nobody waits
+   * for it any more.
    */
   start<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
     command: Command<Args, Invalid, A, E>,

@@ -27,7 +27,7 @@ export interface Handlers {
 export interface Transport {
   /** Hands bytes over. `false` asks to wait for `onDrain` before handing over more. */
   readonly write: (bytes: Uint8Array) => boolean
-  /** Whether replies come before `write` returns. If so, commands are written at once instead of at the end of the tick. */
+  /** Whether replies come before `write` returns. Commands are then written at once, not at the end of the tick. */
   readonly isSynchronous?: boolean | undefined
   /** Ends at once: unsent bytes are dropped, and no handler is called any more. */
   readonly destroy: () => void

@@ -18,10 +18,10 @@ import type { JobRef } from "../protocol/jobRef.ts"
  */
 export type Body = Uint8Array | string
 
-/** How many puts are on their way at once. */
-const WINDOW = 512
+/** How many puts are in flight at a time. */
+const PUTS_IN_FLIGHT = 512
 
-/** A body, and which of all it is: it must know before its fiber can be made to wait, since others may overtake it then. */
+/** A body and its place among all: known when the body is taken, since a later one may be put first. */
 interface Numbered<out A> {
   readonly at: number
   readonly body: A
@@ -43,7 +43,7 @@ const nextOf = <A>(iterator: Iterator<A>): IteratorResult<A> => {
   return next as IteratorResult<A>
 }
 
-// It ends also when it throws, and then tells with what.
+// An iterator that throws ends the puts: `onThrow` hears of it, and the bodies that came before are still awaited.
 const fromIterable = <A>(
   bodies: Iterable<A>,
   onThrow: (refusal: Errors.InvalidArgument) => void
@@ -57,7 +57,7 @@ const fromIterable = <A>(
         try {
           if (!isDone) iterator.return?.()
         } catch {
-          // Why it is not read to its end is told already.
+          // The caller hears why the iterator was not read to its end. What goes wrong after that adds nothing.
         }
       })
   ).pipe(
@@ -78,7 +78,7 @@ const fromIterable = <A>(
   )
 }
 
-// The workers take turns at the stream: whoever finds the buffer empty pulls for all.
+// One fiber pulls at a time, for all: a pull must not begin before the one before it has ended.
 const fromStream = <A, E, R>(
   bodies: Stream.Stream<A, E, R>
 ): Effect.Effect<Source<A, E, R>, never, R | Scope.Scope> =>
@@ -102,7 +102,7 @@ const fromStream = <A, E, R>(
     return Semaphore.makeUnsafe(1).withPermits(1)(next)
   })
 
-// Text and bytes are iterables too, of what nobody means to put. Of an object that cannot be read one cannot even ask.
+// Strings and byte arrays are iterable, but never meant as a list of bodies. Asking can throw on a hostile Proxy.
 const kindOf = (bodies: unknown): "stream" | "iterable" | undefined => {
   try {
     if (Stream.isStream(bodies)) return "stream"
@@ -114,15 +114,16 @@ const kindOf = (bodies: unknown): "stream" | "iterable" | undefined => {
 }
 
 /**
- * Puts all bodies, or whatever `put` makes bodies of, and gives the ids, in their order. The first failure stops it: nothing more is put, what is on its way
- * is awaited, and `PutAllError` tells the ids that were acknowledged.
+ * Puts all bodies, and gives the references to their jobs, in order. `put` may make the body that is sent of what it is given.
+ * After the first failure nothing more is put, the puts in flight are awaited, and `PutAllError` has the references to the
+ * jobs that were acknowledged.
  */
 export const putAll = Effect.fnUntraced(
   function*<A, RP, E = never, R = never>(
     put: (body: A) => Effect.Effect<JobRef, Errors.PutAllError["cause"], RP>,
     bodies: Iterable<A> | Stream.Stream<A, E, R>
   ): Effect.fn.Return<ReadonlyArray<JobRef>, E | Errors.PutAllError, R | RP | Scope.Scope> {
-    const ids: Array<JobRef | undefined> = []
+    const refs: Array<JobRef | undefined> = []
     let failure: Errors.PutAllError["cause"] | undefined
     const kind = kindOf(bodies)
     if (kind === undefined) return yield* notMany(bodies)
@@ -139,13 +140,16 @@ export const putAll = Effect.fnUntraced(
         }
         const { at, body } = next.value
         const result = yield* Effect.result(put(body))
-        if (Result.isSuccess(result)) ids[at] = result.success
+        if (Result.isSuccess(result)) refs[at] = result.success
         else failure ??= result.failure
       }
     })
-    yield* Effect.forEach(Array.from({ length: WINDOW }), () => worker, { concurrency: "unbounded", discard: true })
-    if (failure === undefined) return ids as ReadonlyArray<JobRef>
-    return yield* new Errors.PutAllError({ inserted: ids.filter((id) => id !== undefined), cause: failure })
+    yield* Effect.forEach(Array.from({ length: PUTS_IN_FLIGHT }), () => worker, {
+      concurrency: "unbounded",
+      discard: true
+    })
+    if (failure === undefined) return refs as ReadonlyArray<JobRef>
+    return yield* new Errors.PutAllError({ inserted: refs.filter((ref) => ref !== undefined), cause: failure })
   },
   Effect.scoped
 )

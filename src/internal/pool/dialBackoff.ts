@@ -100,6 +100,11 @@ export class DialBackoff {
     return Effect.suspend(() => this.#failure === undefined ? attempt : this.#dialInTurn(open, attempt))
   }
 
+  /** Waits as long as a dial would have to wait now, or fails as it would if the Schedule has ended. */
+  readonly beforeDial: Effect.Effect<void, Errors.BeanstalkdError> = Effect.suspend(() =>
+    this.#failure === undefined ? Effect.void : this.#oneAtATime.withPermits(1)(this.#pause)
+  )
+
   // A dial that succeeded meanwhile frees all who wait here to dial at once.
   #dialInTurn<A, R>(
     open: Effect.Effect<A, Errors.BeanstalkdError, R>,

@@ -85,7 +85,10 @@ export class ExclusivePool {
 
   /** Lends a connection until the Scope is closed; {@link release} must be called before that. */
   readonly acquire: Open = Effect.suspend(() =>
-    this.#pool === undefined ? Effect.fail(this.#opener.failure(CLOSED_BY_SCOPE)) : EffectPool.get(this.#pool)
+    // A borrower whose connection has just been closed must not get an idle one that is closed next.
+    this.isClosed || this.#pool === undefined
+      ? Effect.fail(this.#opener.failure(CLOSED_BY_SCOPE))
+      : EffectPool.get(this.#pool)
   ).pipe(
     undivided,
     Effect.filterOrElse(
@@ -94,7 +97,7 @@ export class ExclusivePool {
     ),
     // Nobody interrupted the borrower: that is how a closed Pool answers.
     Effect.catchCause((cause) =>
-      this.#opener.isClosed ? Effect.fail(this.#opener.failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause)
+      this.isClosed ? Effect.fail(this.#opener.failure(CLOSED_BY_SCOPE)) : Effect.failCause(cause)
     )
   )
 

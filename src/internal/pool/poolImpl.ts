@@ -153,24 +153,31 @@ class PoolImpl implements Service {
   readonly #lend: Open = Effect.suspend(() => {
     this.#backoff.beginAnew()
     const { failure } = this.#backoff
-    if (failure !== undefined) return this.#lendPatiently(failure)
-    return Effect.catchIf(
-      this.#lendOnce,
-      (error) => !this.#backoff.isFinal(error),
-      (error) => this.#lendPatiently(error)
-    )
+    return failure === undefined
+      ? this.#orElse(this.#lendOnce, (error) => this.#patiently(error, this.#lendAgain))
+      : this.#patiently(failure, this.#orElse(this.#lendOnce, () => this.#lendAgain))
   })
 
   readonly #lendOnce: Open = Effect.suspend(() => Effect.andThen(this.#keeper.giveWay, this.#exclusive.acquire))
 
+  // The pause is the borrower's own, so that it begins in the turn in which the dial failed: a clock that is set forward,
+  // as in tests, does not wait for later turns.
+  readonly #lendAgain: Open = Effect.suspend(() =>
+    this.#orElse(Effect.andThen(this.#backoff.beforeDial, this.#lendOnce), () => this.#lendAgain)
+  )
+
+  #orElse(lend: Open, next: (error: Errors.BeanstalkdError) => Open): Open {
+    return Effect.catchIf(lend, (error) => !this.#backoff.isFinal(error), next)
+  }
+
   // A dial that failed is repeated for as long as a command would wait for a server that is gone. By then the borrowers
   // that wait for a permit have waited in vain as well.
-  #lendPatiently(first: Errors.BeanstalkdError): Open {
-    let last = first
-    return this.#lendOnce.pipe(
-      Effect.tapError((error) => Effect.sync(() => last = error)),
-      Effect.retry({ while: (error) => !this.#backoff.isFinal(error) }),
-      Effect.timeoutOrElse({ duration: this.#settings.patience, orElse: () => Effect.fail(last) }),
+  #patiently(first: Errors.BeanstalkdError, lend: Open): Open {
+    return lend.pipe(
+      Effect.timeoutOrElse({
+        duration: this.#settings.patience,
+        orElse: () => Effect.fail(this.#backoff.failure ?? first)
+      }),
       Effect.tapError((error) => Effect.sync(() => this.#permits.failAllWaiting(error)))
     )
   }

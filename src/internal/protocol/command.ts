@@ -29,7 +29,7 @@ export interface Request {
   readonly seconds?: number | undefined
 }
 
-/** One reply that a command can have: the Schema of the fields after its first word, and the value or error it means. */
+/** A reply that a command can have: the Schema of the fields after its first word, and the value or error it means. */
 export interface ReplyCase<out A, out E> {
   readonly fields: Schema.Top
   readonly decode: (
@@ -40,9 +40,9 @@ export interface ReplyCase<out A, out E> {
 }
 
 /**
- * A row of {@link commands}: the name of a command on the wire, the encoder that checks its arguments, and its replies by
- * their first word. `Invalid` is `InvalidArgument` if the command takes arguments, `A` what it gives, `E` the outcomes
- * that its replies name.
+ * A row of {@link commands}: the name of a command on the wire, the encoder that checks its arguments, and its replies
+ * by their first word. `Invalid` is `InvalidArgument` if the command takes arguments, `A` what it gives, `E` the
+ * outcomes that its replies name.
  *
  * @since 0.1.0
  * @category models

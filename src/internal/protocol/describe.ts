@@ -1,5 +1,6 @@
 /**
- * Values of any kind as words for an error message. Neither function throws, not even for a Proxy that refuses to be read.
+ * Values of any kind as words for an error message. Neither function throws, not even for a Proxy that refuses to be
+ * read.
  */
 import * as Formatter from "effect/Formatter"
 
@@ -15,7 +16,7 @@ export const describe = (value: unknown): string => {
   }
 }
 
-/** The message of an error, a string as it is, anything else as `describe` has it. */
+/** The message of an error, a string as it is, any other value as `describe` has it. */
 export const describeCause = (cause: unknown): string => {
   if (typeof cause === "string") return cause
   try {

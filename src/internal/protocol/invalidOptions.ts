@@ -1,6 +1,5 @@
 /**
- * A refused argument as the reason of a `BeanstalkdError`, for what fails with nothing else: opening a connection, a
- * stream, a worker.
+ * A refused option as a `BeanstalkdError`, which is the only error that opening a connection, a stream or a worker has.
  */
 import * as Errors from "../../Errors.ts"
 
@@ -9,7 +8,7 @@ export const invalidOptions = (
   { argument, operation, rule, value }: Errors.InvalidArgument
 ): Errors.InvalidOptions => new Errors.InvalidOptions({ operation, argument, value, rule })
 
-/** The error for an option that was refused; no server has heard of it. */
+/** The error for an option that was refused. Nothing was sent to `server`. */
 export const refused = (server: string, invalid: Errors.InvalidArgument): Errors.BeanstalkdError =>
   new Errors.BeanstalkdError({
     command: invalid.operation,

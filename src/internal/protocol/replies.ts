@@ -127,7 +127,8 @@ export const describeReply = (reply: RawReply): string =>
   [reply.word, ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`)].join(" ")
     .slice(0, 200)
 
-// A reply to a question about one job that brings another job belongs to another command: the two sides are out of step.
+// A reply to a question about one job that brings another job belongs to another command: the two sides are out of
+// step.
 const isOfAnother = (exit: Exit.Exit<unknown, unknown>, id: number | undefined): boolean => {
   if (id === undefined || Exit.isFailure(exit)) return false
   const told = (exit.value as { readonly id?: number } | undefined)?.id

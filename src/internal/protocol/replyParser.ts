@@ -1,13 +1,13 @@
 /**
- * Cuts the bytes that a server sends into replies, however they arrive. It knows how replies are framed and nothing of
- * what they mean: a line of words ended by CRLF, which for `RESERVED <id> <bytes>`, `FOUND <id> <bytes>` and
- * `OK <bytes>` is followed by that many bytes and another CRLF.
+ * Cuts the bytes that a server sends into replies, wherever the pieces were broken. The parser knows how replies are
+ * framed, and nothing about their meaning: a line of words ended by CRLF, which for `RESERVED <id> <bytes>`,
+ * `FOUND <id> <bytes>` and `OK <bytes>` is followed by that many bytes and another CRLF.
  */
 import { Buffer } from "node:buffer"
 
 /**
- * A reply as it stands on the wire: its first word, the words after it, and last the body if it has one (the number
- * that gave its length is left out).
+ * A reply as it stands on the wire: its first word, the words after it, and last the body if it has one, in place of
+ * the number that gave its length.
  */
 export interface RawReply {
   readonly word: string
@@ -15,8 +15,8 @@ export interface RawReply {
 }
 
 /**
- * Why the bytes cannot be cut into replies. `reply` is the beginning of what came. `tornJob` is the id in a reply whose
- * body and the CRLF behind it are zeros.
+ * A reply that breaks the protocol, in its framing or in its meaning. `reply` is the beginning of it. `tornJob` is the
+ * id in a reply whose body and the CRLF after it are zeros.
  */
 export interface ProtocolViolation {
   readonly reply: string
@@ -25,16 +25,16 @@ export interface ProtocolViolation {
 }
 
 /**
- * Takes the replies one by one; answers `false` to stop the parser for good.
+ * Takes the replies one by one. Returns `false` to stop the parser for good.
  */
 export type OnReply = (reply: RawReply) => boolean
 
-/** The longest line of the protocol is `USING` with a tube of 200 characters; nothing needs as much as this. */
+/** More than any line needs: the longest of the protocol is `USING` with a tube of 200 characters. */
 const MAX_LINE = 1024
 const CR = 13
 const LF = 10
 
-/** How many fields these lines have, the last of which is the length of the body that follows. */
+/** The lines that a body follows, with their number of fields. The last field is the length of the body. */
 const FIELDS_OF_BODIES: ReadonlyMap<string, number> = new Map([["RESERVED", 2], ["FOUND", 2], ["OK", 1]])
 
 const EMPTY: ReadonlyArray<string> = []
@@ -61,8 +61,8 @@ export class ReplyParser {
   }
 
   /**
-   * Reads a piece of the stream. Answers what is wrong with it, if anything; after that, and after `onReply` has
-   * answered `false`, further pieces are ignored.
+   * Reads a piece of the stream. Returns the violation in it, if there is one; after that, and after `onReply` has
+   * returned `false`, further pieces are ignored.
    */
   push(piece: Uint8Array): ProtocolViolation | undefined {
     let bytes = Buffer.isBuffer(piece) ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
@@ -82,7 +82,7 @@ export class ReplyParser {
       if (end < 0) {
         // The last byte may be the CR that ends the line.
         if (bytes.length - at > MAX_LINE + 1) return this.#stop(text(bytes, at), `no end of line in ${MAX_LINE} bytes`)
-        // A copy: the piece may be large, and what is left of it small.
+        // A copy, since a few bytes must not keep a large piece in memory.
         this.#line = Buffer.from(bytes.subarray(at))
         return undefined
       }
@@ -122,7 +122,7 @@ export class ReplyParser {
     return undefined
   }
 
-  // The position after what it has read.
+  // Returns the position after the bytes that belonged to the body.
   #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number | ProtocolViolation {
     const body = this.#body
     let at = from
@@ -162,7 +162,7 @@ export class ReplyParser {
 
 const text = (bytes: Buffer, from: number): string => bytes.toString("latin1", from, Math.min(bytes.length, from + 200))
 
-// A loop, since replies are short: it finds the end of `INSERTED 1234` before a native search has begun.
+// Replies are short: a loop finds the end of `INSERTED 1234` before a call of the native search has begun.
 const endOfLine = (bytes: Buffer, from: number): number => {
   for (let at = from + 1; at < bytes.length; at++) {
     if (bytes[at] === LF && bytes[at - 1] === CR) return at - 1

@@ -1,7 +1,7 @@
 /**
- * From the arguments of a command to the bytes that a server reads. The command's encoder checks the arguments and makes
- * a request of them, before anything is queued; `layOut` lays out requests that leave together, when they leave. The
- * counterpart of `replyParser` and `replies`.
+ * From the arguments of a command to the bytes that a server reads. The command's encoder checks the arguments and
+ * makes a request of them, before anything is queued; `layOut` lays out requests that leave together, when they leave.
+ * The counterpart of `replyParser` and `replies`.
  */
 import type * as Duration from "effect/Duration"
 import { Buffer } from "node:buffer"

@@ -1,7 +1,7 @@
 /**
- * Checks of what callers pass to commands. They run before anything is converted and before a byte is sent, so that
- * nothing a caller passes can be read as a command by the server. Each returns the value as the wire needs it, or the
- * `InvalidArgument` that says what is allowed; they don't throw.
+ * Checks of arguments and options. They run before anything is converted and before a byte is sent, so that the server
+ * can read nothing that a caller passes as a command. Each returns the value as the wire needs it, or the
+ * `InvalidArgument` that says what is allowed. They do not throw, whatever they are given.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -53,7 +53,7 @@ export const uint32 = (operation: string, argument: string, value: unknown): num
   isUint32(value) ? value : refuse(operation, argument, value, UINT32_RULE)
 
 /**
- * The options of a operation: an object, or nothing.
+ * The options of an operation: an object, or undefined.
  */
 export const options = (operation: string, value: unknown): InvalidArgument | undefined =>
   value === undefined || (typeof value === "object" && value !== null)
@@ -67,20 +67,20 @@ export const schedule = <S>(operation: string, argument: string, value: S): S | 
   try {
     if (Schedule.isSchedule(value)) return value
   } catch {
-    // An object that does not even say what it is.
+    // A Proxy can refuse even to be looked at.
   }
   return refuse(operation, argument, value, "a Schedule")
 }
 
 /**
- * The names of all options that there are.
+ * The names of all options of a type. The compiler holds the list complete.
  */
 export const optionNames = <O extends object>(names: Readonly<Record<keyof O, true>>): ReadonlyArray<keyof O> =>
   Object.keys(names) as Array<keyof O>
 
 /**
- * The options of these names that are not undefined, each read once: what an object says when it is asked again does not
- * matter.
+ * A copy of the options of these names that are not undefined. Each is read once, since a getter may give another value
+ * the second time, after the check.
  */
 export const snapshot = <O extends object>(
   operation: string,
@@ -103,8 +103,8 @@ export const snapshot = <O extends object>(
 }
 
 /**
- * What is given as a list, read once; anything else as it is. One that cannot be read is a list of itself, which is no
- * name and refused as such.
+ * A copy of a list, read once; any other value as it is. A list that cannot be read becomes a list of itself: no valid
+ * name, so the check of the names refuses it.
  */
 export const toArray = (value: unknown): unknown => {
   try {
@@ -149,7 +149,7 @@ export const flag = (operation: string, argument: string, value: unknown): boole
     : refuse(operation, argument, value, "true or false")
 
 /**
- * A whole number of something, at least so many.
+ * A whole number, at least `least`.
  */
 export const wholeNumber = (
   operation: string,
@@ -170,7 +170,7 @@ export const jobId = (operation: string, value: unknown): JobId | InvalidArgumen
     : refuse(operation, "id", value, JOB_ID_RULE)
 
 /**
- * A body, as it is. A string with a lone surrogate, which UTF-8 cannot express, is refused.
+ * A body, as it is. A string with a lone surrogate is refused, since UTF-8 cannot express it.
  */
 export const body = (operation: string, value: unknown): Uint8Array | string | InvalidArgument => {
   const isBody = typeof value === "string" ? value.isWellFormed() : types.isUint8Array(value) && !isDetached(value)
@@ -178,17 +178,17 @@ export const body = (operation: string, value: unknown): Uint8Array | string | I
 }
 
 /**
- * How many bytes a body has on the wire, where text is UTF-8.
+ * The size of a body on the wire, in bytes; text is sent as UTF-8.
  */
 export const sizeOf = (body: Uint8Array | string): number =>
   typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
 
-// A subclass may say something else of itself.
+// The getters of the built-in class: a subclass can override `length` and `buffer`.
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
 const trueLength = Object.getOwnPropertyDescriptor(typedArray, "length")!
 const trueBuffer = Object.getOwnPropertyDescriptor(typedArray, "buffer")!
 
-// What was in it has been given away, and it would be put as nothing.
+// An array whose memory was transferred has no length any more, and would be put as an empty body.
 const isDetached = (bytes: Uint8Array): boolean =>
   sizeOf(bytes) === 0 && (trueBuffer.get!.call(bytes) as { readonly detached?: boolean }).detached === true
 
@@ -196,8 +196,8 @@ const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "
 
 const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
 
-// At least one unit, all of them numbers, and nothing that is not a unit: neither a misspelt one, nor the months and
-// years of a Temporal.Duration, whose units are getters and hence no keys.
+// At least one unit, all of them numbers, and no other key, which could be a misspelled unit. The units of a
+// Temporal.Duration are getters and hence no keys, so its months and years are asked for.
 const isDurationObject = (value: object): boolean => {
   const amounts = UNITS.map((unit) => Reflect.get(value, unit)).filter((amount) => amount !== undefined)
   return amounts.length > 0 &&
@@ -206,7 +206,7 @@ const isDurationObject = (value: object): boolean => {
     !Reflect.get(value, "months") && !Reflect.get(value, "years")
 }
 
-// Duration's own conversion reads NaN, `{}` and misspelt units as zero, so the shape is checked first.
+// Duration's own conversion reads NaN, `{}` and misspelled units as zero, so the shape is checked first.
 const hasDurationShape = (value: unknown): value is Duration.Input => {
   switch (typeof value) {
     case "bigint":
@@ -248,13 +248,13 @@ export const duration = (
       return converted.value
     }
   } catch {
-    // An object whose properties cannot even be read.
+    // An object whose properties cannot be read.
   }
   return refuse(operation, argument, value, rule)
 }
 
 /**
- * After how much silence TCP keep-alive begins: a duration.
+ * The silence after which TCP keep-alive begins: a duration.
  */
 export const keepAlive = (
   operation: string,
@@ -277,7 +277,7 @@ export const positiveDuration = (
     : refuse(operation, argument, value, rule)
 }
 
-// The two forms that are worth a short cut, since they come with every put of a busy producer.
+// The two forms that a busy producer passes with every put skip the general conversion.
 const plainMillis = (value: unknown): number | undefined => {
   if (typeof value === "number") return value
   try {
@@ -317,8 +317,8 @@ export const optionalDelay = (operation: string, value: unknown): number | Inval
   value === undefined ? 0 : delay(operation, value)
 
 /**
- * A time to run in whole seconds, rounded up; 120 if none was given. Less than a second is refused: it is a `ttr: 60`
- * that was meant as a minute.
+ * A time to run in whole seconds, rounded up; 120 if none was given. Less than a second is refused: it comes from a
+ * `ttr: 60` that was meant as a minute.
  */
 export const ttr = (operation: string, value: unknown): number | InvalidArgument =>
   value === undefined ? DEFAULT_TTR_SECONDS : wholeSeconds(operation, "ttr", value, TTR_RULE, 1000)

@@ -1,6 +1,6 @@
 /**
- * The arguments of a command line, as the server reads them: what counts as a number, and where a tube's name ends.
- * (`beanstalkd` is more lenient than its protocol says, and each of its readers in another way.)
+ * The arguments of a command line, as beanstalkd reads them. Each of its readers is more lenient than the protocol, and
+ * each in another way.
  */
 import { MAX_UINT32, TUBE_NAME_PATTERN } from "../protocol/scalars.ts"
 
@@ -11,14 +11,12 @@ const SPACE = 32
 const ZERO = 48
 const NINE = 57
 
-// Any number up to here is exact, so that only longer ones need more care.
+// A number of so many digits is exact; a longer one needs a BigInt.
 const SAFE_DIGITS = 15
 
 const isDigit = (code: number): boolean => code >= ZERO && code <= NINE
 
-/**
- * Reads a line from a position on. Each reader gives undefined for what it does not accept.
- */
+/** Reads a line from a position on. Each reader gives undefined for an argument that it does not accept. */
 export class ArgumentReader {
   readonly #line: string
   #at: number
@@ -28,12 +26,12 @@ export class ArgumentReader {
     this.#at = at
   }
 
-  /** Whether the whole line has been read. */
+  /** Whether nothing of the line is left. */
   get isAtEnd(): boolean {
     return this.#at === this.#line.length
   }
 
-  /** Spaces, then digits: at most 2^64 - 1. An id above 2^53, which no job of ours has, is Infinity. */
+  /** Spaces, then digits: at most 2^64 - 1. A number above 2^53, which is the id of no job of ours, is Infinity. */
   uint64(): number | undefined {
     const line = this.#line
     let at = this.#at
@@ -77,7 +75,7 @@ export class ArgumentReader {
     return TUBE_NAME_PATTERN.test(name) ? name : undefined
   }
 
-  /** Spaces, then as many characters of a tube's name as there are; whether it may be a name is not decided here. */
+  /** Spaces, then all characters that a tube's name may have; together they need not be a name. */
   tubeCharacters(): string | undefined {
     const found = matchAt(/ *([A-Za-z0-9\-+/;.$_()]+)/y, this.#line, this.#at)
     if (found === null) return undefined
@@ -85,14 +83,14 @@ export class ArgumentReader {
     return found[1]
   }
 
-  /** The bound of a kick, which `strtoul` reads: white space, a sign, digits; the low 32 bits count. */
+  /** The bound of a kick, which beanstalkd reads with `strtoul`: white space, a sign, digits; the low 32 bits count. */
   bound(): number | undefined {
     const signed = this.#signed()
     if (signed === undefined || signed.magnitude > MAX_UINT64) return undefined
     return Number(BigInt.asUintN(32, signed.value))
   }
 
-  /** The seconds of reserve-with-timeout, which `strtol` reads: no digits are 0, and the low 32 bits have a sign. */
+  /** The seconds of a reserve, which beanstalkd reads with `strtol`: no digits are 0, the low 32 bits have a sign. */
   timeout(): number | undefined {
     const signed = this.#signed()
     if (signed === undefined) return 0

@@ -6,6 +6,9 @@ import { Timer } from "./deadlines.ts"
 import { Heap, type HeapItem } from "./heap.ts"
 import type { Body } from "./requestParser.ts"
 
+/** How long before the end of one of its leases a reserver that waits hears DEADLINE_SOON. */
+const MARGIN_MILLIS = 1000
+
 /** The states of a job. */
 export type State = "ready" | "reserved" | "delayed" | "buried"
 
@@ -155,5 +158,17 @@ export class Reserver {
 
   get isWaiting(): boolean {
     return this.places.length > 0
+  }
+
+  /** Whether a reserve is to say DEADLINE_SOON. */
+  isDeadlineSoon(now: number): boolean {
+    const first = this.deadlines.head
+    return first !== undefined && now >= first.deadline - MARGIN_MILLIS
+  }
+
+  /** When a lease or the wait is over, or nearly so; Infinity for never. */
+  get nextDeadline(): number {
+    const deadline = (this.deadlines.head?.deadline ?? Infinity) - (this.isWaiting ? MARGIN_MILLIS : 0)
+    return Math.min(deadline, this.timesOutAt)
   }
 }

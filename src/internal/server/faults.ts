@@ -1,25 +1,31 @@
 /**
- * What can be wrong with the embedded server, on demand: for tests of those who talk to it.
+ * An output that misbehaves on demand, for tests of clients.
  */
 import * as Duration from "effect/Duration"
 import type { Shortage } from "./engine.ts"
 import type { Output } from "./serverConnection.ts"
 
-/**
- * - `refuse`: nobody can connect any more; who is connected stays so
- * - `mute`: nothing is answered any more, although it is executed
- * - `delay`: replies come so much later
- * - `split`: replies come in pieces of at most so many bytes
- * - `garble`: replies come as this function makes them
- * - `shortage`: it is out of memory: for `"jobs"`, a put is answered OUT_OF_MEMORY; for `"queues"`, what is put or released
- *   is buried, and answered BURIED
- */
+/** What is wrong with a server. */
 export interface Faults {
+  /** Whether it refuses new connections. Open ones stay open. Default: false. */
   readonly refuse?: boolean | undefined
+
+  /** Whether it executes commands and never replies. Default: false. */
   readonly mute?: boolean | undefined
+
+  /** How much later its replies come; plain numbers are milliseconds. Default: 0. */
   readonly delay?: Duration.Input | undefined
+
+  /** The most bytes of a piece of its replies; 1 sends them byte by byte. Default: any number. */
   readonly split?: number | undefined
+
+  /** Replaces the bytes of its replies. Default: they are sent as they are. */
   readonly garble?: ((bytes: Uint8Array) => Uint8Array) | undefined
+
+  /**
+   * What it is out of memory for. `"jobs"`: a put is answered OUT_OF_MEMORY. `"queues"`: it buries jobs that are put or
+   * released, and answers BURIED. Default: nothing.
+   */
   readonly shortage?: Shortage | undefined
 }
 
@@ -33,7 +39,7 @@ interface Late {
   isDue: boolean
 }
 
-/** An output whose replies go through the faults of the moment. `after` runs a task later. */
+/** An output whose replies suffer the faults of the moment. `after` runs a task later. */
 export class FaultyOutput implements Output {
   readonly resume: () => void
   readonly drop: () => void
@@ -41,7 +47,7 @@ export class FaultyOutput implements Output {
   readonly #faults: () => Faults
   readonly #target: Output
   readonly #after: (millis: number, task: () => void) => void
-  /** What is late, in order: even when the delay gets shorter, nothing overtakes. */
+  /** The tasks that are late, in order: a reply must not overtake another when the delay gets shorter. */
   readonly #late: Array<Late> = []
 
   constructor(faults: () => Faults, target: Output, after: (millis: number, task: () => void) => void) {

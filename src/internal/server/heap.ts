@@ -1,13 +1,13 @@
 /**
- * A binary heap whose items know their place in it, so that any of them can be taken out.
+ * A binary heap whose items know their place in it, so that one in the middle can go without a search.
  */
 
-/** What a heap can hold: `index` belongs to the heap that it is in, and is -1 while it is in none. */
+/** An item of a heap. `index` belongs to the heap that the item is in, and is -1 while it is in none. */
 export interface HeapItem {
   index: number
 }
 
-/** A heap; `isBefore` must order its items totally. */
+/** A heap. `isBefore` must be a total order. */
 export class Heap<A extends HeapItem> {
   readonly #items: Array<A> = []
   readonly #isBefore: (a: A, b: A) => boolean
@@ -20,7 +20,7 @@ export class Heap<A extends HeapItem> {
     return this.#items.length
   }
 
-  /** The first item. */
+  /** The item before all others. */
   get head(): A | undefined {
     return this.#items[0]
   }
@@ -39,7 +39,7 @@ export class Heap<A extends HeapItem> {
     if (last.index === hole) this.#rise(last, hole)
   }
 
-  /** Finds the place of an item whose rank has changed. */
+  /** Moves an item to its place after its rank has changed. */
   update(item: A): void {
     const at = item.index
     this.#sink(item, at)

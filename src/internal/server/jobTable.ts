@@ -1,6 +1,6 @@
 /**
- * Jobs by their ids, which are given out one after the other: in pages of neighbours. One `Map` of all jobs grows by being
- * copied as a whole, so that with a million of them a single put would take a tenth of a second.
+ * Jobs by id, in pages of neighbors. A `Map` of all jobs would be copied as a whole whenever it grows: with a million jobs,
+ * one put would take a tenth of a second.
  */
 
 const PAGE_SIZE = 256
@@ -12,17 +12,17 @@ class Page<A> {
 
 const pageOf = (id: number): number => Math.floor(id / PAGE_SIZE)
 
-/** Values by whole numbers. */
+/** Values by whole numbers that rise as they are added. */
 export class JobTable<A> {
   readonly #pages = new Map<number, Page<A>>()
-  /** The page made last: it stays even when it is empty, for the ids that come next. */
+  /** The page that was made last. It stays even while it is empty, for the next ids. */
   #newest = -1
 
   get(id: number): A | undefined {
     return this.#pages.get(pageOf(id))?.items[id % PAGE_SIZE]
   }
 
-  /** Adds a value under an id that has none. */
+  /** Adds the value of an id that has none. */
   add(id: number, value: A): void {
     const at = pageOf(id)
     const page = this.#pages.get(at) ?? this.#makePage(at)
@@ -39,7 +39,7 @@ export class JobTable<A> {
     if (at !== this.#newest) this.#dropIfEmpty(at)
   }
 
-  /** All of them, in no order that matters. */
+  /** All values, page by page. */
   *values(): IterableIterator<A> {
     for (const { items } of this.#pages.values()) {
       for (const item of items) {

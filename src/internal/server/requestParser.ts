@@ -1,18 +1,18 @@
 /**
- * The bytes that one client sends, cut into what the server asks for: lines, bodies, bytes to be thrown away. Pieces may
- * be broken anywhere. What is kept is copied, and bounded by what was announced.
+ * Cuts the bytes of one client into lines, bodies, and bytes to throw away. The bytes come in pieces that end anywhere. The
+ * parser copies the bytes that it keeps, and never keeps more than were announced.
  */
 
 /**
- * A body: text of one byte a character, which is what costs least for many small ones, or bytes if it is long. Either way
+ * A body: text of one byte per character, which takes the least memory for small ones, or bytes if it is long. Either way
  * its length is the number of bytes.
  */
 export type Body = string | Buffer
 
-/** Stands for a line that was too long, and has been thrown away. */
+/** In place of a line that was too long. */
 export const TOO_LONG = Symbol("TOO_LONG")
 
-/** The longest line that the server takes, without its end. */
+/** The longest line that beanstalkd accepts, without its end. */
 const MAX_LINE = 222
 
 const LONG_BODY = 64 * 1024
@@ -23,24 +23,24 @@ const LF = 10
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
-/** Bytes between the socket and the commands. */
+/** Takes pieces, and gives the parts that the server asks for. */
 export class RequestParser {
   #bytes: Buffer = NOTHING
   #at = 0
-  /** The bytes are nobody else's. */
+  /** Whether `#bytes` is a copy. Else its owner may change it after `push` and its reads. */
   #isOwn = true
-  /** The line that is being read is too long already. */
+  /** Whether the line that is being read is already too long. */
   #isOverlong = false
-  /** A body that has come in part, or room for it. */
+  /** Room for a body that has come in part, which `#filled` bytes fill. */
   #partial: Buffer | undefined
   #filled = 0
 
-  /** How many bytes have come and not been asked for. */
+  /** How many bytes have come that no read has taken. */
   get size(): number {
     return this.#bytes.length - this.#at
   }
 
-  /** Takes a piece, which stays the caller's. */
+  /** Takes a piece, which remains the caller's. */
   push(piece: Uint8Array): void {
     const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
     this.#isOwn = this.size > 0
@@ -48,7 +48,7 @@ export class RequestParser {
     this.#at = 0
   }
 
-  /** Makes what is left its own: the piece that it was part of may change, or be large. */
+  /** Copies the bytes that are left: the piece that they are part of may change, or be much larger. */
   keep(): void {
     if (this.#isOwn && 2 * this.size > this.#bytes.length) return
     this.#bytes = this.size === 0 ? NOTHING : Buffer.from(this.#bytes.subarray(this.#at))
@@ -62,7 +62,7 @@ export class RequestParser {
     const start = this.#at
     if (end === -1) {
       if (this.size >= MAX_LINE + 2) this.#isOverlong = true
-      // What may be half of a line's end stays.
+      // A CR stays: it may be half of the line's end.
       if (this.#isOverlong) this.#at = this.#bytes.length - (this.#bytes.at(-1) === CR ? 1 : 0)
       return undefined
     }
@@ -92,7 +92,7 @@ export class RequestParser {
     return cut(partial, 0, size, false)
   }
 
-  // It grows as the bytes come: what was announced may never come.
+  // It grows as the bytes come, since a client can announce a large body and never send it.
   #roomFor(whole: number): Buffer {
     const wanted = Math.min(whole, this.#filled + this.size)
     if (this.#partial === undefined) {
@@ -105,7 +105,7 @@ export class RequestParser {
     return this.#partial
   }
 
-  /** Throws away up to so many bytes, and gives the number of those that have yet to come. */
+  /** Throws away up to `size` bytes, and gives the number of those that have yet to come. */
   skip(size: number): number {
     const skipped = Math.min(size, this.size)
     this.#at += skipped

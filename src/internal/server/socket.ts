@@ -1,5 +1,5 @@
 /**
- * A connection of the embedded server over a socket of Effect's `SocketServer`.
+ * A connection of the embedded server on a socket of Effect's `SocketServer`.
  */
 import { NetSocket } from "@effect/platform-node/NodeSocket"
 import * as Deferred from "effect/Deferred"
@@ -11,12 +11,12 @@ import * as Option from "effect/Option"
 import * as Socket from "effect/socket/Socket"
 import type { EngineHost } from "./engineHost.ts"
 
-// The other side has ended its half of the connection, and can still read.
+// The client has closed its half of the connection, and still reads.
 const isEndOfStream = ({ reason }: Socket.SocketError): boolean =>
   reason._tag === "SocketCloseError" && reason.code === 1000
 
-// Ends it, and waits until all has gone out, or the client is gone: one that does not read may take for ever. Effect's
-// socket only begins to do so when its Scope ends, after which nobody could cut it off.
+// Ends the socket, and waits until all bytes have gone out or the client is gone. Effect's socket would do so after its
+// Scope, where a client that never reads could no longer be cut off.
 const flush = Effect.flatMap(
   Effect.serviceOption(NetSocket),
   Option.match({
@@ -30,14 +30,14 @@ const flush = Effect.flatMap(
   })
 )
 
-/** Serves one connection, until it is over. */
+/** Serves one connection until it is closed. */
 export const serve = (host: EngineHost) =>
   Effect.fnUntraced(function*(socket: Socket.Socket) {
     const pull = yield* Socket.readerBytes(socket)
     const writer = yield* socket.writer
     const run = Effect.runForkWith(yield* Effect.context())
     const inScope = Fiber.runIn(yield* Effect.scope)
-    // Effect's socket lets whoever writes to it wait for ever once it is gone.
+    // A write to an Effect socket that is gone never ends, so it must end with the Scope.
     const fork = <A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> => {
       const fiber = run(effect)
       return fiber.pollUnsafe() === undefined ? inScope(fiber) : fiber
@@ -46,14 +46,14 @@ export const serve = (host: EngineHost) =>
     const mayRead = Latch.makeUnsafe(true)
 
     const end = () => Deferred.doneUnsafe(isOver, Exit.void)
-    // At once, and without what has not gone out.
+    // Closes at once, and drops the bytes that have not gone out.
     const destroy = writer.write(new Socket.CloseEvent(1000))
 
     const connection = host.accept({
       write: (bytes) => {
         const writing = fork(writer.write(bytes))
         if (writing.pollUnsafe() !== undefined) return true
-        // It is not read from meanwhile, so that nothing else would tell that the client is gone.
+        // Nothing reads from the socket meanwhile, so only this write can tell that the client is gone.
         writing.addObserver((exit) => {
           if (Exit.isSuccess(exit)) return connection?.drained()
           connection?.close()

@@ -1,5 +1,5 @@
 /**
- * The statistics of the embedded server as text: names, order and quoting of beanstalkd 1.12.
+ * Statistics and lists of the embedded server as text, with the names, the order and the quoting of beanstalkd 1.12.
  */
 import type { StoredJob, StoredTube } from "./entities.ts"
 import type { Store } from "./store.ts"
@@ -33,11 +33,11 @@ export const COUNTED = [
 /** A command that has a counter. */
 export type Counted = typeof COUNTED[number]
 
-/** What the server says of the machine and the process that it runs in. `cpuMicros` is what the process has used. */
+/** The machine and the process that a server runs in. `cpuMicros` is the CPU time that the process has used. */
 export interface HostFacts {
   readonly pid: number
   readonly version: string
-  /** 16 hexadecimal digits, other ones for every server. */
+  /** 16 hexadecimal digits, at random for each server. */
   readonly id: string
   readonly hostname: string
   readonly os: string
@@ -45,7 +45,7 @@ export interface HostFacts {
   readonly cpuMicros: () => { readonly user: number; readonly system: number }
 }
 
-/** What the engine knows beside its store. */
+/** The facts that an engine knows, and its store does not. */
 export interface ServerFacts {
   readonly host: HostFacts
   readonly counts: Readonly<Record<Counted, number>>
@@ -71,7 +71,7 @@ export const list = (tubes: Iterable<StoredTube>): string =>
 
 const wholeSeconds = (millis: number): number => Math.trunc(millis / 1000)
 
-// Of what is left, a moment has always passed by the time that it is told: the microseconds are cut, never rounded up.
+// beanstalkd cuts the microseconds, and a moment has always passed since the command: a full second is never left.
 const secondsLeft = (millis: number): number => Math.max(0, Math.ceil(Math.round(millis * 1000) / 1e6) - 1)
 
 const cpuSeconds = (micros: number): string =>

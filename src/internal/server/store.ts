@@ -23,9 +23,6 @@ import { Tubes } from "./tubes.ts"
 /** Jobs with a smaller priority count as urgent. */
 const URGENT = 1024
 
-/** How long before the end of one of its leases a waiting reserver hears DEADLINE_SOON. */
-const MARGIN_MILLIS = 1000
-
 const SECOND = 1000
 
 /** Jobs, tubes, and the reservers that wait for jobs. */
@@ -286,7 +283,7 @@ export class Store {
       this.#reserve(best, reserver)
       return reserver.listener.onReserved(best)
     }
-    if (this.#isDue(reserver)) return reserver.listener.onDeadlineSoon()
+    if (reserver.isDeadlineSoon(this.now)) return reserver.listener.onDeadlineSoon()
     if (timeoutMillis === 0) return reserver.listener.onTimedOut()
     reserver.places = Array.from(reserver.watched, (tube) => new Waiter(reserver, tube))
     for (const place of reserver.places) place.tube.waiters.append(place)
@@ -365,13 +362,8 @@ export class Store {
     this.#serve(resumed)
   }
 
-  #isDue(reserver: Reserver): boolean {
-    const first = reserver.deadlines.head
-    return first !== undefined && this.now >= first.deadline - MARGIN_MILLIS
-  }
-
   #expire(reserver: Reserver): void {
-    const isDue = this.#isDue(reserver)
+    const isDue = reserver.isDeadlineSoon(this.now)
     for (let job = reserver.deadlines.head; job !== undefined; job = reserver.deadlines.head) {
       if (job.deadline > this.now) break
       this.timeouts++
@@ -392,7 +384,6 @@ export class Store {
   }
 
   #schedule(reserver: Reserver): void {
-    const deadline = (reserver.deadlines.head?.deadline ?? Infinity) - (reserver.isWaiting ? MARGIN_MILLIS : 0)
-    this.#deadlines.expires.set(reserver.expires, Math.min(deadline, reserver.timesOutAt), reserver.serial)
+    this.#deadlines.expires.set(reserver.expires, reserver.nextDeadline, reserver.serial)
   }
 }

@@ -12,8 +12,8 @@ import * as Predicate from "effect/Predicate"
 export type Attributes = Readonly<Record<string, string>>
 
 /**
- * Commands that were answered. A metric caches only its last set of attributes, so a caller that updates often keeps one
- * instance per set: instances of the same name and attributes are one metric.
+ * Commands that were answered. A metric caches only its last set of attributes, so a caller that updates often keeps
+ * one instance per set: instances of the same name and attributes are one metric.
  */
 export const makeCommands = (attributes: Attributes = {}): Metric.Counter<number> =>
   Metric.counter("beanstalkd_commands_total", {

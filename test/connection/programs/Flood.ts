@@ -1,6 +1,6 @@
 /**
- * Asks a flooding server one question after another, each on a connection of its own, and reports what became of it and
- * by how many bytes the memory in use grew meanwhile.
+ * Asks a flooding server one question after another, each on a connection of its own, and reports the outcomes and the
+ * growth of the memory in use, in bytes.
  *
  * Arguments: port, number of questions, maxReplySize.
  */

@@ -1,6 +1,6 @@
 /**
- * Opens connections and lets them end in one way or another, many times, and reports what keeps the process alive
- * after that. It does not exit: it ends when nothing does.
+ * Opens connections and ends them in one of several ways, many times, and reports the handles that keep the process alive
+ * after that. It does not exit: it ends when no handle is left.
  *
  * Arguments: the way, the port of a server that suits it, how many times.
  */
@@ -20,7 +20,7 @@ const nextTurn = Effect.callback<void>((resume) => {
 })
 const turns = (n: number) => Effect.repeat(nextTurn, { times: n })
 
-/** Runs commands on a connection whose Scope closes under them, and gives what they failed with. */
+/** Runs commands on a connection whose Scope closes under them, and returns their errors. */
 const closeUnder = Effect.fnUntraced(function*(
   commands: (connection: Connection.Service) => ReadonlyArray<Effect.Effect<unknown, unknown>>
 ) {
@@ -35,7 +35,7 @@ const closeUnder = Effect.fnUntraced(function*(
 // More than the buffers of the two kernels take.
 const sixMebibytes = new Uint8Array(6 * 1024 * 1024)
 
-// Its Scope is never closed: what ends is the connection.
+// Its Scope is never closed: the connection ends by itself.
 const forEver = Effect.provideService(Scope.Scope, Scope.makeUnsafe())
 
 const ways: Record<string, (n: number) => Effect.Effect<unknown, unknown>> = {
@@ -50,7 +50,7 @@ const ways: Record<string, (n: number) => Effect.Effect<unknown, unknown>> = {
     yield* turns(n % 10)
     yield* Fiber.interrupt(dial)
   }),
-  // At every stage: dialling, choosing tubes, done.
+  // At every stage: dialing, choosing tubes, done.
   withdrawn: Effect.fnUntraced(function*(n) {
     const dial = yield* start(Effect.scoped(Effect.andThen(Connection.make({ port, use: "jobs" }), Effect.never)))
     yield* turns(n % 10)
@@ -71,7 +71,7 @@ const ways: Record<string, (n: number) => Effect.Effect<unknown, unknown>> = {
 }
 
 for (let n = 0; n < times; n++) await Effect.runPromise(ways[way]!(n))
-// A handle is closed in the turn after it was told to.
+// A handle is closed one tick after `close` was called.
 await Effect.runPromise(turns(10))
 const resources = process.getActiveResourcesInfo().filter((name) => name !== "PipeWrap" && name !== "TTYWrap")
 process.stdout.write(JSON.stringify(resources))

@@ -1,6 +1,6 @@
 /**
- * An application of a stranger, which `npm run check:package` compiles against the packed package and runs on the real server:
- * a client, and a worker of a typed tube.
+ * An application with a client and a worker of a typed tube. `npm run check:package` compiles it against the packed package
+ * and runs it on the real server.
  */
 import { Client, Tube, Worker } from "effect-beanstalkd"
 import * as Errors from "effect-beanstalkd/Errors"

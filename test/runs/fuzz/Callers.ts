@@ -170,6 +170,7 @@ const onTube = (client: Client.Service): Record<string, Caller> => ({
 
 const textOr = (dice: Dice): { readonly codec: "text" } => dice.chance(0.9) ? { codec: "text" } : { codec: any("jsn") }
 
+const onFailure = among("release", "bury")
 const few = among<unknown>(1, 2, Infinity)
 const flag = among(true, false)
 const WORKS = /^((watch|ignore|reserve-with-timeout|stats-job|touch|delete|release|bury|use|put) ?)+$/
@@ -190,6 +191,15 @@ const onConsumer = (client: Client.Service): Record<string, Caller> => {
       WORKS,
       (dice) => first(Consumer.stream(tubes(dice), any(optionsOf(dice, consumerOptions))))
     ),
+    "Consumer.take": {
+      call: (dice) =>
+        Effect.provideService(
+          Consumer.take(tubes(dice), any(optionsOf(dice, { timeout: delay, onFailure, delay, priority }))),
+          Client.Beanstalkd,
+          client
+        ),
+      sends: RESERVES
+    },
     "tube.stream": caller(
       WORKS,
       (dice) => first(Tube.make(pick(dice, tube), textOr(dice)).stream(any(optionsOf(dice, consumerOptions))))
@@ -258,7 +268,7 @@ const addressOptions = {
   keepAlive: flag
 }
 
-const engineOptions = { maxJobSize: among(0, 1000), maxConnections: among(2, 3), maxMemory: among(10_000) }
+const engineOptions = { maxJobSize: among(0, 1000), maxClients: among(2, 3), maxMemory: among(10_000) }
 
 const isName = (value: unknown) => typeof value === "string" && value !== ""
 const isPort = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535
@@ -324,11 +334,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
         )
     ),
     "Server.make": caller(/^$/, (dice) => Server.make(listenOptions(dice))),
-    "Server.layerMemoryWith": caller(/^$/, (dice) => {
+    "Server.layerMemory": caller(/^$/, (dice) => {
       const client = (dice: Dice) => optionsOf(dice, poolOptions)
       // A client whose tubes find no memory tries again for ten seconds.
       const options = { ...engineOptions, maxMemory: among(1_000_000), client }
-      return Layer.build(Server.layerMemoryWith(any(optionsOf(dice, options))))
+      return Layer.build(Server.layerMemory(any(optionsOf(dice, options))))
     }),
     "Client.layerUrl": caller(
       MAKES,
@@ -341,11 +351,11 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
       )
       return Layer.build(Client.layerConfig(configs(optionsOf(dice, configured))))
     }),
-    "server.inject": caller(
+    "server.injectFaults": caller(
       /^$/,
       (dice) =>
         Effect.flatMap(Server.makeMemory(), (server) =>
-          server.inject(any(optionsOf(dice, {
+          server.injectFaults(any(optionsOf(dice, {
             refuse: flag,
             mute: flag,
             delay,
@@ -354,12 +364,13 @@ const onMakers = ({ dialer }: Recorder): Record<string, Caller> => {
             shortage: among("jobs", "queues")
           }))))
     ),
-    "server.awaitWaiting": caller(
+    "server.awaitReservers": caller(
       /^$/,
       (dice) =>
         Effect.flatMap(
           Server.makeMemory(),
-          (server) => Effect.raceFirst(server.awaitWaiting(pick(dice, tube), pick(dice, among(0, 1))), Effect.yieldNow)
+          (server) =>
+            Effect.raceFirst(server.awaitReservers(pick(dice, tube), pick(dice, among(0, 1))), Effect.yieldNow)
         )
     )
   }

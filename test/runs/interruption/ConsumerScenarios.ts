@@ -54,6 +54,21 @@ export const consumer: Record<string, Interruptible> = {
   "stream that waits": withNumbers(() => Stream.runDrain(Consumer.stream("nothing"))),
   "stream whose jobs are not settled": withNumbers(() =>
     Consumer.stream("numbers").pipe(Stream.take(2), Stream.runDrain)
+  ),
+  take: withNumbers(() => Effect.scoped(Consumer.take("numbers")), { removes: 1 }),
+  "take that waits": withNumbers(() => Effect.scoped(Consumer.take("nothing"))),
+  "take and fail": withNumbers(() =>
+    Effect.flip(Effect.scoped(Effect.andThen(Consumer.take("numbers"), Effect.fail("no"))))
+  ),
+  "take and settle, one after the other in one Scope": withNumbers(
+    () =>
+      Effect.scoped(
+        Effect.replicateEffect(Effect.flatMap(Consumer.take("numbers", { timeout: 0 }), (job) => job.delete), 3)
+      ),
+    { removes: 3 }
+  ),
+  "take and work, until the lease is lost": withNumbers(() =>
+    Effect.scoped(Effect.flatMap(Consumer.take("numbers"), (job) => Effect.raceFirst(Effect.never, job.lost)))
   )
 }
 

@@ -52,19 +52,19 @@ const inMemory = <A, E>(use: (server: Server.Service) => Effect.Effect<A, E, Sco
   Effect.scoped(Effect.flatMap(Server.makeMemory(), use))
 
 const members: Record<
-  Exclude<keyof Server.Service, "address" | "port" | "clientOptions">,
+  Exclude<keyof Server.Service, "server" | "port" | "clientOptions">,
   Effect.Effect<unknown, unknown>
 > = {
   drain: inMemory(({ drain }) => drain),
-  connections: inMemory(({ connections }) => connections),
+  connectionCount: inMemory(({ connectionCount }) => connectionCount),
   dropConnections: inMemory((server) => Effect.andThen(putOn(server), server.dropConnections)),
-  inject: inMemory(({ inject }) => inject({ split: 1 })),
+  injectFaults: inMemory(({ injectFaults }) => injectFaults({ split: 1 })),
   restart: inMemory((server) => Effect.andThen(putOn(server), server.restart)),
-  awaitWaiting: inMemory((server) =>
+  awaitReservers: inMemory((server) =>
     Effect.gen(function*() {
       const connection = yield* Connection.make(server.clientOptions)
       yield* Effect.forkScoped(connection.reserve)
-      yield* server.awaitWaiting("default")
+      yield* server.awaitReservers("default")
     })
   )
 }
@@ -80,7 +80,7 @@ const effects: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
   ),
   makeMemory: inMemory(putOn),
   layer: Effect.scoped(Layer.build(Server.layer({ port: 0 }))),
-  layerMemory: Effect.scoped(Layer.build(Layer.fresh(Server.layerMemory))),
+  layerMemory: Effect.scoped(Layer.build(Server.layerMemory())),
   ...members
 }
 

@@ -187,6 +187,30 @@ export const breakages: ReadonlyArray<Breakage> = [
     to: ``
   },
   {
+    name: "the end of its Scope does not settle a job that was taken",
+    module: "internal/consumer/take",
+    from: `return Effect.ensuring(end(job, exit, onFailure), Effect.sync(forgetDeath))`,
+    to: `return Effect.sync(forgetDeath)`
+  },
+  {
+    name: "an interruption counts as a failure of who has taken a job",
+    module: "internal/consumer/take",
+    from: `return Cause.hasInterruptsOnly(exit.cause) ? job.release() : onFailure(job)`,
+    to: `return onFailure(job)`
+  },
+  {
+    name: "the lease of a job that was taken is not kept",
+    module: "internal/consumer/take",
+    from: `  leases.add(job)`,
+    to: ``
+  },
+  {
+    name: "nobody is told that the lease of a job is lost",
+    module: "internal/job/reservedJob",
+    from: `if (this.isLost) hear()`,
+    to: ``
+  },
+  {
     name: "a Scope that is closed leaves the pool open",
     module: "internal/pool/exclusivePool",
     from: `Effect.asVoid(Effect.forkDetach(Scope.close(this.#scope, Exit.void), { startImmediately: true }))`,

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Client from "../../../src/Client.ts"
 import * as Consumer from "../../../src/Consumer.ts"
 import type * as Errors from "../../../src/Errors.ts"
+import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
 import type { Job } from "../../../src/Job.ts"
 import * as Worker from "../../../src/Worker.ts"
 import { settle, work } from "./Handler.ts"
@@ -98,11 +99,14 @@ export const stream = (run: Run, streamed: Streamed): Program => (client, proces
   return Effect.forever(once).pipe(Effect.catchCause((cause) => run.unexpected(process, "a stream", cause)))
 }
 
+const wantedOf = ({ dice }: Run, tubes: ReadonlyArray<string>): ReadonlyArray<string> =>
+  dice.chance(0.5) ? tubes : [dice.one(tubes)]
+
 const reserveOne = (run: Run, client: Client.Service, process: InHand["process"], tubes: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { dice } = run
     const timeout = dice.one(["0 seconds", "1 second", "3 seconds"] as const)
-    const wanted = dice.chance(0.5) ? tubes : [dice.one(tubes)]
+    const wanted = wantedOf(run, tubes)
     const effect = Effect.scoped(
       Effect.flatMap(client.reserve(wanted, { timeout }), (job) => {
         const tube = run.ledger.jobs.get(job.id)?.tube
@@ -121,9 +125,84 @@ const reserveOne = (run: Run, client: Client.Service, process: InHand["process"]
     yield* Effect.sleep(dice.int(1, 200))
   })
 
-/** Fibers that reserve one job at a time, over the connections of the pool. */
+const takeOptionsOf = ({ dice }: Run): Consumer.TakeOptions => {
+  const timeout = dice.one(["0 seconds", "1 second", "3 seconds"] as const)
+  const priority = dice.chance(0.5) ? dice.int(0, 3) : undefined
+  if (dice.chance(0.1)) return { timeout, onFailure: "bury", priority }
+  return { timeout, priority, delay: dice.chance(0.5) ? Duration.seconds(dice.int(0, 2)) : undefined }
+}
+
+/** The command with which the end of a Scope settles the job that was taken in it. */
+const settlingBy = (exit: Exit.Exit<unknown, unknown>, options: Consumer.TakeOptions): Settling => {
+  if (Exit.isSuccess(exit)) return { command: "delete" }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { command: "release" }
+  const { delay, onFailure = "release", priority } = options
+  return { command: onFailure, priority, delaySeconds: delay === undefined ? 0 : Duration.toSeconds(delay) }
+}
+
+/** Works on a taken job, and mostly leaves it to the end of the Scope. */
+const workOnTaken = (run: Run, inHand: InHand, job: Job): Effect.Effect<void, Failure> => {
+  const { dice } = run
+  if (!run.isOn) return Effect.void
+  const naps = { short: [0, 400], long: [2000, 9000], hangs: [30_000, 40_000] } as const
+  const [from, to] = naps[dice.weighted({ short: 16, long: 3, hangs: 1 })]
+  const nap = Effect.sleep(dice.int(from, to))
+  switch (dice.weighted({ succeeds: 60, fails: 15, dies: 5, interrupts: 5, settles: 15 })) {
+    case "succeeds":
+      return nap
+    case "fails":
+      return Effect.andThen(nap, Effect.fail("again" as const))
+    case "dies":
+      return Effect.andThen(nap, Effect.die(new Error("a defect")))
+    case "interrupts":
+      return Effect.andThen(nap, Effect.interrupt)
+    case "settles":
+      return Effect.asVoid(settle(run, inHand, job, settlingOf(run)))
+  }
+}
+
+/** Takes a job, and works on it for as long as its lease lasts. */
+const takeOne = (run: Run, client: Client.Service, process: InHand["process"], tubes: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const options = takeOptionsOf(run)
+    const effect = Effect.scoped(Effect.gen(function*() {
+      const { inHand, job } = yield* Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const job = yield* restore(Consumer.takeFrom(client, wantedOf(run, tubes), options))
+          const inHand = run.ledger.begin(process, job, true)
+          // Runs before the job is settled, in the same Scope.
+          yield* Effect.addFinalizer((exit) =>
+            Effect.sync(() => {
+              if (inHand === undefined) return
+              if (reservedOf(job)?.isOver === false) run.ledger.settles(inHand, settlingBy(exit, options))
+              run.ledger.end(inHand, Exit.isSuccess(exit) ? "succeeded" : "interrupted")
+            })
+          )
+          return { inHand, job }
+        })
+      )
+      if (inHand !== undefined) yield* Effect.raceFirst(workOnTaken(run, inHand, job), job.lost)
+    }))
+    const { exit, wasInterrupted } = yield* run.perhapsInterrupted(effect)
+    if (Exit.isSuccess(exit) || wasInterrupted || !Cause.hasFails(exit.cause)) return
+    const error = Cause.squash(exit.cause) as Failure | Errors.TimedOut | Errors.NotFound | Errors.BeanstalkdError
+    if (typeof error === "string" || error._tag === "NotFound") return
+    if (error._tag === "TimedOut") return yield* Effect.sleep(run.dice.int(1, 500))
+    run.failed("take", error)
+    yield* Effect.sleep(run.dice.int(1, 200))
+  })
+
+/** Fibers that take or reserve one job at a time, over the connections of the pool. */
 export const plain = (run: Run, tubes: ReadonlyArray<string>, hands: number): Program => (client, process) =>
   Effect.all(
-    Array.from({ length: hands }, () => Effect.forever(reserveOne(run, client, process, tubes))),
+    Array.from(
+      { length: hands },
+      () =>
+        Effect.forever(
+          Effect.suspend(() =>
+            run.dice.chance(0.5) ? reserveOne(run, client, process, tubes) : takeOne(run, client, process, tubes)
+          )
+        )
+    ),
     { concurrency: "unbounded", discard: true }
   ).pipe(Effect.catchCause((cause) => run.unexpected(process, "a reader", cause)))

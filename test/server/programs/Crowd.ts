@@ -52,12 +52,12 @@ const waitOverTcp = (server: Server.Service, time: number) =>
   })
 
 const isEmpty = Effect.fnUntraced(function*(server: Server.Service) {
-  while ((yield* server.connections) > 0) yield* Effect.sleep("5 millis")
+  while ((yield* server.connectionCount) > 0) yield* Effect.sleep("5 millis")
 })
 
 const crowd = Effect.fnUntraced(function*(server: Server.Service, time: number) {
   const { leave } = yield* (way === "memory" ? waitInMemory(server) : waitOverTcp(server, time))
-  yield* server.awaitWaiting("default", clients)
+  yield* server.awaitReservers("default", clients)
   const full = yield* memory
   yield* leave
   yield* isEmpty(server)

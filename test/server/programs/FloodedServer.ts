@@ -36,7 +36,7 @@ const isFlooded: Readonly<Record<string, (stats: Stats.ServerStats) => boolean>>
 }
 
 const program = Effect.gen(function*() {
-  const server = yield* Server.make({ port: 0, maxMemory: 4 * 1024 * 1024, maxConnections: MAX_CONNECTIONS })
+  const server = yield* Server.make({ port: 0, maxMemory: 4 * 1024 * 1024, maxClients: MAX_CONNECTIONS })
   const connection = yield* Connection.make(server.clientOptions)
   yield* connection.stats
   const before = yield* memory
@@ -53,7 +53,7 @@ const program = Effect.gen(function*() {
   }
   child.kill("SIGKILL")
   yield* Effect.promise(() => once(child, "exit"))
-  while ((yield* server.connections) > 1) yield* Effect.sleep("5 millis")
+  while ((yield* server.connectionCount) > 1) yield* Effect.sleep("5 millis")
   // There is room again.
   yield* connection.put(new Uint8Array(65_535))
   return { most: most - before, after: (yield* memory) - before, connections }

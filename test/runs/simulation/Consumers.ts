@@ -132,7 +132,7 @@ const takeOptionsOf = ({ dice }: Run): Consumer.TakeOptions => {
   return { timeout, priority, delay: dice.chance(0.5) ? Duration.seconds(dice.int(0, 2)) : undefined }
 }
 
-/** What the end of a Scope means for the job that was taken in it. */
+/** The command with which the end of a Scope settles the job that was taken in it. */
 const settlingBy = (exit: Exit.Exit<unknown, unknown>, options: Consumer.TakeOptions): Settling => {
   if (Exit.isSuccess(exit)) return { command: "delete" }
   if (Cause.hasInterruptsOnly(exit.cause)) return { command: "release" }
@@ -140,7 +140,7 @@ const settlingBy = (exit: Exit.Exit<unknown, unknown>, options: Consumer.TakeOpt
   return { command: onFailure, priority, delaySeconds: delay === undefined ? 0 : Duration.toSeconds(delay) }
 }
 
-/** What those do with a job who leave it to the end of its Scope, but for one in ten. */
+/** Works on a taken job, and mostly leaves it to the end of the Scope. */
 const workOnTaken = (run: Run, inHand: InHand, job: Job): Effect.Effect<void, Failure> => {
   const { dice } = run
   if (!run.isOn) return Effect.void
@@ -161,7 +161,7 @@ const workOnTaken = (run: Run, inHand: InHand, job: Job): Effect.Effect<void, Fa
   }
 }
 
-/** Takes a job, and works on it for as long as it has it. */
+/** Takes a job, and works on it for as long as its lease lasts. */
 const takeOne = (run: Run, client: Client.Service, process: InHand["process"], tubes: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const options = takeOptionsOf(run)
@@ -192,7 +192,11 @@ const takeOne = (run: Run, client: Client.Service, process: InHand["process"], t
     yield* Effect.sleep(run.dice.int(1, 200))
   })
 
+<<<<<<< HEAD
 /** Fibers that reserve one job at a time, over the connections of the pool. */
+=======
+/** Fibers that take or reserve one job at a time, over the connections of the pool. */
+>>>>>>> tube
 export const plain = (run: Run, tubes: ReadonlyArray<string>, hands: number): Program => (client, process) =>
   Effect.all(
     Array.from(

@@ -165,7 +165,8 @@ describe("where no server can be", () => {
   ]
   it.live.each(wrong)("is said of %o, once and for all", ([options, why]) =>
     Effect.gen(function*() {
-      const error = yield* cannotOpen(options, why)
+      const error = yield* fails(Connection.make(options), { reason: "InvalidOptions", sent: false })
+      assert.strictEqual(error.message.indexOf(`Connection.make: ${why}`), 0)
       assert.isFalse(error.isRetryable)
     }))
 })

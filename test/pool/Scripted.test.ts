@@ -16,15 +16,9 @@ import * as FakeServer from "../support/FakeServer.ts"
 import * as FastClock from "../support/FastClock.ts"
 import * as RealTime from "../support/RealTime.ts"
 import { tempDir } from "../support/TempDir.ts"
-<<<<<<< HEAD
 import { ask, asking, borrow, closeable, has } from "./Pools.ts"
 import { id } from "../support/scripted/Commands.ts"
 import { tubeServer } from "../support/scripted/Heard.ts"
-=======
-import { id } from "../support/scripted/Commands.ts"
-import { tubeServer } from "../support/scripted/Heard.ts"
-import { ask, asking, borrow, closeable, has } from "./Pools.ts"
->>>>>>> tube
 import { errorOf, fails, hears, isFailure, seesClose, start } from "../support/scripted/Peer.ts"
 
 const scriptOf = (name: string): FakeServer.Script => {

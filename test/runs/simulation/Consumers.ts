@@ -192,11 +192,7 @@ const takeOne = (run: Run, client: Client.Service, process: InHand["process"], t
     yield* Effect.sleep(run.dice.int(1, 200))
   })
 
-<<<<<<< HEAD
-/** Fibers that reserve one job at a time, over the connections of the pool. */
-=======
 /** Fibers that take or reserve one job at a time, over the connections of the pool. */
->>>>>>> tube
 export const plain = (run: Run, tubes: ReadonlyArray<string>, hands: number): Program => (client, process) =>
   Effect.all(
     Array.from(

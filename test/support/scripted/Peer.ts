@@ -1,11 +1,6 @@
 /**
-<<<<<<< HEAD
- * The conversation between a connection under test and the server at its other end, and whether the connection has
- * survived it.
-=======
  * The conversation between a connection under test and the server at its other end: helpers to hear, to say, and to
  * find out whether the connection is alive.
->>>>>>> tube
  */
 import { assert } from "@effect/vitest"
 import { Connection, Errors } from "effect-beanstalkd"
@@ -37,13 +32,8 @@ export const socketOf = (server: Serving, conn = 0): Effect.Effect<Net.Socket> =
     return socket
   }))
 
-<<<<<<< HEAD
-/** Waits until all that has come on the connection is exactly `bytes`. */
-export const hears = (server: FakeServer.Serving, bytes: string, conn = 0) =>
-=======
 /** Waits until exactly `bytes` have come on the connection. */
 export const hears = (server: Serving, bytes: string, conn = 0) =>
->>>>>>> tube
   eventually(Effect.sync(() => assert.strictEqual(server.received(conn), bytes)))
 
 export const says = (server: Serving, bytes: string | Uint8Array, conn = 0) =>
@@ -73,30 +63,18 @@ export const isFailure = (error: unknown, { command, reason, sent }: Expected, a
   return error
 }
 
-<<<<<<< HEAD
-/** Asserts that an effect fails with a `BeanstalkdError` of this kind, and gives the error. */
-export const fails = <A, E, R>(effect: Effect.Effect<A, E, R>, expected: Expected) =>
-  Effect.map(Effect.flip(effect), (error) => isFailure(error, expected))
-
-/** Asserts that an effect ends at once: it sends nothing and waits for nothing. */
-=======
 /** The error of an effect, which must be a `BeanstalkdError` of this kind. */
 export const fails = <A, E, R>(effect: Effect.Effect<A, E, R>, expected: Expected) =>
   Effect.map(Effect.flip(effect), (error) => isFailure(error, expected))
 
 /** The exit of an effect that must end within the call, without waiting for anything. */
->>>>>>> tube
 export const atOnce = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const exit = (yield* start(effect)).pollUnsafe()
   assert.isDefined(exit, "it did not end at once")
   return yield* exit
 })
 
-<<<<<<< HEAD
-/** The reason with which a connection that has ended refuses a command. */
-=======
 /** The reason with which a dead connection refuses a command, and its cause if another command brought it down. */
->>>>>>> tube
 export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connection.Service) {
   const { reason } = yield* fails(atOnce(connection.listTubeUsed), { reason: "ConnectionClosed", sent: false })
   assert.instanceOf(reason, Errors.ConnectionClosed)
@@ -107,30 +85,6 @@ export const reasonAfterDeath = Effect.fnUntraced(function*(connection: Connecti
 export const dies = (connection: Connection.Service) =>
   eventually(Effect.map(connection.closed, (closed) => assert.isTrue(closed, "it did not die")))
 
-<<<<<<< HEAD
-/** Asserts that a connection is dead: it says so, refuses commands at once, and the server knows. */
-export const isDead = Effect.fnUntraced(
-  function*(connection: Connection.Service, server: FakeServer.Serving, conn = 0) {
-    assert.isTrue(yield* connection.closed, "it does not say that it is closed")
-    const before = server.received(conn)
-    yield* reasonAfterDeath(connection)
-    yield* seesClose(server, conn)
-    assert.strictEqual(server.received(conn), before)
-  }
-)
-
-/** Asserts that a connection is alive: one more command gets its own answer. */
-export const isAlive = Effect.fnUntraced(
-  function*(connection: Connection.Service, server: FakeServer.Serving, conn = 0) {
-    assert.isFalse(yield* connection.closed, "it says that it is closed")
-    const before = server.received(conn)
-    const answer = yield* start(connection.listTubesWatched)
-    yield* hears(server, `${before}list-tubes-watched\r\n`, conn)
-    yield* says(server, withBody("OK", "---\n- still\n- alive\n"), conn)
-    assert.deepStrictEqual(yield* Fiber.join(answer), ["still", "alive"])
-  }
-)
-=======
 /** The connection says that it is closed, refuses further commands at once, and the server knows. */
 export const isDead = Effect.fnUntraced(function*(connection: Connection.Service, server: Serving, conn = 0) {
   assert.isTrue(yield* connection.closed, "it does not say that it is closed")
@@ -149,7 +103,6 @@ export const isAlive = Effect.fnUntraced(function*(connection: Connection.Servic
   yield* says(server, withBody("OK", "---\n- still\n- alive\n"), conn)
   assert.deepStrictEqual(yield* Fiber.join(answer), ["still", "alive"])
 })
->>>>>>> tube
 
 /** The error of a fiber that has ended or will; a defect fails the test. */
 export const errorOf = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.flip(Fiber.join(fiber))

@@ -107,7 +107,7 @@ export class Pipeline implements Handlers {
     return this.#hasAnswered
   }
 
-  /** Whether the other end closed it, or spoke another protocol, before it had answered anything. */
+  /** Whether the other end closed it before it had answered anything. */
   get closedBeforeFirstReply(): boolean {
     return this.#closedBeforeFirstReply
   }
@@ -353,8 +353,6 @@ export class Pipeline implements Handlers {
 
   // The reply belonged to `culprit`, if to any command; the commands behind it only learn that the connection is gone.
   #dieOfViolation(culprit: PendingCommand | undefined, { detail, reply, tornJob }: ProtocolViolation): void {
-    // A greeting that no command asked for: the server speaks another protocol, which another dial will not change.
-    if (culprit === undefined && !this.#hasAnswered) this.#closedBeforeFirstReply = true
     const id = Schema.decodeUnknownOption(JobIdFromString)(tornJob)
     const reason = new Errors.UnexpectedReply({ reply, detail, ...(Option.isSome(id) ? { tornJob: id.value } : {}) })
     this.#end(afterwards(reason), () => {

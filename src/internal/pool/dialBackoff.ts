@@ -32,7 +32,11 @@ type Step = (now: number, error: Errors.BeanstalkdError) => Pull.Pull<[unknown, 
  * another protocol, or says nothing, is no better than one that closes.
  */
 export const closedBeforeFirstReply = ({ closedBeforeFirstReply, death, hasAnswered }: Pipeline): boolean =>
-  closedBeforeFirstReply || (!hasAnswered && death?._tag === "CommandTimeout")
+  closedBeforeFirstReply ||
+  (!hasAnswered && (
+    death?._tag === "CommandTimeout" ||
+    (death?._tag === "ConnectionClosed" && death.cause instanceof Errors.UnexpectedReply)
+  ))
 
 /** Why a connection has to be dialed again that ended before its first reply. */
 export const lossOf = ({ death, server }: Pipeline): Errors.BeanstalkdError =>

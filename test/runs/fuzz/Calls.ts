@@ -13,6 +13,8 @@ import { Dice, seedOf } from "../../conformance/Dice.ts"
 import { describeCause } from "../../../src/internal/protocol/describe.ts"
 import { all, type Caller } from "./Callers.ts"
 import { type Heard, Recorder } from "./Recorder.ts"
+// Loaded beforehand: a server on a socket loads it when it is made, which takes more turns than a call may.
+import "../../../src/internal/server/listen.ts"
 
 export interface Tally {
   readonly calls: number

@@ -165,8 +165,12 @@ describe("where no server can be", () => {
   ]
   it.live.each(wrong)("is said of %o, once and for all", ([options, why]) =>
     Effect.gen(function*() {
-      const error = yield* fails(Connection.make(options), { reason: "InvalidOptions", sent: false })
-      assert.strictEqual(error.message.indexOf(`Connection.make: ${why}`), 0)
+      const error = yield* fails(Connection.make(options), {
+        reason: "InvalidOptions",
+        sent: false,
+        command: "Connection.make"
+      })
+      assert.isTrue(error.message.startsWith(`Connection.make: ${why}, got `), error.message)
       assert.isFalse(error.isRetryable)
     }))
 })

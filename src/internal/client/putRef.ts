@@ -3,9 +3,9 @@
  */
 import * as Protocol from "../../Protocol.ts"
 import type { Command } from "../protocol/command.ts"
-import { type JobRef, jobRef } from "../protocol/jobRef.ts"
-import { succeedsAs } from "../protocol/replies.ts"
-import { type JobId, JobIdFromString } from "../protocol/scalars.ts"
+import type { JobRef } from "../protocol/jobRef.ts"
+import { insertedRef } from "../protocol/replies.ts"
+import type { JobId } from "../protocol/scalars.ts"
 
 const { put } = Protocol.commands
 
@@ -17,6 +17,6 @@ export const putRef = {
   ...put,
   replies: new Map<string, unknown>([
     ...put.replies,
-    ["INSERTED", succeedsAs(JobIdFromString, (id, server) => jobRef(server, id))]
+    ["INSERTED", insertedRef]
   ])
 } as unknown as WithRef<typeof put>

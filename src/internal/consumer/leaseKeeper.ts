@@ -99,7 +99,8 @@ const touchInTime = Effect.fnUntraced(function*(
   now: () => number
 ): Effect.fn.Return<void, Errors.NotFound | Errors.InvalidArgument | Errors.BeanstalkdError> {
   const { ttr } = yield* Effect.tapErrorTag(statsOf(job), "NotFound", () => Effect.sync(() => job.lose()))
-  const halfMillis = ttr * 500
+  // Statistics that lack the ttr read as 0, and the job would be touched without a pause. A server has none below 1.
+  const halfMillis = Math.max(1, ttr) * 500
   let due = since + halfMillis
   while (!job.isOver) {
     yield* Effect.sleep(Math.max(0, due - now()))

@@ -11,6 +11,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Errors from "../../Errors.ts"
 import { type Command, RawJob, type ReplyCase, type Request, utf8 } from "./command.ts"
+import { type JobRef, jobRef } from "./jobRef.ts"
 import type { ProtocolViolation, RawReply } from "./replyParser.ts"
 import { CountFromString, JobIdFromString, TubeName } from "./scalars.ts"
 
@@ -34,11 +35,9 @@ const replyCase = <const F extends FieldSchemas, A, E>(
   }
 }
 
-/**
- * A success, whose value is made of the only field. Most replies are such: a tuple around the field costs half as much
- * again.
- */
-export const succeedsAs = <A, B>(
+// A success, whose value is made of the only field. Most replies are such: a tuple around the field costs half as much
+// again.
+const succeedsAs = <A, B>(
   schema: Schema.Codec<A, string> | Schema.Codec<A, Uint8Array>,
   toValue: (field: A, server: string) => B
 ): ReplyCase<B, never> => {
@@ -92,6 +91,9 @@ export const deadlineSoon: ReplyCase<never, Errors.DeadlineSoon> = fails(
 
 /** A number of jobs or tubes. */
 export const count: ReplyCase<number, never> = succeedsWith(CountFromString)
+
+/** The id of a new job, as the reference that names its server too. */
+export const insertedRef: ReplyCase<JobRef, never> = succeedsAs(JobIdFromString, (id, server) => jobRef(server, id))
 
 /** The tube in use. */
 export const usedTube: ReplyCase<string, never> = succeedsWith(TubeName)

@@ -473,6 +473,7 @@ describe("10,000 connections killed at random under load", () => {
         path,
         maxConnections: 10,
         commandTimeout: "10 minutes",
+        idleTimeout: "1 day",
         reconnect: Schedule.spaced("1 millis")
       })
       const answers = { good: 0, bad: 0 }
@@ -491,10 +492,11 @@ describe("10,000 connections killed at random under load", () => {
       for (let round = 0; round < ROUNDS; round++) {
         goal += KILLS_A_ROUND
         yield* Effect.forEach(Array.from({ length: 50 }), () => borrower, { concurrency: "unbounded", discard: true })
-        const { idle, lost, opened, used, waiting } = yield* pool.stats
-        assert.deepStrictEqual({ used, waiting }, { used: 0, waiting: 0 })
-        // Every connection that was ever opened is idle now, or known to be dead; and the server counts as many.
-        assert.deepStrictEqual([lost, opened - lost, open.size], [goal, idle, idle])
+        assert.deepInclude(yield* pool.stats, { used: 0, waiting: 0 })
+        // Every connection that was ever opened is idle now, or known to be dead; and the server counts as many, as soon as
+        // the last dial, for a borrower that has got another connection meanwhile, has come to its end.
+        yield* eventually(Effect.map(pool.stats, ({ idle, lost, opened }) =>
+          assert.deepStrictEqual([lost, opened - lost, open.size], [goal, idle, idle])))
         assert.isAtMost(most, 10)
       }
       assert.isAbove(Math.min(answers.good, answers.bad), 1_000)

@@ -1,9 +1,12 @@
 /**
- * The client that an application provides and uses: all commands as effects, each naming its tube, safe from any number
- * of fibers at once.
+ * The client that an application provides and uses: every command as an effect that names its tube, safe to run from any
+ * number of fibers at once.
  *
- * Commands go over one shared connection, pipelined; a reserve gets a connection of its own from the pool, for as long as
- * it waits and its job is held. See `Pool` for what happens when the server goes away.
+ * Commands are pipelined over one shared connection. A reserve borrows a connection of its own from the pool, for as long
+ * as it waits and its job is unsettled. When the server goes away, the client dials again by the `reconnect` Schedule, and
+ * commands wait for it up to the `commandTimeout`.
+ *
+ * @since 0.1.0
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -31,12 +34,18 @@ import type * as Protocol from "./Protocol.ts"
 import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
 
 /**
- * What a client can be told: see `Pool.Options`. All have defaults.
+ * The options of a client, which are those of a pool and its connections. All have defaults.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type Options = Pool.Options
 
 /**
  * Options of `put` and `putAll`: `priority`, `delay` and `ttr`, as in `Protocol.PutOptions`.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type PutOptions = Omit<Protocol.PutOptions, "tube">
 
@@ -44,6 +53,9 @@ export type { Body, Intake, IntakeSettings, JobIdentifier }
 
 /**
  * One tube or several.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type Tubes = string | ReadonlyArray<string>
 
@@ -52,8 +64,11 @@ type Failure<K extends Protocol.CommandName> = Protocol.Failure<K>
 type ReserveFailure = Errors.InvalidArgument | Errors.BeanstalkdError
 
 /**
- * The commands of beanstalkd, for any number of fibers. Durations are rounded up to whole seconds; plain numbers are
- * milliseconds.
+ * The commands of beanstalkd, for any number of fibers. Durations are rounded up to whole seconds, and plain numbers are
+ * milliseconds. A job is named by its {@link JobIdentifier}.
+ *
+ * @since 0.1.0
+ * @category services
  */
 export interface Service {
   /** The address, as errors show it. */
@@ -178,11 +193,15 @@ export interface Service {
  *   static readonly layer = Layer.effect(Billing, Client.make({ host: "10.0.0.2" }))
  * }
  * ```
+ *
+ * @since 0.1.0
+ * @category services
  */
 export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-beanstalkd/Client/Beanstalkd") {}
 
 /**
- * Makes a client, which ends with the Scope and all its connections with it. It dials once, and fails if it cannot connect.
+ * Makes a client, which ends with the Scope, and all its connections with it. It dials once, and fails if it cannot connect.
+ * Options that are not allowed fail with the reason `InvalidOptions`, before anything is dialed.
  *
  * ```ts
  * import { Client } from "effect-beanstalkd"
@@ -190,12 +209,15 @@ export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-b
  *
  * const program = Effect.gen(function*() {
  *   const beanstalkd = yield* Client.make({ host: "127.0.0.1" })
- *   const id = yield* beanstalkd.put("emails", "hello", { priority: 10, delay: "5 seconds", ttr: "2 minutes" })
+ *   const ref = yield* beanstalkd.put("emails", "hello", { priority: 10, delay: "5 seconds", ttr: "2 minutes" })
  *   const job = yield* beanstalkd.reserve("emails", { timeout: "10 seconds" })
  *   yield* job.delete
- *   return id
+ *   return String(ref) // 127.0.0.1:11300/1
  * }).pipe(Effect.scoped)
  * ```
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Service, Errors.BeanstalkdError, Scope.Scope> =>
   makeClient("Client.make", options)
@@ -212,6 +234,9 @@ export const make = (options: Options = {}): Effect.Effect<Service, Errors.Beans
  *   return yield* beanstalkd.put("emails", "hello")
  * }).pipe(Effect.provide(Client.layer({ host: "127.0.0.1", port: 11300 })))
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (options: Options = {}): Layer.Layer<Beanstalkd, Errors.BeanstalkdError> =>
   Layer.effect(Beanstalkd, makeClient("Client.layer", options))
@@ -228,6 +253,9 @@ export const layer = (options: Options = {}): Layer.Layer<Beanstalkd, Errors.Bea
  *   port: Config.Port("BEANSTALKD_PORT").pipe(Config.withDefault(11300))
  * })
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
@@ -239,6 +267,15 @@ export const layerConfig = (
 
 /**
  * The client as a layer for the server at a URL, `beanstalk://host:port`, `beanstalk+tls://host:port` or `unix:///path`.
+ *
+ * ```ts
+ * import { Client } from "effect-beanstalkd"
+ *
+ * const live = Client.layerUrl("beanstalk://127.0.0.1:11300", { maxConnections: 4 })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerUrl = (
   url: string,

@@ -4,7 +4,12 @@
 import type * as Errors from "../../Errors.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 
-/** What a stream or a worker tells whoever reserves for it. */
+/**
+ * What a stream or a worker tells whoever reserves for it.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export interface IntakeSettings {
   readonly tubes: ReadonlyArray<string>
   readonly maxConnections: number
@@ -21,7 +26,12 @@ export interface IntakeSettings {
   readonly onFailure: (error: Errors.BeanstalkdError) => void
 }
 
-/** Reserves for a stream or a worker. */
+/**
+ * Reserves for a stream or a worker.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export interface Intake {
   /** How many jobs are in hand or asked for. */
   readonly taken: number

@@ -177,7 +177,8 @@ export interface Service {
 
   /**
    * Reserves for a stream or a worker, which take their jobs through this member alone: a service that implements it, such
-   * as one of several servers, works with all of them. Applications use `Consumer` or `Worker`.
+   * as one of several servers, works with all of them. One that passes jobs of several intakes on must call `fill` of the
+   * others when a job of one is over, since they share the room. Applications use `Consumer` or `Worker`.
    */
   readonly intake: (settings: IntakeSettings) => Effect.Effect<Intake, never, Scope.Scope>
 }

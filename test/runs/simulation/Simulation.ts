@@ -146,6 +146,9 @@ export const simulate = (seed: number): Result => {
       for (const machine of machines) if (machine.isOver && !/^(producer|admin)/.test(machine.name)) machine.start()
       return isDrained()
     })
+    // A put of a producer that has ended can still be on its way, and is a job to be worked on as any other.
+    yield* Effect.sleep(10_000)
+    yield* until(isDrained)
     world.tell("all is done")
     deadline = world.now + MINUTE
     yield* checkPools

@@ -28,6 +28,7 @@ import * as EngineHost from "./internal/server/engineHost.ts"
 import type * as EngineFaults from "./internal/server/faults.ts"
 import type { Place } from "./internal/server/listen.ts"
 import { endpointOf } from "./internal/server/loopback.ts"
+import { nameOf } from "./internal/server/memoryNames.ts"
 import * as PoolSettings from "./internal/pool/settings.ts"
 
 /**
@@ -90,8 +91,9 @@ export interface Options extends Limits {
  */
 export interface MemoryOptions extends Limits {
   /**
-   * The server's name: its `server` and that of its errors and jobs. Servers whose jobs must not be confused need different
-   * names. Any text without white space, and not empty. Default: `memory`.
+   * The server's name: its `server` and that of its errors and jobs. Any text without white space, and not empty. Two
+   * servers that you give the same name take each other's jobs for their own. Default: `memory`, or while another server
+   * has that name `memory-2`, `memory-3`, ...
    */
   readonly name?: string | undefined
 }
@@ -370,12 +372,12 @@ const startMemory = Effect.fnUntraced(function*(
   const failed = (cause: unknown) => new ListenError({ server: DEFAULT_NAME, cause })
   const options = Validate.snapshot(operation, given, MEMORY_OPTIONS)
   if (options instanceof Errors.InvalidArgument) return yield* failed(options)
-  const { name = DEFAULT_NAME } = options
-  if (!isName(name)) {
+  if (options.name !== undefined && !isName(options.name)) {
     const rule = "text without white space, not empty"
-    return yield* failed(new Errors.InvalidArgument({ operation, argument: "name", value: name, rule }))
+    return yield* failed(new Errors.InvalidArgument({ operation, argument: "name", value: options.name, rule }))
   }
   const host = yield* Effect.mapError(makeHost(operation, options), failed)
+  const name = yield* nameOf(options.name)
   const dialer = LoopbackDialer.makeDialer(name, endpointOf(host))
   return fromHost(host, { server: name, port: undefined, clientOptions: { dialer } })
 })

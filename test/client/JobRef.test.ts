@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Equal, Hash, Schema } from "effect"
-import { Client, Errors, Job, Protocol, Tube } from "effect-beanstalkd"
+import { Client, Errors, Job, Protocol, Server, Tube } from "effect-beanstalkd"
 import { inspect } from "node:util"
 import { describeServers } from "../support/AnyServer.ts"
 
@@ -126,4 +126,23 @@ describeServers("the reference of a job", (target) => {
         assert.instanceOf(yield* Effect.flip(client.delete(value as never)), Errors.InvalidArgument)
       }
     }).pipe(Effect.scoped))
+})
+
+describe("two servers in memory", () => {
+  it.effect("that were given no name refuse each other's jobs", () =>
+    Effect.gen(function*() {
+      const first = yield* Server.makeMemory()
+      const second = yield* Server.makeMemory()
+      assert.deepStrictEqual([first.server, second.server], ["memory", "memory-2"])
+      const client = yield* Client.make(second.clientOptions)
+      yield* client.put("emails", "mine")
+      const theirs = yield* Effect.flatMap(Client.make(first.clientOptions), ({ put }) => put("emails", "theirs"))
+      assert.instanceOf(yield* Effect.flip(client.delete(theirs)), Errors.InvalidArgument)
+    }).pipe(Effect.scoped))
+
+  it.effect("leave their names to those that come after them", () =>
+    Effect.gen(function*() {
+      const nameOf = Effect.scoped(Effect.map(Server.makeMemory(), ({ server }) => server))
+      assert.deepStrictEqual([yield* nameOf, yield* nameOf], ["memory", "memory"])
+    }))
 })

@@ -13,6 +13,7 @@ const TypeId = "~effect-beanstalkd/Job/JobRef"
 /**
  * A job of a server: `server` is the address as errors show it, such as `127.0.0.1:11300`, and `id` the id that this
  * server has given it. `put` gives one; every command that takes an id takes one, and refuses that of another server.
+ * Servers are told apart by their address as the client was given it, so `localhost:11300` is not `127.0.0.1:11300`.
  *
  * Two references to the same job are equal (`Equal.equals`) and have the same hash. As text, `127.0.0.1:11300/7`,
  * a reference can be logged, stored, and read back with {@link JobRefFromString}. A server without a binlog counts from 1

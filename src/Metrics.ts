@@ -6,7 +6,7 @@
  * | `beanstalkd_commands_total` | commands that were answered, whatever the answer | `server`, `command` |
  * | `beanstalkd_errors_total` | commands that failed | `server`, `command`, `error` (the tag; of a `BeanstalkdError`, its reason's) |
  * | `beanstalkd_connections` | open connections | `server` |
- * | `beanstalkd_connections_lost_total` | connections that ended otherwise than by closing their Scope | `server` |
+ * | `beanstalkd_connections_lost_total` | connections that ended although no one closed them, neither the Scope nor an interrupted reserve | `server` |
  * | `beanstalkd_jobs_total` | the fates of the jobs of workers and typed streams | `server`, `tube`, `outcome` |
  * | `beanstalkd_jobs_in_flight` | jobs whose handlers run | `server`, `tube` |
  * | `beanstalkd_job_duration_seconds` | how long handlers ran, in seconds | `server`, `tube` |
@@ -53,7 +53,7 @@ export const errors: Metric.Counter<number> = CommandRecorder.errors
 export const connections: Metric.Gauge<number> = CommandRecorder.connections
 
 /**
- * Connections that ended otherwise than by closing their Scope, or by `quit`. Attribute: `server`.
+ * Connections that ended otherwise than by their Scope, `quit`, or the interruption of a waiting reserve. Attribute: `server`.
  *
  * @since 0.1.0
  * @category metrics

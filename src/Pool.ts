@@ -84,7 +84,7 @@ export interface Stats {
   readonly waiting: number
   /** How many connections were opened since the pool was made, shared ones included. */
   readonly opened: number
-  /** How many of those were lost: they ended, and not because their Scope was closed. */
+  /** How many of those were lost: they ended, and neither because of their Scope nor of an interrupted reserve. */
   readonly lost: number
   /** Whether the shared connection of the client is open. */
   readonly shared: boolean

@@ -160,3 +160,17 @@ describe("the metrics of a worker", () => {
       assert.approximately(sum, 1_125.292, 1e-9)
     })))
 })
+
+describe("a reserve that is interrupted while it waits", () => {
+  it.effect("ends its connection, which is not lost", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
+      for (let times = 1; times <= 3; times++) {
+        const waiting = yield* Effect.forkScoped(Effect.scoped(beanstalkd.reserve(TUBE)), { startImmediately: true })
+        yield* server.awaitReservers(TUBE)
+        yield* Fiber.interrupt(waiting)
+      }
+      assert.deepInclude(yield* beanstalkd.poolStats, { used: 0, lost: 0 })
+      const lost = Metric.withAttributes(Metrics.connectionsLost, { server: beanstalkd.server })
+      assert.strictEqual((yield* Metric.value(lost)).count, 0)
+    })))
+})

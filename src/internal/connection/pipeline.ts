@@ -57,6 +57,9 @@ const COMMANDS_PER_TICK = 2000
 /** The reason of a pipeline's death when its Scope is closed. */
 export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
 
+/** The client ends the connection, since nothing else ends a wait. A `timeout` of the caller does no harm to a server. */
+const RESERVE_INTERRUPTED = new Errors.ConnectionClosed({ detail: "a reserve that waited on it was interrupted" })
+
 /** A pipeline over one transport, from the moment that the transport is attached. */
 export class Pipeline implements Handlers {
   /** What the server keeps of this connection: tubes and jobs. */
@@ -74,6 +77,7 @@ export class Pipeline implements Handlers {
   #death: Errors.BeanstalkdErrorReason | undefined
   #hasAnswered = false
   #closedBeforeFirstReply = false
+  #wasLost = false
 
   constructor(settings: Settings, context: Context.Context<never>) {
     this.#settings = settings
@@ -110,6 +114,11 @@ export class Pipeline implements Handlers {
   /** Whether the other end closed it before it had answered anything. */
   get closedBeforeFirstReply(): boolean {
     return this.#closedBeforeFirstReply
+  }
+
+  /** Whether it ended against the will of its owner. */
+  get wasLost(): boolean {
+    return this.#wasLost
   }
 
   /** How many commands are on their way: queued, or without their reply. */
@@ -324,7 +333,7 @@ export class Pipeline implements Handlers {
       case "sent":
         // The server reads nothing from a connection that waits, so the only way to end the wait is to close it.
         if ((pending.request.seconds ?? 0) > 0) {
-          this.die(new Errors.ConnectionClosed({ detail: "a reserve that waited on it was interrupted" }))
+          this.die(RESERVE_INTERRUPTED)
         }
         break
       case "answered":
@@ -368,11 +377,11 @@ export class Pipeline implements Handlers {
   // It is dead before any hook or fiber runs, so that none of them can use it.
   #end(reason: Errors.BeanstalkdErrorReason, before: () => void): void {
     if (this.#death !== undefined) return
-    const wasLost = reason !== CLOSED_BY_SCOPE && this.#state !== "quitting"
+    this.#wasLost = reason !== CLOSED_BY_SCOPE && reason !== RESERVE_INTERRUPTED && this.#state !== "quitting"
     this.#death = reason
     this.#state = "dead"
     this.#transport?.destroy()
-    if (this.#transport !== undefined) this.#recorder.closed(wasLost)
+    if (this.#transport !== undefined) this.#recorder.closed(this.#wasLost)
     this.#silence.cancel()
     // The pool must know before a fiber that fails here can come back for another connection.
     for (const hook of this.#onDeath) hook()

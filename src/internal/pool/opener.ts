@@ -33,7 +33,7 @@ export class Opener {
     return this.#opened
   }
 
-  /** How many of them ended, and not because their Scope was closed. */
+  /** How many of them ended against the will of their owner. */
   get lost(): number {
     return this.#lost
   }
@@ -53,7 +53,7 @@ export class Opener {
     this.#pipelines.add(pipeline)
     pipeline.onDeath(() => {
       this.#pipelines.delete(pipeline)
-      if (pipeline.death !== CLOSED_BY_SCOPE) this.#lost++
+      if (pipeline.wasLost) this.#lost++
     })
     // It was being dialed when the others were closed.
     if (this.#isClosed) pipeline.die(CLOSED_BY_SCOPE)

@@ -35,7 +35,7 @@ export const connections: Metric.Gauge<number> = Metric.gauge("beanstalkd_connec
 
 /** Connections that were lost. */
 export const connectionsLost: Metric.Counter<number> = Metric.counter("beanstalkd_connections_lost_total", {
-  description: "Connections that ended otherwise than by closing their Scope",
+  description: "Connections that ended otherwise than by their Scope, quit, or an interrupted reserve",
   incremental: true
 })
 

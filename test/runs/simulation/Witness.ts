@@ -387,10 +387,7 @@ export class Witness {
     if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
     if (run?.settling !== undefined || this.#isOutOfMemory()) return undefined
     const rules = this.#ledger.rules.get(job.tube)
-    const may = mayBury(lease, rules) || (run?.lease !== undefined && mayBury(run.lease, rules)) ||
-      // Without a guard the attempts are asked when the handler has failed. If its lease has run out by then, the answer
-      // counts later leases too, and when the job is in hand again, the bury that follows meets the new lease.
-      (run?.lease !== undefined && mayBury({ ...run.lease, attempt: lease.attempt, kicks: lease.kicks }, rules))
+    const may = mayBury(lease, rules) || (run?.lease !== undefined && mayBury(run.lease, rules))
     return may ? undefined : `job ${job.id} was buried without a reason (${run?.outcome ?? "no run"})`
   }
 

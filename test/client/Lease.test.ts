@@ -109,7 +109,7 @@ describe("a lease", () => {
     const { answer, heard, lease, sent } = play()
     lease.release({ delay: 1000 }, () => {})
     assert.deepStrictEqual([lease.state, sent, heard], ["settling", ["stats-job"], []])
-    answer(Exit.succeed({ pri: 42 }), false)
+    answer(Exit.succeed({ pri: 42, state: "reserved" }), false)
     assert.deepStrictEqual(sent, ["stats-job", "release {\"delay\":1000,\"priority\":42}"])
     answer(Exit.void)
     assert.strictEqual(lease.state, "settled")
@@ -118,9 +118,21 @@ describe("a lease", () => {
   it("asks for it once", () => {
     const { answer, lease, sent } = play()
     lease.inspect(() => {})
-    answer(Exit.succeed({ pri: 42 }), false)
+    answer(Exit.succeed({ pri: 42, state: "reserved" }), false)
     lease.bury({}, () => {})
     assert.deepStrictEqual(sent, ["stats-job", "bury {\"priority\":42}"])
+  })
+
+  it("is lost when the statistics tell that nobody holds the job: their counters are no longer its own", () => {
+    const { answer, heard, lease, remove, sent } = play()
+    const exits: Array<Exit.Exit<unknown, unknown>> = []
+    lease.inspect((exit) => void exits.push(exit))
+    answer(Exit.succeed({ pri: 42, state: "ready" }), false)
+    assert.strictEqual(lease.state, "lost")
+    assert.deepStrictEqual(heard, ["over job"])
+    remove()
+    assert.deepStrictEqual(sent, ["stats-job"])
+    return Effect.runPromise(notFound(exits[0]))
   })
 
   it("is held while an argument is refused, and nothing is sent", () => {

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Errors from "../../Errors.ts"
 import { commands } from "../../Protocol.ts"
+import { JobStats } from "../../Stats.ts"
 import type { AnyCommand, Request } from "../protocol/command.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
@@ -79,6 +80,10 @@ export const isBuried = (exit: CommandExit): boolean => failsWith(exit, Errors.J
 // The server refused the command (INTERNAL_ERROR and the like), so the lease stands.
 const isRefusal = (exit: CommandExit): boolean => failsWith(exit, Errors.BeanstalkdError)
 
+// What `stats-job` tells of a job that nobody holds.
+const isNotReserved = (exit: CommandExit): boolean =>
+  Exit.isSuccess(exit) && exit.value instanceof JobStats && exit.value.state !== "reserved"
+
 const endsLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.delete, commands.release, commands.bury])
 
 const asksForLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.touch, commands.statsJob])
@@ -122,7 +127,9 @@ export class SessionState {
     if (reserved !== undefined) {
       this.#held.add(reserved)
     } else if (request.id !== undefined) {
-      const isGone = endsLease.has(command) ? !isRefusal(exit) : asksForLease.has(command) && isNotFound(exit)
+      const isGone = endsLease.has(command)
+        ? !isRefusal(exit)
+        : asksForLease.has(command) && (isNotFound(exit) || isNotReserved(exit))
       if (isGone) this.#held.delete(request.id)
     } else if (request.tube !== undefined && Exit.isSuccess(exit)) {
       if (command === commands.watch) this.#watched.add(request.tube)

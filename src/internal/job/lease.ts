@@ -88,16 +88,21 @@ export class Lease<J> {
     return this.#known
   }
 
-  /** Keeps the first statistics that come: they are those of this lease. */
+  /** Keeps the first statistics that come: they are those of this lease, unless they tell that it is over. */
   know(stats: JobStats): void {
     this.#known ??= stats
+    if (stats.state !== "reserved") this.lose()
   }
 
-  /** Asks for the statistics of the job on its own connection. */
+  /**
+   * Asks for the statistics of the job on its own connection. Where they tell that nobody holds the job, the lease is over,
+   * and the counters are no longer its own.
+   */
   inspect(resume: (exit: CommandExit<JobStats, Protocol.Failure<"statsJob">>) => void): void {
     this.#origin.pipeline.start(commands.statsJob, [this.received.id], (exit) => {
-      if (Exit.isSuccess(exit)) this.know(exit.value)
-      resume(exit)
+      if (Exit.isFailure(exit)) return resume(exit)
+      this.know(exit.value)
+      resume(exit.value.state === "reserved" ? exit : this.gone(commands.statsJob.name))
     })
   }
 

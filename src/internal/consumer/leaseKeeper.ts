@@ -90,7 +90,8 @@ export class LeaseKeeper {
 
   /** For how many milliseconds the event loop was blocked a moment ago, so that no lease could be kept; 0 if it was not. */
   get recentBlockMillis(): number {
-    return this.#now() - this.#block.endedAt < EXPLAINS_MILLIS ? this.#block.millis : 0
+    const { endedAt, millis } = this.#block
+    return millis > 0 && this.#now() - endedAt < EXPLAINS_MILLIS ? millis : 0
   }
 
   #noticeBlock(due: number): void {

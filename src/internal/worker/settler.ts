@@ -58,8 +58,20 @@ export class Settler<A, E, R> {
         return this.conclude(job, answer)
       }
       this.#onSucceeded(job)
+      if (this.#parts.leases.recentBlockMillis >= (job.known?.ttr ?? Infinity) * 1000) return this.#tellBlock(job)
       this.#parts.inFlight.release()
     })
+  }
+
+  // Nobody else has reserved the job in time, by luck.
+  #tellBlock(job: ReservedJob): void {
+    const why = `its time ran out, ${this.#describeBlock()}; nobody else had it`
+    this.#forkAndRelease(job, log("Warn", why, Cause.empty))
+  }
+
+  #describeBlock(): string {
+    const millis = this.#parts.leases.recentBlockMillis
+    return `since the event loop of this process was blocked for ${inWords(Duration.millis(millis))}`
   }
 
   /** Carries out a verdict. */
@@ -116,11 +128,8 @@ export class Settler<A, E, R> {
     const { inFlight, leases, recorderOf, settings: { onLost }, userCode } = this.#parts
     recorderOf(job).count("lost")
     inFlight.hold()
-    const blocked = leases.recentBlockMillis
-    const isBlock = job.loss !== "connection" && blocked > 0
-    const why = isBlock
-      ? `its time ran out, since the event loop of this process was blocked for ${inWords(Duration.millis(blocked))}`
-      : job.describeLoss()
+    const isBlock = job.loss !== "connection" && leases.recentBlockMillis > 0
+    const why = isBlock ? `its time ran out, ${this.#describeBlock()}` : job.describeLoss()
     const logged = log("Warn", `the lease is lost: ${why}`, Cause.empty)
     this.#forkAndRelease(
       job,

@@ -309,9 +309,11 @@ export const discard = (reason: string): Effect.Effect<never, Discard> =>
  * | the handler | the job |
  * | --- | --- |
  * | succeeds | is deleted |
- * | fails | is released, with its own priority and the delay of the `retrySchedule`, or given up |
- * | dies of a defect, or the body does not decode | is buried |
- * | is interrupted | is released at once |
+ * | fails, dies, or is interrupted by something else than the worker | is released, with the delay of the `retrySchedule`, or given up |
+ * | does not run, since the body does not decode | is given up |
+ * | fails with {@link snooze}, or an error that `retryAfter` knows | comes again after the delay |
+ * | fails with {@link discard} | is deleted |
+ * | is interrupted by the shutdown | is released at once |
  *
  * The worker touches a job in time for as long as its handler runs. If the lease is lost all the same, the handler is
  * interrupted, so that two workers never knowingly run one job.

@@ -20,29 +20,31 @@ const shrink = Worker.run(Uploads, ({ photo }) =>
   Effect.gen(function*() {
     yield* Console.log(`shrink  ${photo}`)
     yield* Thumbnails.put({ photo, pixels: 128 })
-    // The worst moment to be interrupted, which gives the job back. A crash would do the same.
+    // The worst moment to fail: the job runs again. A crash would do the same.
     if (isFirst) {
       isFirst = false
-      return yield* Effect.interrupt
+      return yield* Effect.die(new Error("out of memory"))
     }
   }))
 
 // A table with the photo as its key, INSERT ... ON CONFLICT DO NOTHING.
 const published = new Set<string>()
+let handled = 0
 
 const publish = Worker.run(Thumbnails, ({ photo }) =>
   Effect.suspend(() => {
+    handled++
     if (published.has(photo)) return Console.log(`skip    ${photo}, it is published already`)
     published.add(photo)
     return Console.log(`publish ${photo}`)
   }))
 
-const untilAllIsPublished = Effect.sync(() => published.size).pipe(
-  Effect.repeat({ until: (count) => count === 2, schedule: Schedule.spaced("50 millis") })
+const untilAllIsHandled = Effect.sync(() => handled).pipe(
+  Effect.repeat({ until: (count) => count === 3, schedule: Schedule.spaced("50 millis") })
 )
 
 run(Effect.gen(function*() {
   yield* Uploads.putAll([{ photo: "cat.jpg" }, { photo: "dog.jpg" }])
-  yield* Effect.raceAllFirst([shrink, publish, untilAllIsPublished])
+  yield* Effect.raceAllFirst([shrink, publish, untilAllIsHandled])
   yield* Console.log(`published: ${[...published].join(", ")}`)
 }))

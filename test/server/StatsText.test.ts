@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Engine } from "../../src/internal/server/engine.ts"
-import { MemoryBudget } from "../../src/internal/server/memoryBudget.ts"
+import { MemoryBudget } from "../../src/internal/server/entities.ts"
 import { Store } from "../../src/internal/server/store.ts"
 
 /** An engine on a clock that the test sets, in milliseconds; it has used so much of the processor, in microseconds. */

@@ -21,8 +21,8 @@ export class StoredJob implements HeapItem {
   pri: number
   delay: number
   state: State
-  /** When a delayed job is ready, or when the lease of a reserved one is over. */
-  deadline = 0
+  /** When a delayed job is ready, or when the lease of a reserved one is over; of any other it says nothing. */
+  deadline = Infinity
   holder: Reserver | undefined
   reserves = 0
   timeouts = 0

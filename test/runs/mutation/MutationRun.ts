@@ -42,7 +42,9 @@ export class Broken extends Error {}
 // It looks whether the source is as it was.
 const NEVER_ASKED = ["can still break every piece that it means to break"]
 
-const MOST_CLOSEST_FILES = 12
+const MOST_CLOSEST_FILES = 20
+/** In its room, and one file between it and the test at most: see `Imports`. */
+const NEAR = 1.2
 const MOST_CLOSEST_MILLIS = 60_000
 // A machine that has other things to do takes its time.
 const PATIENCE = 5
@@ -107,6 +109,12 @@ const baseline = Effect.fnUntraced(function*(lane: Lane.Lane, files: ReadonlyArr
   return { broken, durations }
 })
 
+/** Those that can be among the closest: no more of them need to be timed. */
+const candidatesOf = (tests: ReadonlyMap<string, number>): ReadonlyArray<string> => {
+  const farthest = [...tests.values()][MOST_CLOSEST_FILES - 1] ?? Infinity
+  return [...tests.keys()].filter((test) => tests.get(test)! <= farthest)
+}
+
 /** As many as are worth a look of their own; of those that are equally far away, the quick ones first. */
 const closestOf = (tests: ReadonlyMap<string, number>, durations: Durations): ReadonlyArray<string> => {
   const closest: Array<string> = []
@@ -127,7 +135,6 @@ const patience = (files: ReadonlyArray<string>, durations: Durations): number =>
 
 const look = Effect.fnUntraced(
   function*(lane: Lane.Lane, files: ReadonlyArray<string>, { broken, durations }: Asked): Effect.fn.Return<Fate> {
-    if (files.length === 0) return { _tag: "Survived" }
     const args = ["--bail=1", "--maxWorkers=1", "--reporter=dot"]
     const { code, output } = yield* test(lane, files, broken, patience(files, durations), ...args)
     if (code === undefined) return { _tag: "TimedOut" }
@@ -160,17 +167,22 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const imports = new Imports(first.root)
   const files = options.files.length > 0 ? options.files : imports.modules
   const order = shuffled(placedIn(first, files), options.seed)
-  const closestOfAll = new Set(files.flatMap((file) => [...imports.testsOf(file).keys()]))
+  const candidates = new Set(files.flatMap((file) => candidatesOf(imports.testsOf(file))))
   options.onStart(lanes.length)
-  const asked = yield* baseline(first, options.closestOnly ? [...closestOfAll] : [])
+  const asked = yield* baseline(first, options.closestOnly ? [...candidates] : [])
   const { durations } = asked
   for (const name of asked.broken) options.onBroken(name)
 
+  // Those that are nearest of all notice most, and soon; vitest by itself begins with the longest files.
   const groupsOf = (file: string) => {
-    const closest = closestOf(imports.testsOf(file), durations)
-    return options.closestOnly
-      ? [closest]
-      : [closest, imports.tests.filter((test) => durations.has(test) && !closest.includes(test))]
+    const tests = imports.testsOf(file)
+    const closest = closestOf(tests, durations)
+    const groups = [
+      closest.filter((test) => tests.get(test)! <= NEAR),
+      closest.filter((test) => tests.get(test)! > NEAR),
+      options.closestOnly ? [] : imports.tests.filter((test) => durations.has(test) && !closest.includes(test))
+    ]
+    return groups.filter((group) => group.length > 0)
   }
 
   let next = 0

@@ -46,6 +46,7 @@ const MOST_CLOSEST_FILES = 20
 /** In its room, and one file between it and the test at most: see `Imports`. */
 const NEAR = 1.2
 const MOST_CLOSEST_MILLIS = 60_000
+const QUICK_MILLIS = 2000
 // A machine that has other things to do takes its time.
 const PATIENCE = 5
 const LEAST_PATIENCE_MILLIS = 60_000
@@ -55,7 +56,10 @@ const BASELINE_MILLIS = 3_600_000
 /** How long each test file takes, in milliseconds. */
 type Durations = ReadonlyMap<string, number>
 
-const build = (lane: Lane.Lane) => lane.run("tsc", ["-p", "tsconfig.build.json"], BUILD_MILLIS)
+// After the first time only the mutant is checked and written, and the modules that depend on its types.
+const INCREMENTALLY = ["--incremental", "--tsBuildInfoFile", "build.tsbuildinfo"]
+
+const build = (lane: Lane.Lane) => lane.run("tsc", ["-p", "tsconfig.build.json", ...INCREMENTALLY], BUILD_MILLIS)
 
 const butNot = (names: Iterable<string>) =>
   `^(?!.*(${[...NEVER_ASKED, ...names].map((name) => name.replace(/[^\w ]/g, ".")).join("|")}))`
@@ -173,13 +177,17 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const { durations } = asked
   for (const name of asked.broken) options.onBroken(name)
 
-  // Those that are nearest of all notice most, and soon; vitest by itself begins with the longest files.
+  // Those that are nearest of all notice most, and soon. Each group goes before the next, since vitest by itself begins
+  // with the longest files.
   const groupsOf = (file: string) => {
     const tests = imports.testsOf(file)
     const closest = closestOf(tests, durations)
+    const isNear = (test: string) => tests.get(test)! <= NEAR
+    const isQuick = (test: string) => (durations.get(test) ?? Infinity) < QUICK_MILLIS
     const groups = [
-      closest.filter((test) => tests.get(test)! <= NEAR),
-      closest.filter((test) => tests.get(test)! > NEAR),
+      closest.filter(isNear),
+      closest.filter((test) => !isNear(test) && isQuick(test)),
+      closest.filter((test) => !isNear(test) && !isQuick(test)),
       options.closestOnly ? [] : imports.tests.filter((test) => durations.has(test) && !closest.includes(test))
     ]
     return groups.filter((group) => group.length > 0)

@@ -12,7 +12,7 @@
  * | `beanstalkd_job_duration_seconds` | how long handlers ran, in seconds | `server`, `tube` |
  *
  * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried`, `buried` and
- * `deadLettered`, or `lost`. Of typed streams only the jobs that they bury are counted.
+ * `deadLettered`, or `postponed`, `discarded` or `lost`. Of typed streams only the jobs that they bury are counted.
  *
  * ```ts
  * import { Metrics } from "effect-beanstalkd"
@@ -90,4 +90,13 @@ export const jobDuration: Metric.Histogram<number> = makeJobDuration()
  * @since 0.1.0
  * @category models
  */
-export type JobOutcome = "reserved" | "succeeded" | "failed" | "retried" | "buried" | "deadLettered" | "lost"
+export type JobOutcome =
+  | "reserved"
+  | "succeeded"
+  | "failed"
+  | "retried"
+  | "postponed"
+  | "discarded"
+  | "buried"
+  | "deadLettered"
+  | "lost"

@@ -8,30 +8,53 @@
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as LogLevel from "effect/LogLevel"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type * as Errors from "./Errors.ts"
-import type { Intake } from "./internal/consumer/intake.ts"
-import * as LeaseKeeper from "./internal/consumer/leaseKeeper.ts"
-import type { ReservedJob } from "./internal/job/reservedJob.ts"
-import { JobRecorders } from "./internal/telemetry/jobRecorder.ts"
-import { clientOf } from "./internal/tube/prototype.ts"
-import * as HandlerEffect from "./internal/worker/handlerEffect.ts"
-import { InFlight } from "./internal/worker/inFlight.ts"
-import * as Judge from "./internal/worker/judge.ts"
-import { Lifecycle } from "./internal/worker/lifecycle.ts"
-import * as Settings from "./internal/worker/settings.ts"
-import { Settler } from "./internal/worker/settler.ts"
-import { UserCode } from "./internal/worker/userCode.ts"
+import * as Errors from "./Errors.ts"
+import * as Validate from "./internal/protocol/validate.ts"
+import * as Directives from "./internal/worker/directives.ts"
+import type * as HandlerEffect from "./internal/worker/handlerEffect.ts"
+import { programEnder } from "./internal/worker/programEnder.ts"
+import { start } from "./internal/worker/start.ts"
 import type { Job } from "./Job.ts"
 import type { Tube, TypedJob } from "./Tube.ts"
+
+/**
+ * What {@link snooze} fails with: the job comes again after the `delay`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const Snooze: typeof Directives.Snooze = Directives.Snooze
+
+/**
+ * What {@link snooze} fails with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Snooze = Directives.Snooze
+
+/**
+ * What {@link discard} fails with: nobody needs the job any more, for this `reason`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const Discard: typeof Directives.Discard = Directives.Discard
+
+/**
+ * What {@link discard} fails with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Discard = Directives.Discard
 
 /**
  * What a worker does with a job. The handler may settle the job itself; the worker settles only what is not settled when
@@ -40,7 +63,18 @@ import type { Tube, TypedJob } from "./Tube.ts"
  * @since 0.1.0
  * @category models
  */
-export type Handler<A, E, R> = (value: A, job: TypedJob<A>) => Effect.Effect<unknown, E, R>
+export type Handler<A, E, R> = (value: A, job: TypedJob<A>) => Effect.Effect<unknown, E | Snooze | Discard, R>
+
+/**
+ * A tube that takes what has failed for good: a name, or a tube whose values include those of the worker's tube.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeadLetter<A> = string | {
+  readonly name: string
+  readonly put: (value: A, options?: never) => Effect.Effect<unknown, unknown, unknown>
+}
 
 /**
  * The options of a worker.
@@ -70,15 +104,16 @@ export interface Options<in A, in E, out R> {
   /**
    * The backoff: the n-th delay of this Schedule is waited after the n-th attempt, in whole seconds, rounded up. Where the
    * Schedule ends, there is no further attempt. The delay follows from the number of attempts alone, whichever process made
-   * them.
+   * them. A defect is passed to the Schedule as it is.
    *
-   * Default: 1 second, doubled up to 5 minutes
+   * Default: a random part of 1 second, doubled up to 5 minutes
    */
   readonly retrySchedule?: Schedule.Schedule<unknown, E> | undefined
 
   /**
-   * How many attempts a job has: a whole number, at least 1, or `Infinity`. Attempts are what the server counts as
-   * `reserves`, so those that ended in a crash count too. Each kick allows one more.
+   * How many attempts a job has: a whole number, at least 1, or `Infinity`. It is judged when a handler has failed, by what
+   * the server counts as `reserves`: failed attempts, but also crashes, leases that ran out and jobs that were given back. Each
+   * kick allows one more.
    *
    * Default: 10
    */
@@ -92,35 +127,109 @@ export interface Options<in A, in E, out R> {
   readonly retryIf?: ((error: E, job: TypedJob<A>) => boolean) | undefined
 
   /**
-   * Whether attempts are counted before a handler runs as well, so that a job that kills its process is given up in the end.
-   * It costs one round trip per job.
+   * When a job comes again whose error says so, such as a 429 with its `retry-after`: after this delay, and without using an
+   * attempt, as with {@link snooze}. `undefined` for an error like any other.
+   *
+   * Default: all errors are
+   */
+  readonly retryAfter?: ((error: E, job: TypedJob<A>) => Duration.Input | undefined) | undefined
+
+  /**
+   * How many crashes a job may have: a whole number, at least 1, or `Infinity`. A crash is a reservation whose connection was
+   * closed before anybody settled the job, as when the process dies. It is judged before the handler runs, so that a job which
+   * kills its process is given up in the end. Each kick gives such a job one more run.
+   *
+   * Default: 3
+   */
+  readonly maxCrashes?: number | undefined
+
+  /**
+   * Whether a job that has crashed, or whose lease ran out, runs alone in its process, so that it harms no other. All workers
+   * of the process take no more jobs then, and the job runs when theirs are done. If they are not done within 30 seconds, or
+   * another such job has its turn, the job comes again after 2 to the power of its crashes, in seconds.
+   *
+   * Default: true
+   */
+  readonly isolateSuspects?: boolean | undefined
+
+  /**
+   * Whether the counters of a job are asked for before its handler runs. Without that there is no `maxCrashes`, and no
+   * isolation. It costs one round trip per job. A server without `stats-job` is not asked again.
    *
    * Default: true, unless `maxAttempts` is `Infinity`
    */
   readonly crashGuard?: boolean | undefined
 
   /**
-   * The tube that takes jobs that have failed for good, with their bytes, priority and ttr: a name, or a tube. Jobs whose
-   * handler died of a defect, and those whose body does not decode, are buried all the same.
+   * What becomes of a job whose handler dies of a defect: `"retry"` treats it as a failed attempt, `"bury"` buries it at once,
+   * even with a `deadLetter`.
+   *
+   * Default: "retry"
+   */
+  readonly onDefect?: "retry" | "bury" | undefined
+
+  /**
+   * What becomes of a job whose body does not decode: `"giveUp"` treats it as failed for good, `"retry"` as a failed attempt,
+   * for deployments in which old processes meet new jobs. A function gives the effect that runs in the handler's place: the
+   * job is deleted if it succeeds, and has failed for good if it fails with the error.
+   *
+   * Default: "giveUp"
+   */
+  readonly onUndecodable?:
+    | "giveUp"
+    | "retry"
+    | ((error: Errors.DecodeError, job: Job) => Effect.Effect<unknown, Errors.DecodeError | Snooze | Discard, R>)
+    | undefined
+
+  /**
+   * The tube that takes jobs that have failed for good, whatever the reason, with their bytes, priority and ttr: a name, or a
+   * tube. The reason is logged with the ids of both jobs.
    *
    * Default: none, such jobs are buried
    */
-  readonly deadLetter?: string | { readonly name: string } | undefined
+  readonly deadLetter?: DeadLetter<NoInfer<A>> | undefined
+
+  /**
+   * The longest time between two touches of a job whose handler runs, at least 250 milliseconds; in milliseconds if it is a
+   * plain number. A job is touched when half of its ttr is over in any case. Load balancers cut connections that are silent
+   * for longer than they allow.
+   *
+   * Default: 20 seconds
+   */
+  readonly touchInterval?: Duration.Input | undefined
 
   /**
    * The grace period of an interrupted worker: how long running handlers and hooks may go on, in milliseconds if it is a
-   * plain number. `Infinity` waits for them forever.
+   * plain number. `Infinity` waits for them forever. Another SIGINT or SIGTERM ends it.
    *
    * Default: 30 seconds
    */
   readonly shutdownTimeout?: Duration.Input | undefined
 
   /**
-   * Runs after each failed attempt, also one that died of a defect. The job stays reserved until this hook has ended.
+   * How long the shutdown waits for handlers and hooks that it has interrupted, in milliseconds if it is a plain number. It
+   * then ends without them, logs that, and gives their jobs back. `Infinity` waits for them forever.
+   *
+   * Default: 10 seconds
+   */
+  readonly forceAfter?: Duration.Input | undefined
+
+  /**
+   * The level at which a failed attempt is logged that is not the last. Failures that are part of the plan need no warning.
+   *
+   * Default: "Warn"
+   */
+  readonly logFailure?: ((error: E) => LogLevel.LogLevel) | undefined
+
+  /**
+   * Runs after each failed attempt, also one that died of a defect or was interrupted by something else than the worker. The
+   * job stays reserved until this hook has ended.
    *
    * Default: nothing
    */
-  readonly onFailure?: ((cause: Cause.Cause<E>, job: TypedJob<A>) => Effect.Effect<unknown, never, R>) | undefined
+  readonly onFailure?:
+    | ((cause: Cause.Cause<E>, job: TypedJob<A>) => Effect.Effect<unknown, never, R>)
+    | undefined
 
   /**
    * Runs when a job has failed for good, wherever it goes: buried, or moved to the dead-letter tube.
@@ -139,57 +248,58 @@ export interface Options<in A, in E, out R> {
   readonly onLost?: ((job: Job) => Effect.Effect<unknown, never, R>) | undefined
 }
 
-const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
-  operation: string,
-  tube: Tube<A, C, RD, RE>,
-  handler: Handler<A, E, R>,
-  options: Options<A, E, R>
-) {
-  const client = yield* clientOf(operation, tube)
-  const settings = yield* Settings.resolve(operation, client.server, tube.name, handler, options)
-  const context = yield* Effect.context<HandlerEffect.Needs<R> | RD>()
-  const clock = yield* Clock.Clock
-  const fork = Effect.runForkWith(context)
-  const recorders = new JobRecorders(tube.name, context)
-  const recorderOf = (job: ReservedJob) => recorders.of(job.server)
-  const userCode = new UserCode()
-  const inFlight = new InFlight(settings.concurrency, clock)
-  const leases = yield* LeaseKeeper.make
-  const effectOf = HandlerEffect.make(tube, handler)
-  const lifecycle = new Lifecycle({
-    settings,
-    leases,
-    inFlight,
-    judge: Judge.make(settings, userCode, recorderOf),
-    settler: new Settler({ tube: tube.name, settings, put: client.put, userCode, inFlight, recorderOf, fork }),
-    recorderOf,
-    fork: (job) => fork(effectOf(job)),
-    onRoom: () => intake.fill()
+/**
+ * Ends a handler whose job is to come again after the delay, in whole seconds, rounded up: not ready yet, out of quota. It
+ * costs no attempt, since the job is put once more, with the same bytes, priority and ttr, and then deleted; its id is
+ * another one. A crash in between leaves it twice. If it cannot be put, the job is released with the delay, which counts as
+ * an attempt.
+ *
+ * ```ts
+ * import { Tube, Worker } from "effect-beanstalkd"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Exports = Tube.make("exports", { schema: Schema.Struct({ report: Schema.String }) })
+ *
+ * declare const isThere: (report: string) => Effect.Effect<boolean>
+ *
+ * const worker = Worker.run(Exports, ({ report }) =>
+ *   Effect.gen(function*() {
+ *     if (!(yield* isThere(report))) return yield* Worker.snooze("1 minute")
+ *     yield* Effect.log(`exports ${report}`)
+ *   }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const snooze = (delay: Duration.Input): Effect.Effect<never, Snooze> =>
+  Effect.suspend(() => {
+    const seconds = Validate.delay("Worker.snooze", delay)
+    return seconds instanceof Errors.InvalidArgument
+      ? Effect.die(seconds)
+      : Effect.fail(new Snooze({ delay: Duration.seconds(seconds) }))
   })
-  const failed = Deferred.makeUnsafe<never, Errors.BeanstalkdError>()
-  const intake: Intake = yield* client.intake({
-    tubes: [tube.name],
-    maxConnections: settings.maxConnections,
-    room: () => inFlight.free(intake.taken),
-    mayReuse: (job) => !inFlight.has(job),
-    isKept: (job) => leases.has(job),
-    onJob: (job) => lifecycle.onJob(job),
-    onOver: (job) => lifecycle.onOver(job),
-    onFailure: (error) => Deferred.doneUnsafe(failed, Exit.fail(error))
-  })
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function*() {
-      lifecycle.stop()
-      intake.stop()
-      yield* Effect.timeoutOption(Effect.interruptible(inFlight.quiescence), settings.shutdownTimeout)
-      userCode.interruptAll()
-      inFlight.interruptAll()
-      yield* inFlight.quiescence
-    })
-  )
-  intake.fill()
-  return failed
-})
+
+/**
+ * Ends a handler whose job nobody needs any more: the job is deleted, counted as `discarded`, and logged with the reason.
+ *
+ * ```ts
+ * import { Tube, Worker } from "effect-beanstalkd"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Emails = Tube.make("emails", { schema: Schema.Struct({ to: Schema.String }) })
+ *
+ * const worker = Worker.run(
+ *   Emails,
+ *   ({ to }) => to.endsWith(".invalid") ? Worker.discard("no such address") : Effect.log(`to ${to}`)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const discard = (reason: string): Effect.Effect<never, Discard> =>
+  Effect.suspend(() => Effect.fail(new Discard({ reason })))
 
 /**
  * Works on the jobs of a tube until it is interrupted. It then reserves no more, lets running handlers end, and after the
@@ -227,18 +337,9 @@ export const run = <A, C, RD, RE, E, R>(
   handler: Handler<A, E, R>,
   options: Options<A, E, R> = {}
 ): Effect.Effect<never, Errors.BeanstalkdError, C | RD | HandlerEffect.Needs<R>> =>
-  Effect.scoped(Effect.flatMap(start("Worker.run", tube, handler, options), Deferred.await))
-
-// A layer that has been built cannot fail anymore. What can be ended is the fiber that builds it, which goes on with the
-// program unless several layers are built side by side; and the process.
-const programEnder = Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
-  Effect.succeed((error: unknown) => {
-    if (fiber.pollUnsafe() === undefined) return fiber.interruptUnsafe()
-    queueMicrotask(() => {
-      throw error
-    })
-  })
-)
+  Effect.scoped(
+    Effect.flatMap(start("Worker.run", tube, handler, options), ({ failed }) => Deferred.await(failed))
+  )
 
 /**
  * A worker as a layer, for `Layer.launch`. If the worker cannot go on, it logs that and ends the program, which must not go
@@ -266,12 +367,18 @@ export const layer = <A, C, RD, RE, E, R>(
 ): Layer.Layer<never, Errors.BeanstalkdError, Exclude<C | RD | R, Scope.Scope>> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const endProgram = yield* programEnder
-    const failed = yield* start("Worker.layer", tube, handler, options)
+    let reason: Errors.BeanstalkdError | undefined
+    // The program ends with the error rather than as if it had been told to end: its exit code is 1.
+    yield* Effect.addFinalizer(() => reason === undefined ? Effect.void : Effect.die(reason))
+    const { failed } = yield* start("Worker.layer", tube, handler, options)
     yield* Deferred.await(failed).pipe(
       Effect.catch((error) =>
         Effect.andThen(
           Effect.ignoreCause(Effect.logFatal(`the worker of ${tube.name} has ended`, error)),
-          Effect.sync(() => endProgram(error))
+          Effect.sync(() => {
+            reason = error
+            if (!endProgram(error)) reason = undefined
+          })
         )
       ),
       Effect.forkScoped

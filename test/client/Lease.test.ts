@@ -46,7 +46,7 @@ const refused = Exit.fail(
   new Errors.BeanstalkdError({ command: "delete", server: SERVER, sent: true, reason: new Errors.InternalError({}) })
 )
 
-const notFound = (exit: Exit.Exit<void, unknown> | undefined) => {
+const notFound = (exit: Exit.Exit<unknown, unknown> | undefined) => {
   assert(exit !== undefined && Exit.isFailure(exit))
   return Effect.map(Effect.flip(exit), (error) => assert.instanceOf(error, Errors.NotFound))
 }
@@ -90,15 +90,15 @@ describe("a lease", () => {
 
   it("is lost once, and only while it is held", () => {
     const { exits, heard, lease, remove, sent } = play()
-    lease.lose()
-    lease.lose()
+    lease.lose("expired")
+    lease.lose("expired")
     assert.strictEqual(lease.state, "lost")
     assert.deepStrictEqual(heard, ["over job"])
     remove()
     assert.deepStrictEqual(sent, [])
     const other = play()
     other.remove()
-    other.lease.lose()
+    other.lease.lose("expired")
     assert.strictEqual(other.lease.state, "settling")
     other.answer(Exit.void)
     assert.strictEqual(other.lease.state, "settled")

@@ -12,7 +12,7 @@ import { TUBE } from "../support/Workplace.ts"
 
 const make = Effect.gen(function*() {
   const fork = Effect.runForkWith(yield* Effect.context())
-  return new LeaseKeeper(yield* Clock.Clock, fork)
+  return new LeaseKeeper(20_000, yield* Clock.Clock, fork)
 })
 
 const id = Protocol.JobId.make(1)

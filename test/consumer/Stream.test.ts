@@ -96,9 +96,10 @@ describe("a stream", () => {
 
   it.effect("does the same in the same order every time under a TestClock, along with workers", () =>
     Effect.gen(function*() {
-      const first = yield* onMemory(manyAtWork)
+      const atWork = Random.withSeed(onMemory(manyAtWork), "the same")
+      const first = yield* atWork
       assert.isAbove(first.length, 300)
-      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* onMemory(manyAtWork), first)
+      for (let again = 0; again < 3; again++) assert.deepStrictEqual(yield* atWork, first)
     }).pipe(silently))
 
   const wrong: ReadonlyArray<readonly [tubes: unknown, options: object, argument: string]> = [
@@ -219,6 +220,8 @@ const oneOf = (client: Client.Service) =>
         maxAttempts: Infinity,
         retrySchedule: Schedule.forever,
         crashGuard: (yield* number(2)) === 0,
+        // A reserve that waits can bring a job while its connection is being closed. Such a job would come back delayed.
+        isolateSuspects: false,
         shutdownTimeout: yield* number(10)
       })
     const fiber = yield* Effect.forkChild(Effect.provideService(consumer, Client.Beanstalkd, client))

@@ -71,10 +71,22 @@ export const silently: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effec
   new Set()
 )
 
+const OUTCOMES = [
+  "reserved",
+  "succeeded",
+  "failed",
+  "retried",
+  "postponed",
+  "discarded",
+  "buried",
+  "deadLettered",
+  "lost"
+] as const
+
 /** What became of the jobs of a tube, by the metrics. Outcomes that did not occur are left out. */
 export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE) {
   const counts: Partial<Record<Metrics.JobOutcome, number>> = {}
-  for (const outcome of ["reserved", "succeeded", "failed", "retried", "buried", "deadLettered", "lost"] as const) {
+  for (const outcome of OUTCOMES) {
     const { count } = yield* Metric.value(Metric.withAttributes(Metrics.jobs, { server, tube, outcome }))
     if (count > 0) counts[outcome] = count
   }

@@ -3,7 +3,7 @@
  * and options that are refused.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema } from "effect"
 import { Errors, type Job, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onMemory } from "../support/Fixture.ts"
@@ -97,18 +97,40 @@ describe("a handler", () => {
       assert.strictEqual((yield* beanstalkd.stats).cmdStatsJob, 0)
     })))
 
-  it.effect("that is interrupted has its job released at once, and it counts as an attempt", () =>
+  it.effect("that is interrupted by something else than the worker has failed, and waits for its next attempt", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const attempts: Array<number> = []
+      const failures: Array<boolean> = []
       const { id } = yield* beanstalkd.put(TUBE, "hello", { priority: 3 })
+      const stopped = yield* Effect.forkScoped(Effect.never)
+      yield* Fiber.interrupt(stopped)
       yield* work((_, job) =>
         Effect.flatMap(job.attempt, (attempt) => {
           attempts.push(attempt)
-          return attempt < 3 ? Effect.interrupt : Effect.never
-        })
-      )
+          return attempt < 3 ? Fiber.join(stopped) : Effect.never
+        }), {
+        retrySchedule: Schedule.exponential("1 second"),
+        retryIf: () => false,
+        onFailure: (cause) => Effect.sync(() => failures.push(Cause.hasInterruptsOnly(cause)))
+      })
+      assert.deepStrictEqual(attempts, [1])
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, state: "delayed", delay: 1 })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(attempts, [1, 2])
+      yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(attempts, [1, 2, 3])
-      assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, releases: 2, delay: 0 })
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { pri: 3, releases: 2 })
+      assert.deepStrictEqual(failures, [true, true])
+    })))
+
+  it.effect("that is interrupted from within runs no more than 3 times in 3 seconds, even with maxAttempts Infinity", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      let runs = 0
+      yield* beanstalkd.put(TUBE, "hello")
+      yield* work(() => Effect.andThen(Effect.sync(() => runs++), Effect.interrupt), { maxAttempts: Infinity })
+      yield* TestClock.adjust("2999 millis")
+      assert.isAtLeast(runs, 2)
+      assert.isAtMost(runs, 3)
     })))
 
   it.effect("that interrupts itself forever is given up in the end, and others have their turn", () =>
@@ -116,7 +138,8 @@ describe("a handler", () => {
       yield* beanstalkd.put(TUBE, "hello", { priority: 0 })
       yield* beanstalkd.put(TUBE, "good")
       yield* work((value) => value === "good" ? Effect.void : Effect.interrupt, { maxAttempts: 5 })
-      yield* TestClock.adjust("1 second")
+      yield* areIn(beanstalkd, { delayed: 1 })
+      yield* TestClock.adjust("15 seconds")
       yield* areIn(beanstalkd, { buried: 1 })
     })))
 })
@@ -157,7 +180,7 @@ describe("bodies that do not decode", () => {
   const Numbers = Tube.make(TUBE, { schema: Schema.Struct({ n: Schema.Finite }) })
   const bad = ["", "no JSON", "{\"n\":\"1\"}", "{}", "null", new Uint8Array([0x22, 0xff, 0xfe, 0x22])]
 
-  it.effect("among good ones are buried, logged and counted, and the good ones go on", () => {
+  it.effect("among good ones go to the dead-letter tube, logged and counted, and the good ones go on", () => {
     const { log, logged } = keepLog()
     return onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const seen: Array<number> = []
@@ -182,8 +205,8 @@ describe("bodies that do not decode", () => {
       )
       assert.deepStrictEqual(seen, bad.map((_, n) => n))
       assert.deepStrictEqual(buried, bad.map((body) => Buffer.from(body).toString("latin1")))
-      yield* areIn(beanstalkd, { buried: bad.length })
-      yield* areIn(beanstalkd, {}, "dead")
+      yield* areIn(beanstalkd, {})
+      yield* areIn(beanstalkd, { ready: bad.length }, "dead")
       assert.strictEqual(failures, 0)
       const errors = log.filter(({ level }) => level === "Error")
       assert.deepStrictEqual(
@@ -194,7 +217,12 @@ describe("bodies that do not decode", () => {
         assert.deepInclude(annotations, { tube: TUBE, attempt: 1 })
         assert.instanceOf(Cause.squash(cause), Errors.DecodeError)
       }
-      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 12, succeeded: 6, failed: 6, buried: 6 })
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), {
+        reserved: 12,
+        succeeded: 6,
+        failed: 6,
+        deadLettered: 6
+      })
     })).pipe(logged)
   })
 })
@@ -302,9 +330,17 @@ describe("options that make no sense", () => {
         retrySchedule: undefined,
         maxAttempts: undefined,
         retryIf: undefined,
+        retryAfter: undefined,
+        maxCrashes: undefined,
+        isolateSuspects: undefined,
         crashGuard: undefined,
+        onDefect: undefined,
+        onUndecodable: undefined,
         deadLetter: undefined,
+        touchInterval: undefined,
         shutdownTimeout: undefined,
+        forceAfter: undefined,
+        logFailure: undefined,
         onFailure: undefined,
         onGiveUp: undefined,
         onLost: undefined

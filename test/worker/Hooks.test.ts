@@ -49,21 +49,22 @@ describe("hooks", () => {
         onGiveUp: (cause) => Effect.sync(() => entries.push(`onGiveUp ${String(Cause.squash(cause))}`))
       })
       assert.deepStrictEqual(entries, ["onFailure no", "onGiveUp no", "onFailure defect", "onGiveUp defect"])
-      yield* areIn(beanstalkd, { buried: 1 })
-      yield* areIn(beanstalkd, { ready: 1 }, "dead")
+      yield* areIn(beanstalkd, {})
+      yield* areIn(beanstalkd, { ready: 2 }, "dead")
     })))
 
-  it.effect("hear nothing of an interruption, nor of what a handler did to its job before it failed", () =>
+  it.effect("hear nothing of what the worker interrupts, nor of what a handler did to its job before it failed", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const entries: Array<string> = []
       const enter = (entry: string) => () => Effect.sync(() => void entries.push(entry))
-      yield* beanstalkd.putAll(TUBE, ["deletes", "interrupts"])
-      yield* work((value, job) => {
-        if (value === "deletes") return Effect.andThen(job.delete, Effect.fail("no"))
-        return Effect.flatMap(job.attempt, (attempt) => attempt === 1 ? Effect.interrupt : Effect.void)
-      }, { onFailure: enter("onFailure"), onGiveUp: enter("onGiveUp"), onLost: enter("onLost") })
-      yield* TestClock.adjust("1 second")
-      yield* areIn(beanstalkd, {})
+      yield* beanstalkd.putAll(TUBE, ["deletes", "goes on"])
+      const worker = yield* work(
+        (value, job) => value === "deletes" ? Effect.andThen(job.delete, Effect.fail("no")) : Effect.never,
+        { onFailure: enter("onFailure"), onGiveUp: enter("onGiveUp"), onLost: enter("onLost") }
+      )
+      yield* areIn(beanstalkd, { reserved: 1 })
+      yield* Fiber.interrupt(worker)
+      yield* areIn(beanstalkd, { ready: 1 })
       assert.deepStrictEqual(entries, [])
     })))
 
@@ -96,9 +97,9 @@ describe("hooks", () => {
       yield* server.dropConnections
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, { buried: 1 })
-      assert.strictEqual(runs, 3)
+      assert.strictEqual(runs, 4)
       const errors = log.filter(({ message }) => message === "a hook of the worker died")
-      assert.strictEqual(errors.length, 5)
+      assert.strictEqual(errors.length, 6)
     })).pipe(logged)
   })
 })
@@ -130,6 +131,7 @@ describe("hooks that do not end", () => {
       const worker = yield* work((value) => value === "dies" ? Effect.die("defect") : Effect.fail("no"), {
         concurrency: 2,
         shutdownTimeout: "5 seconds",
+        onDefect: "bury",
         onFailure: never(events, "onFailure"),
         onGiveUp: never(events, "onGiveUp")
       })
@@ -168,6 +170,7 @@ describe("hooks that do not end", () => {
         return value === "dies" ? Effect.die("defect") : Effect.sync(() => done.push(value))
       }, {
         shutdownTimeout: "5 seconds",
+        onDefect: "bury",
         onGiveUp: never(events, "onGiveUp"),
         onLost: never(events, "onLost")
       })
@@ -250,7 +253,12 @@ describe("logs", () => {
         log.map(({ annotations, cause, level, message }) => [level, message, annotations, Cause.pretty(cause) === ""]),
         [
           ["Info", "at work", { tube: TUBE, job: 1, attempt: 1 }, true],
-          ["Warn", "attempt 1 failed, the next one comes in 1s", { tube: TUBE, job: 1, attempt: 1 }, false],
+          [
+            "Warn",
+            "attempt 1 of 2 failed, the next one comes in 1 s",
+            { tube: TUBE, job: 1, attempt: 1, maxAttempts: 2, delaySeconds: 1 },
+            false
+          ],
           ["Info", "at work", { tube: TUBE, job: 1, attempt: 2 }, true],
           ["Error", "failed for good, buried", { tube: TUBE, job: 1, attempt: 2 }, false]
         ]
@@ -322,7 +330,7 @@ describe("a logger that dies", () => {
         yield* areIn(beanstalkd, { buried: 4 })
         yield* Fiber.interrupt(worker)
         yield* areIn(beanstalkd, { buried: 4 })
-        const attempt = "attempt 1 failed, the next one comes in 1s (a logger died of the cause)"
+        const attempt = "attempt 1 of 2 failed, the next one comes in 1 s (a logger died of the cause)"
         const known = ["failed for good, buried (a logger died of the cause)", attempt]
         if (logger === "of anything") assert.deepStrictEqual(told, [])
         else for (const message of known) assert.strictEqual(told.filter((one) => one === message).length, 4)
@@ -335,6 +343,7 @@ describe("a logger that dies", () => {
       yield* beanstalkd.putAll(TUBE, ["dead", "lost"])
       yield* work((value) => value === "dead" ? Effect.fail({ amount: 5n }) : Effect.never, {
         maxAttempts: 1,
+        maxCrashes: 1,
         deadLetter: "dead",
         onFailure: () => Effect.die("defect"),
         onGiveUp: () => Effect.sync(() => entries.push("onGiveUp")),
@@ -344,7 +353,7 @@ describe("a logger that dies", () => {
       yield* areIn(beanstalkd, { reserved: 1 })
       yield* server.dropConnections
       assert.deepStrictEqual(entries, ["onGiveUp", "onLost"])
-      // The crash guard gives the lost job up, since its only attempt is used.
+      // The crash guard gives the lost job up, since it may crash only once.
       yield* TestClock.adjust("1 second")
       yield* areIn(beanstalkd, { ready: 2 }, "dead")
     })).pipe(Effect.provideService(Logger.CurrentLoggers, new Set([loggers["of anything"]!]))))

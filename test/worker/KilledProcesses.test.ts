@@ -68,14 +68,14 @@ RealServer.describeReal("worker processes", () => {
   )
 
   it.live(
-    "that a job kills are not killed by it forever: it is buried after maxAttempts",
+    "that a job kills are not killed by it forever: it is buried after maxCrashes",
     () =>
       Effect.gen(function*() {
         const { beanstalkd, start } = yield* open
         const { id } = yield* beanstalkd.put(TUBE, "kills", { priority: 0 })
         yield* beanstalkd.putAll(TUBE, Array.from({ length: 20 }, () => "short"))
         for (let attempt = 1; attempt <= 2; attempt++) {
-          const worker = yield* start({ maxAttempts: 2 })
+          const worker = yield* start({ maxCrashes: 2 })
           yield* worker.exited
           assert.strictEqual(worker.child.signalCode, "SIGKILL")
           assert.deepStrictEqual(worker.told("began"), [id])
@@ -86,7 +86,7 @@ RealServer.describeReal("worker processes", () => {
             )
           )
         }
-        const worker = yield* start({ maxAttempts: 2 })
+        const worker = yield* start({ maxCrashes: 2 })
         yield* eventually(areIn(beanstalkd, { buried: 1 }), { within: "10 seconds" })
         assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "buried", reserves: 3, pri: 0 })
         assert.strictEqual(worker.told("ended").length, 20)

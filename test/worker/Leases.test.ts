@@ -39,7 +39,7 @@ describe("a job whose handler runs", () => {
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const goOn = yield* Latch.make()
       for (let n = 0; n < 100; n++) yield* beanstalkd.put(TUBE, "x", { ttr: `${600 + n} seconds` })
-      yield* work(() => goOn.await, { concurrency: 100 })
+      yield* work(() => goOn.await, { concurrency: 100, touchInterval: "1 hour" })
       yield* TestClock.adjust("6 hours")
       yield* areIn(beanstalkd, { reserved: 100 })
       const { cmdTouch, jobTimeouts } = yield* beanstalkd.stats
@@ -50,6 +50,22 @@ describe("a job whose handler runs", () => {
       yield* goOn.open
       yield* TestClock.adjust(0)
       yield* areIn(beanstalkd, {})
+    })))
+
+  it.effect("is touched every 20 seconds however long its ttr, or as often as it is told", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const touchesIn = Effect.fnUntraced(function*(options: Worker.Options<string, never, never>) {
+        const before = (yield* beanstalkd.stats).cmdTouch
+        yield* beanstalkd.put(TUBE, "x", { ttr: "1 hour" })
+        const worker = yield* work(() => Effect.sleep("61 seconds"), options)
+        yield* TestClock.adjust("61 seconds")
+        yield* areIn(beanstalkd, {})
+        yield* Fiber.interrupt(worker)
+        return (yield* beanstalkd.stats).cmdTouch - before
+      })
+      assert.strictEqual(yield* touchesIn({}), 3)
+      assert.strictEqual(yield* touchesIn({ touchInterval: "5 seconds" }), 12)
+      assert.strictEqual(yield* touchesIn({ touchInterval: "1 hour" }), 0)
     })))
 
   it.effect("for less than 250 milliseconds costs a reserve and a delete, no more", () =>
@@ -109,11 +125,14 @@ describe("a lost lease", () => {
       ])
       assert.strictEqual(events.length, 8)
       yield* areIn(beanstalkd, {})
-      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 4, succeeded: 2, lost: 2 })
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 5, succeeded: 2, lost: 2 })
       assert.strictEqual(yield* inFlight(beanstalkd.server), 0)
       const warnings = log.filter(({ level }) => level === "Warn")
       for (const { message } of warnings) {
-        assert.strictEqual(message, "its time ran out, or its connection was lost")
+        assert.strictEqual(
+          message,
+          "the lease is lost: its connection was lost: the connection is closed: the server dropped it"
+        )
       }
       assert.deepStrictEqual(warnings.map(({ annotations }) => annotations), [
         { tube: TUBE, job: 1, attempt: 1 },

@@ -5,9 +5,10 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Errors from "../../Errors.ts"
 import { commands } from "../../Protocol.ts"
-import { JobStats } from "../../Stats.ts"
+import type { JobState } from "../../Stats.ts"
 import type { AnyCommand, Request } from "../protocol/command.ts"
 import type { JobId } from "../protocol/scalars.ts"
+import { jobCounters } from "./jobCounters.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Commands on their way
@@ -98,12 +99,15 @@ export const isBuried = (exit: CommandExit): boolean => failsWith(exit, Errors.J
 const isRefusal = (exit: CommandExit): boolean => failsWith(exit, Errors.BeanstalkdError)
 
 // What `stats-job` tells of a job that nobody holds.
-const isNotReserved = (exit: CommandExit): boolean =>
-  Exit.isSuccess(exit) && exit.value instanceof JobStats && exit.value.state !== "reserved"
+const isNotReserved = (exit: CommandExit): boolean => {
+  if (Exit.isFailure(exit)) return false
+  const state = (exit.value as { readonly state?: JobState } | undefined)?.state
+  return state !== undefined && state !== "reserved"
+}
 
 const endsLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.delete, commands.release, commands.bury])
 
-const asksForLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.touch, commands.statsJob])
+const asksForLease: ReadonlySet<AnyCommand> = new Set<AnyCommand>([commands.touch, commands.statsJob, jobCounters])
 
 /** The state that the server keeps of a connection: the tube that it uses, the tubes it watches, the jobs it holds. */
 export class SessionState {

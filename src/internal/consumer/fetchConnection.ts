@@ -115,7 +115,7 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   #onAnswer(answer: Reserved, nextWindow: number): void {
     // The server has taken the job back meanwhile: the older handle must not settle the new lease. Nor does losing it make
     // room for another job, so the reserve counts until the older handle has gone.
-    if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose()
+    if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose("expired")
     this.#counts.asked--
     this.lastHit = Exit.isSuccess(answer)
     this.window = this.lastHit ? nextWindow : 1
@@ -149,7 +149,7 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   /** The connection is gone: no job of it can be settled any more, and none can come. */
   loseAll(): void {
     this.lastHit = false
-    for (const job of this.held.values()) job.lose()
+    for (const job of this.held.values()) job.lose("connection")
   }
 
   onSettling(job: ReservedJob): void {

@@ -31,6 +31,10 @@ export interface FetchSource {
   readonly shared: Pick<Pipeline, "run">
 }
 
+// How long the end waits for the last answers. The server cannot tell a job whose connection is closed from one that has
+// crashed its worker, so all jobs are released before that.
+const LAST_ANSWERS = "1 second"
+
 // Shorter would cost a round trip more often while there is nothing to be had; longer would let a job wait for it.
 const POLL_INTERVAL = "20 millis"
 
@@ -38,7 +42,7 @@ const SILENT_AS_ANOTHER = new Errors.ConnectionClosed({ detail: "it was idle whe
 
 const onlyTube = (tubes: ReadonlyArray<string>): string | undefined => new Set(tubes).size === 1 ? tubes[0] : undefined
 
-/** Reserves until it is stopped. The end of its Scope closes its connections, which releases the jobs in hand. */
+/** Reserves until it is stopped. The end of its Scope releases the jobs in hand and closes its connections. */
 export class Fetcher implements Intake, Situation<FetchConnection>, FetchListener {
   readonly #source: FetchSource
   readonly #settings: IntakeSettings
@@ -50,7 +54,10 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   readonly #origin: { readonly shared: Pick<Pipeline, "run">; readonly tube: string | undefined }
   #dialing: "no" | "yes" | "never again" = "no"
   #polling: Fiber.Fiber<void> | undefined
+  /** Jobs that came too late and are being released. */
+  #late = 0
   #isStopped = false
+  #onLastAnswer = () => {}
   #isFilling = false
 
   constructor(
@@ -105,10 +112,35 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     this.#isFilling = false
   }
 
+  withdraw(): void {
+    for (const connection of this.connections) {
+      if (connection.isWaiting && connection.held.size === 0) connection.pipeline.die(CLOSED_BY_SCOPE)
+    }
+  }
+
   stop(): void {
     this.#isStopped = true
     this.#polling?.interruptUnsafe()
     this.fill()
+  }
+
+  /** After {@link stop}: waits until all reserves are answered and all jobs released. */
+  get givenBack(): Effect.Effect<void> {
+    const answered = Effect.callback<void>((resume) => {
+      this.#onLastAnswer = () => resume(Effect.void)
+      this.#noticeLastAnswer()
+    })
+    const held = Effect.suspend(() =>
+      Effect.forEach([...this.connections].flatMap(({ held }) => [...held.values()]), (job) => job.end, {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+    return Effect.interruptible(Effect.andThen(answered, held))
+  }
+
+  #noticeLastAnswer(): void {
+    if (this.#counts.asked === 0 && this.#late === 0) this.#onLastAnswer()
   }
 
   #perform(step: Step<FetchConnection>): void {
@@ -152,8 +184,12 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   // -------------------------------------------------------------------------------------------------------------------
 
   onJob(job: ReservedJob): void {
-    if (this.#isStopped) this.#fork(job.end)
-    else this.#settings.onJob(job)
+    if (!this.#isStopped) return this.#settings.onJob(job)
+    this.#late++
+    this.#fork(job.end).addObserver(() => {
+      this.#late--
+      this.#noticeLastAnswer()
+    })
   }
 
   onOver(job: ReservedJob): void {
@@ -177,6 +213,8 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
 
   onAnswered(): void {
     this.fill()
+    this.#settings.onAnswered?.()
+    this.#noticeLastAnswer()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -222,7 +260,9 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     this.connections.add(connection)
     pipeline.onDeath(() => {
       this.connections.delete(connection)
-      if (connection.hasAnswered) this.#backoff.onReply()
+      if (pipeline.death === CLOSED_BY_SCOPE) {
+        // It was closed on purpose, which tells nothing about the server.
+      } else if (connection.hasAnswered) this.#backoff.onReply()
       else if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
       else this.#backoff.onFailure(lossOf(pipeline))
       connection.loseAll()
@@ -243,6 +283,12 @@ export const make = Effect.fnUntraced(function*(
   const backoff = new DialBackoff(source.reconnect, yield* Clock.Clock)
   const fetcher = new Fetcher(source, settings, yield* Scope.fork(scope), fork, backoff)
   // Added last, so that it runs first: a connection that ends with the Scope must not be replaced.
-  yield* Scope.addFinalizer(scope, Effect.sync(() => fetcher.stop()))
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.suspend(() => {
+      fetcher.stop()
+      return Effect.asVoid(Effect.timeoutOption(fetcher.givenBack, LAST_ANSWERS))
+    })
+  )
   return fetcher
 })

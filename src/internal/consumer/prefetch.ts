@@ -27,7 +27,7 @@ export const makePull = Effect.fnUntraced(function*(
   open: (settings: IntakeSettings) => Effect.Effect<Intake, never, Scope.Scope>,
   { keepLeases, maxConnections, maxInFlight, prefetch, tubes }: PrefetchSettings
 ): Effect.fn.Return<{ readonly pull: Pull }, never, Scope.Scope> {
-  const leases = yield* LeaseKeeper.make
+  const leases = yield* LeaseKeeper.make()
   const ready: globalThis.Array<ReservedJob> = []
   let puller: ((pulled: Pull) => void) | undefined
   let failure: Errors.BeanstalkdError | undefined

@@ -87,7 +87,7 @@ const end = (job: ReservedJob, exit: Exit.Exit<unknown, unknown>, onFailure: OnF
   })
 
 const keep = Effect.fnUntraced(function*(job: ReservedJob, scope: Scope.Closeable, onFailure: OnFailure) {
-  const leases = yield* LeaseKeeper.make
+  const leases = yield* LeaseKeeper.make()
   const fork = Effect.runForkWith(yield* Effect.context())
   leases.add(job)
   const forgetDeath = job.loseWithConnection()

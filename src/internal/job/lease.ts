@@ -9,7 +9,7 @@
  * | the server                  | the truth                              | a command, the end of the ttr, the end of the connection   |
  * | `SessionState.held`         | what the connection holds, as answered | RESERVED; the answer to a settling command; any NOT_FOUND  |
  * | `Lease.state`               | what the handle may still do           | `settle`, the answer to it, `lose`                         |
- * | `Lease.known`               | the statistics                         | once, with the first answer to a `stats-job`               |
+ * | `Lease.known`               | the counters of the job                | once, with the first answer to a `stats-job`               |
  * | `FetchConnection.held`      | which jobs take room, by id            | the answer to a reserve; a settling command leaves; `onOver` |
  * | `FetchCounts` of a `Fetcher` | how many are in hand and asked for     | with each reserve, and with each change of `held`          |
  * | `LeaseKeeper`               | which jobs to touch, and when          | `add` of a new job, `remove` of one that is over or pulled |
@@ -20,7 +20,7 @@
 import * as Exit from "effect/Exit"
 import * as Errors from "../../Errors.ts"
 import * as Protocol from "../../Protocol.ts"
-import type { JobStats } from "../../Stats.ts"
+import { type JobCounters, jobCounters } from "../connection/jobCounters.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import { encode } from "../protocol/requestWriter.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -35,6 +35,9 @@ import type { JobId } from "../protocol/scalars.ts"
  * - `lost`: the ttr ran out, or the connection was lost, before anybody settled the job
  */
 export type LeaseState = "held" | "settling" | "settled" | "lost"
+
+/** How a lease was lost: its ttr ran out, or its connection ended. */
+export type Loss = "expired" | "connection"
 
 /** Hears what becomes of the jobs that it has reserved. */
 export interface JobListener<in J> {
@@ -59,6 +62,8 @@ type Command<Args extends ReadonlyArray<unknown>, Invalid, E> = Protocol.Command
 
 type Ending<O, E> = Command<[id: JobId, options?: O | undefined], Errors.InvalidArgument, E>
 
+export type { JobCounters }
+
 const { commands } = Protocol
 
 /**
@@ -69,7 +74,8 @@ export class Lease<J> {
   readonly #origin: LeaseOrigin<J>
   readonly #job: J
   #state: LeaseState = "held"
-  #known: JobStats | undefined
+  #known: JobCounters | undefined
+  #loss: Loss | undefined
   #hooks: Set<() => void> | undefined
 
   constructor(received: Protocol.RawJob, origin: LeaseOrigin<J>, job: J) {
@@ -83,26 +89,31 @@ export class Lease<J> {
     return this.#state
   }
 
-  /** The statistics of the job, if anybody has asked for them. */
-  get known(): JobStats | undefined {
+  /** How the lease was lost, if it was. */
+  get loss(): Loss | undefined {
+    return this.#loss
+  }
+
+  /** The counters of the job, if anybody has asked for them. */
+  get known(): JobCounters | undefined {
     return this.#known
   }
 
-  /** Keeps the first statistics that come: they are those of this lease, unless they tell that it is over. */
-  know(stats: JobStats): void {
-    this.#known ??= stats
-    if (stats.state !== "reserved") this.lose()
+  /** Keeps the first counters that come: they are those of this lease, unless they tell that it is over. */
+  know(counters: JobCounters): void {
+    this.#known ??= counters
+    if (counters.state !== "reserved") this.lose("expired")
   }
 
   /**
-   * Asks for the statistics of the job on its own connection. Where they tell that nobody holds the job, the lease is over,
+   * Asks for the counters of the job on its own connection. Where they tell that nobody holds the job, the lease is over,
    * and the counters are no longer its own.
    */
-  inspect(resume: (exit: CommandExit<JobStats, Protocol.Failure<"statsJob">>) => void): void {
-    this.#origin.pipeline.start(commands.statsJob, [this.received.id], (exit) => {
+  inspect(resume: (exit: CommandExit<JobCounters, Protocol.Failure<"statsJob">>) => void): void {
+    this.#origin.pipeline.start(jobCounters, [this.received.id], (exit) => {
       if (Exit.isFailure(exit)) return resume(exit)
       this.know(exit.value)
-      resume(exit.value.state === "reserved" ? exit : this.gone(commands.statsJob.name))
+      resume(exit.value.state === "reserved" ? exit : this.gone(jobCounters.name))
     })
   }
 
@@ -125,8 +136,10 @@ export class Lease<J> {
    * The ttr has run out, or the connection is gone. Without this, what the handle is told from now on would happen to the
    * next lease of the job.
    */
-  lose(): void {
-    if (this.#state === "held") this.#end("lost")
+  lose(loss: Loss): void {
+    if (this.#state !== "held") return
+    this.#loss = loss
+    this.#end("lost")
   }
 
   /** Ends the lease with this command, unless it is over, and calls `resume` once. */

@@ -11,7 +11,7 @@ import type { JobStats } from "../../Stats.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import type { JobId } from "../protocol/scalars.ts"
-import { type CommandExit, Lease, type LeaseOrigin } from "./lease.ts"
+import { type CommandExit, type JobCounters, Lease, type LeaseOrigin, type Loss } from "./lease.ts"
 
 /** What marks a reserved job, for `Job.isJob`. */
 export const TypeId = "~effect-beanstalkd/Job"
@@ -35,6 +35,8 @@ export const nameOf = ({ ref }: Pick<Job, "ref">): string => `Job(${ref.toString
 export class ReservedJob extends Inspectable.Class implements Job {
   readonly #origin: JobOrigin
   readonly #lease: Lease<ReservedJob>
+  /** The tube, once the server has told it. */
+  #tube: string | undefined
 
   constructor(received: RawJob, origin: JobOrigin) {
     super()
@@ -98,7 +100,7 @@ export class ReservedJob extends Inspectable.Class implements Job {
       Effect.tapErrorTag("NotFound", () =>
         Effect.suspend(() => {
           if (this.isOver) return Effect.void
-          this.lose()
+          this.lose("expired")
           return this.#afterwards
         }))
     )
@@ -106,9 +108,10 @@ export class ReservedJob extends Inspectable.Class implements Job {
 
   get lost(): Effect.Effect<never, Errors.NotFound> {
     return Effect.callback((resume) => {
-      const detail = "its lease was lost: its ttr ran out, or its connection was lost"
-      const hear = () =>
+      const hear = () => {
+        const detail = `its lease was lost: ${this.describeLoss()}`
         resume(Effect.fail(new Errors.NotFound({ command: "touch", server: this.server, id: this.id, detail })))
+      }
       const forgetDeath = this.#origin.pipeline.onDeath(() => {
         if (this.#lease.state === "held") hear()
       })
@@ -126,21 +129,27 @@ export class ReservedJob extends Inspectable.Class implements Job {
   get stats(): Effect.Effect<JobStats, Failure<"statsJob">> {
     return Effect.tap(
       this.#origin.shared.run(commands.statsJob, this.id),
-      (stats) => Effect.sync(() => this.#lease.know(stats))
+      (stats) =>
+        Effect.sync(() => {
+          this.#tube = stats.tube
+          this.#lease.know(stats)
+        })
     )
   }
 
   get tube(): Effect.Effect<string, Failure<"statsJob">> {
     const { tube } = this.#origin
-    return tube === undefined ? Effect.map(this.#statsOnce, ({ tube }) => tube) : Effect.succeed(tube)
+    if (tube !== undefined) return Effect.succeed(tube)
+    return Effect.suspend(() => {
+      const told = this.#tube
+      return told === undefined ? Effect.map(this.stats, ({ tube }) => tube) : Effect.succeed(told)
+    })
   }
 
   get attempt(): Effect.Effect<number, Failure<"statsJob">> {
-    return Effect.map(this.#statsOnce, ({ reserves }) => reserves)
-  }
-
-  get #statsOnce(): Effect.Effect<JobStats, Failure<"statsJob">> {
-    return Effect.suspend(() => this.known === undefined ? this.stats : Effect.succeed(this.known))
+    return Effect.suspend((): Effect.Effect<{ readonly reserves: number }, Failure<"statsJob">> =>
+      this.known === undefined ? this.stats : Effect.succeed(this.known)
+    ).pipe(Effect.map(({ reserves }) => reserves))
   }
 
   /** Releases the job, unless it is settled. If that fails, its connection is closed, which releases it as well. */
@@ -185,14 +194,26 @@ export class ReservedJob extends Inspectable.Class implements Job {
     return this.#lease.state === "lost"
   }
 
-  /** Its statistics, if anybody has asked for them. */
-  get known(): JobStats | undefined {
+  /** How it was lost, if it was. */
+  get loss(): Loss | undefined {
+    return this.#lease.loss
+  }
+
+  /** How its lease was lost, in words. */
+  describeLoss(): string {
+    const { death } = this.#origin.pipeline
+    if (this.#lease.loss === "expired" || death === undefined) return "its time ran out"
+    return `its connection was lost: ${death.message}`
+  }
+
+  /** Its counters, if anybody has asked for them. */
+  get known(): JobCounters | undefined {
     return this.#lease.known
   }
 
   /** See `Lease.lose`. */
-  lose(): void {
-    this.#lease.lose()
+  lose(loss: Loss): void {
+    this.#lease.lose(loss)
   }
 
   /** See `Lease.settle`. */
@@ -204,8 +225,13 @@ export class ReservedJob extends Inspectable.Class implements Job {
     this.#lease.settle(command, args, resume)
   }
 
+  /** Deletes the job although its lease is lost, which works on its connection while nobody else has it. */
+  deleteLate(resume: (exit: CommandExit<void, Failure<"delete">>) => void): void {
+    this.#origin.pipeline.start(commands.delete, [this.id], resume)
+  }
+
   /** See `Lease.inspect`. */
-  inspect(resume: (exit: CommandExit<JobStats, Failure<"statsJob">>) => void): void {
+  inspect(resume: (exit: CommandExit<JobCounters, Failure<"statsJob">>) => void): void {
     this.#lease.inspect(resume)
   }
 
@@ -216,7 +242,7 @@ export class ReservedJob extends Inspectable.Class implements Job {
 
   /** Makes the end of its connection the end of its lease. Returns a function that forgets that. */
   loseWithConnection(): () => void {
-    return this.#origin.pipeline.onDeath(() => this.lose())
+    return this.#origin.pipeline.onDeath(() => this.lose("connection"))
   }
 
   /** Closes the connection on which the job was reserved: the server then has it back, unless it is settled. */

@@ -11,12 +11,3 @@ export class DecodeFailure {
     this.error = error
   }
 }
-
-/** Whether this is what the worker itself failed with. A handler can fail with a Proxy on which `instanceof` throws. */
-export const isDecodeFailure = (error: unknown): error is DecodeFailure => {
-  try {
-    return error instanceof DecodeFailure
-  } catch {
-    return false
-  }
-}

@@ -6,10 +6,14 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import * as Errors from "../../Errors.ts"
 import type { Tube, TypedJob } from "../../Tube.ts"
 import type { Handler } from "../../Worker.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 import { DecodeFailure } from "./decodeFailure.ts"
+import { isA } from "./directives.ts"
+import type { HandlerFailure } from "./policy.ts"
+import type { Settings } from "./settings.ts"
 
 /** What a handler, or a hook, needs of its surroundings: each has a Scope of its own, which ends before its job is settled. */
 export type Needs<R> = Exclude<R, Scope.Scope>
@@ -27,8 +31,9 @@ export const typed = <A>(job: ReservedJob): TypedJob<A> => job as unknown as Typ
 /** Makes the Effect for a job. */
 export const make = <A, C, RD, RE, E, R>(
   tube: Tube<A, C, RD, RE>,
-  handler: Handler<A, E, R>
-): (job: ReservedJob) => Effect.Effect<unknown, E | DecodeFailure, Needs<R> | RD> => {
+  handler: Handler<A, E, R>,
+  { handleUndecodable }: Pick<Settings<A, E, R>, "handleUndecodable">
+): (job: ReservedJob) => Effect.Effect<unknown, HandlerFailure<E>, Needs<R> | RD> => {
   const spanOptions = (job: ReservedJob): Tracer.SpanOptionsNoTrace => ({
     kind: "consumer",
     attributes: {
@@ -50,10 +55,20 @@ export const make = <A, C, RD, RE, E, R>(
     )
   }
 
+  const onUndecodable = (job: ReservedJob, error: Errors.DecodeError) =>
+    handleUndecodable === undefined
+      ? Effect.fail(new DecodeFailure(error))
+      : Effect.mapError(
+        Effect.scoped(handleUndecodable(error, job)),
+        (failure) => isA(failure, Errors.DecodeError) ? new DecodeFailure(failure) : failure
+      )
+
   return (job) =>
-    tube.decode(job).pipe(
-      Effect.mapError((error) => new DecodeFailure(error)),
-      Effect.flatMap((value) => Effect.scoped(handler(value, Object.assign(job, { value })))),
+    Effect.matchEffect(tube.decode(job), {
+      onFailure: (error): Effect.Effect<unknown, HandlerFailure<E>, Needs<R>> => onUndecodable(job, error),
+      onSuccess: (value): Effect.Effect<unknown, HandlerFailure<E>, Needs<R>> =>
+        Effect.scoped(handler(value, Object.assign(job, { value })))
+    }).pipe(
       (handled) =>
         Effect.useSpan("process", spanOptions(job), (span) => Effect.updateContext(handled, within(job, span)))
     )

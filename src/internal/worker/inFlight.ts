@@ -16,6 +16,16 @@ interface Running {
   readonly startedAt: number
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   isOrphaned: boolean
+  wasStopped: boolean
+}
+
+/** How a handler ran that has ended. */
+export interface Ran {
+  /** When it began, and for how long it ran, in milliseconds. */
+  readonly startedAt: number
+  readonly millis: number
+  /** Whether the worker has interrupted it. */
+  readonly wasStopped: boolean
 }
 
 /** Counts the handlers that run and the jobs that are unfinished, and tells how many more may start. */
@@ -44,6 +54,16 @@ export class InFlight {
     return this.#running.has(job)
   }
 
+  /** How many handlers run. */
+  get size(): number {
+    return this.#running.size
+  }
+
+  /** The jobs whose handlers run. */
+  get jobs(): ReadonlyArray<ReservedJob> {
+    return [...this.#running.keys()]
+  }
+
   /** The shutdown has one more thing to wait for: a job that was reserved, or the hook of a lost one. */
   hold(): void {
     this.#unfinished++
@@ -55,13 +75,13 @@ export class InFlight {
     if (this.#unfinished === 0) this.#onQuiescent()
   }
 
-  /** Starts a handler, and tells how it ended and how many milliseconds it ran. `fork` may run it to its end at once. */
+  /** Starts a handler, and tells how it ended and how it ran. `fork` may run it to its end at once. */
   begin<A, E>(
     job: ReservedJob,
     fork: (job: ReservedJob) => Fiber.Fiber<A, E>,
-    onExit: (job: ReservedJob, exit: Exit.Exit<A, E>, millis: number) => void
+    onExit: (job: ReservedJob, exit: Exit.Exit<A, E>, ran: Ran) => void
   ): void {
-    const running: Running = { startedAt: this.#now(), fiber: undefined, isOrphaned: false }
+    const running: Running = { startedAt: this.now(), fiber: undefined, isOrphaned: false, wasStopped: false }
     this.#running.set(job, running)
     const fiber = fork(job)
     running.fiber = fiber
@@ -81,7 +101,10 @@ export class InFlight {
 
   /** Interrupts all handlers that run. */
   interruptAll(): void {
-    for (const { fiber } of this.#running.values()) fiber?.interruptUnsafe()
+    for (const running of this.#running.values()) {
+      running.wasStopped = true
+      running.fiber?.interruptUnsafe()
+    }
   }
 
   /** Waits until the worker is done with all jobs. */
@@ -92,13 +115,14 @@ export class InFlight {
     })
   }
 
-  #finish(job: ReservedJob, running: Running): number {
+  #finish(job: ReservedJob, { isOrphaned, startedAt, wasStopped }: Running): Ran {
     this.#running.delete(job)
-    if (running.isOrphaned) this.#orphaned--
-    return this.#now() - running.startedAt
+    if (isOrphaned) this.#orphaned--
+    return { startedAt, millis: this.now() - startedAt, wasStopped }
   }
 
-  #now(): number {
+  /** The time, in milliseconds from some moment. */
+  now(): number {
     return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 }

@@ -2,65 +2,116 @@
  * Finds out what the policy needs to judge a job whose handler has not succeeded, asking the server and the user's retry
  * policy only for what the verdict depends on.
  */
-import type * as Duration from "effect/Duration"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type { Failure } from "../../Protocol.ts"
-import type { JobStats } from "../../Stats.ts"
+import type { JobCounters } from "../job/lease.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
-import type { DecodeFailure } from "./decodeFailure.ts"
 import { type Needs, typed } from "./handlerEffect.ts"
 import * as Policy from "./policy.ts"
-import { delayAfter } from "./retryDelay.ts"
+import type { Refusals } from "./refusals.ts"
+import { BOUNDS, DEFAULT_RETRY_SCHEDULE, delayAfter } from "./retryDelay.ts"
 import type { Settings } from "./settings.ts"
 import { log, type Ran, type UserCode } from "./userCode.ts"
 
-/** The statistics of a job, asked from the server once. */
-export const statsOf = (job: ReservedJob): Effect.Effect<JobStats, Failure<"statsJob">> =>
-  job.known === undefined ? Effect.callback((resume) => job.inspect(resume)) : Effect.succeed(job.known)
+/** The counters of a job, asked from the server once. */
+export const countersOf = (job: ReservedJob): Effect.Effect<JobCounters, Failure<"statsJob">> =>
+  Effect.suspend(() =>
+    job.known === undefined
+      ? Effect.callback<JobCounters, Failure<"statsJob">>((resume) => job.inspect(resume))
+      : Effect.succeed(job.known)
+  )
 
 /** Judges a job whose handler has not succeeded. */
 export type Judge<E, R> = (
   job: ReservedJob,
-  exit: Exit.Failure<unknown, E | DecodeFailure>
+  exit: Exit.Failure<unknown, Policy.HandlerFailure<E>>,
+  wasStopped: boolean
 ) => Effect.Effect<Policy.Verdict<E>, Failure<"statsJob">, Needs<R>>
 
-/** The judge of one worker. */
-export const make = <A, E, R>(
-  settings: Settings<A, E, R>,
-  userCode: UserCode,
-  recorderOf: (job: ReservedJob) => JobRecorder
-): Judge<E, R> => {
-  const { onFailure, retryIf, retrySchedule } = settings
+/** What a judge works with. */
+export interface Parts<A, E, R> {
+  readonly settings: Settings<A, E, R>
+  readonly userCode: UserCode
+  readonly refusals: Refusals
+  readonly recorderOf: (job: ReservedJob) => JobRecorder
+}
 
-  const askDelay = Effect.fnUntraced(function*(
-    job: ReservedJob,
-    attempt: number,
-    error: E
-  ): Effect.fn.Return<Ran<Option.Option<Duration.Duration>>> {
-    const ran = yield* userCode.run(
+/** The judge of one worker. */
+export const make = <A, E, R>({ recorderOf, refusals, settings, userCode }: Parts<A, E, R>): Judge<E, R> => {
+  const { onFailure, retryAfter, retryIf, retrySchedule } = settings
+
+  const ask = Effect.fnUntraced(function*<B>(what: string, question: Effect.Effect<B>): Effect.fn.Return<Ran<B>> {
+    const ran = yield* userCode.run(question)
+    if (ran._tag === "Died") yield* log("Error", `the ${what} of the worker died`, ran.cause)
+    return ran
+  })
+
+  const askRetryAfter = (job: ReservedJob, error: E) =>
+    ask(
+      "retryAfter",
+      Effect.sync(() => {
+        const delay = retryAfter?.(error, typed<A>(job))
+        return delay === undefined
+          ? Option.none<Duration.Duration>()
+          : Option.some(Duration.clamp(Duration.fromInputUnsafe(delay), BOUNDS))
+      })
+    )
+
+  const askDelay = (job: ReservedJob, attempt: number, error: E) =>
+    ask(
+      "retry policy",
       Effect.suspend(() =>
         retryIf(error, typed<A>(job)) ? delayAfter(retrySchedule, attempt, error) : Effect.succeedNone
       )
     )
-    if (ran._tag === "Died") yield* log("Error", "the retry policy of the worker died", ran.cause)
-    return ran
+
+  // The Schedule may look at errors, and is not made for what is no error of the handler's type.
+  const askDelayOfDefect = Effect.fnUntraced(function*(attempt: number, cause: Cause.Cause<unknown>) {
+    const ran = yield* userCode.run(delayAfter(retrySchedule, attempt, Cause.squash(cause) as E))
+    if (ran._tag !== "Died") return ran
+    return yield* userCode.run(delayAfter(DEFAULT_RETRY_SCHEDULE, attempt, undefined))
   })
 
-  return Effect.fnUntraced(function*(job, exit) {
-    const ending = Policy.endingOf(exit)
-    if (Policy.hasFailed(ending)) recorderOf(job).count("failed")
-    if (onFailure !== undefined && "cause" in ending) {
-      yield* userCode.hook(() => onFailure(ending.cause, typed<A>(job)))
-    }
+  // A server that does not tell them: then the runs count that have failed here.
+  const askCounters = (job: ReservedJob) =>
+    Effect.catchIf(
+      countersOf(job),
+      (error) => refusals.isRefusal(job, error),
+      (error) => Effect.as(refusals.say("stats-job", error), refusals.countersOf(job))
+    )
+
+  return Effect.fnUntraced(function*(job, exit, wasStopped) {
+    const ending = Policy.endingOf(exit, wasStopped)
     let facts = Policy.NOTHING_KNOWN
+    let isNoticed = !Policy.hasFailed(ending)
     while (true) {
       const decided = Policy.decide(ending, facts, settings)
-      if (decided._tag === "AskCounters") facts = { ...facts, counters: yield* statsOf(job) }
+      if (decided._tag === "AskRetryAfter") {
+        facts = { ...facts, retryAfter: yield* askRetryAfter(job, decided.error) }
+        continue
+      }
+      // Here it is known whether an attempt was used.
+      if (!isNoticed && decided._tag !== "Postpone") {
+        isNoticed = true
+        recorderOf(job).count("failed")
+        if (onFailure !== undefined && "cause" in ending) {
+          yield* userCode.hook(() => onFailure(ending.cause, typed<A>(job)))
+        }
+      }
+      if (decided._tag === "AskCounters") facts = { ...facts, counters: yield* askCounters(job) }
       else if (decided._tag === "AskDelay") {
-        facts = { ...facts, delay: yield* askDelay(job, decided.attempt, decided.error) }
+        const { attempt, error } = decided
+        facts = {
+          ...facts,
+          delay: Option.isSome(error)
+            ? yield* askDelay(job, attempt, error.value)
+            : yield* askDelayOfDefect(attempt, exit.cause)
+        }
       } else return decided
     }
   })

@@ -7,59 +7,78 @@ import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Errors from "../../Errors.ts"
-import type { JobStats } from "../../Stats.ts"
-import { type DecodeFailure, isDecodeFailure } from "./decodeFailure.ts"
+import type { JobCounters } from "../job/lease.ts"
+import { DecodeFailure } from "./decodeFailure.ts"
+import { Discard, isA, Snooze } from "./directives.ts"
 import type { Ran } from "./userCode.ts"
 
 /** The settings that the judgement depends on. */
 export interface PolicySettings {
   /** How many attempts a job has, not counting those that kicks add. */
   readonly maxAttempts: number
+  /** How many crashes a job may be there at, not counting those that kicks allow. */
+  readonly maxCrashes: number
+  /** Whether a job that may have ended a process runs alone. */
+  readonly isolateSuspects: boolean
+  /** What becomes of a job whose handler dies of a defect. */
+  readonly onDefect: "retry" | "bury"
+  /** Whether a job whose body does not decode is tried again. */
+  readonly retriesUndecodable: boolean
+  /** Whether there is a `retryAfter` to be asked. */
+  readonly hasRetryAfter: boolean
 }
 
 /** What the server has counted about a job. */
-export type Counters = Pick<JobStats, "id" | "reserves" | "kicks">
+export type Counters = Pick<JobCounters, "id" | "reserves" | "timeouts" | "releases" | "buries" | "kicks">
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Verdicts
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The work is done. */
-export interface Delete {
-  readonly _tag: "Delete"
-}
-
-/** The job is ready again at once, with its own priority. No attempt has failed. */
+/** The job is ready again after the delay, with its own priority. No attempt has failed. */
 export interface Release {
   readonly _tag: "Release"
+  readonly delay: Duration.Duration
 }
 
 /** The attempt has failed, and the next one comes after the delay. */
 export interface Retry<E> {
   readonly _tag: "Retry"
   readonly attempt: number
+  readonly attempts: number
+  readonly delay: Duration.Duration
+  readonly cause: Cause.Cause<E | Errors.DecodeError>
+}
+
+/** The job comes again after the delay, as if it had not been reserved. The cause is empty if nothing has failed. */
+export interface Postpone<E> {
+  readonly _tag: "Postpone"
   readonly delay: Duration.Duration
   readonly cause: Cause.Cause<E>
+}
+
+/** Nobody needs the job any more. */
+export interface Drop {
+  readonly _tag: "Drop"
+  readonly reason: string
 }
 
 /** The job has failed for good. It goes to the dead-letter tube if there is one, and is buried if not. */
 export interface GiveUp<E> {
   readonly _tag: "GiveUp"
-  readonly cause: Cause.Cause<E>
+  readonly cause: Cause.Cause<E | Errors.DecodeError>
 }
 
 /** The job has failed for good, and is buried even if there is a dead-letter tube. */
 export interface Bury<E> {
   readonly _tag: "Bury"
-  readonly cause: Cause.Cause<E | Errors.DecodeError>
+  readonly cause: Cause.Cause<E>
 }
 
 /** What the worker does with a job. */
-export type Verdict<E> = Delete | Release | Retry<E> | GiveUp<E> | Bury<E>
+export type Verdict<E> = Release | Retry<E> | Postpone<E> | Drop | GiveUp<E> | Bury<E>
 
-const DELETE: Delete = { _tag: "Delete" }
-
-export const RELEASE: Release = { _tag: "Release" }
+export const RELEASE: Release = { _tag: "Release", delay: Duration.zero }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Before the handler runs
@@ -70,58 +89,92 @@ export interface Run {
   readonly _tag: "Run"
 }
 
+/** The handler may run while no other does; if another such job has its turn, this one is to come again after the delay. */
+export interface Isolate {
+  readonly _tag: "Isolate"
+  readonly delay: Duration.Duration
+}
+
 const RUN: Run = { _tag: "Run" }
 
+const MAX_ISOLATION_DELAY_SECONDS = 300
+
 /**
- * Whether the handler may run. A job that ends its process is never judged after its handler, so its attempts have to be
- * counted before.
+ * How often the connection that had reserved the job was closed before anybody settled the job: beanstalkd counts how all
+ * other reservations ended. A restart on the binlog can forget reserves.
  */
-export const admit = ({ id, kicks, reserves }: Counters, { maxAttempts }: PolicySettings): Run | GiveUp<never> => {
-  if (reserves <= maxAttempts + kicks) return RUN
-  const message = `job ${id} was reserved ${reserves} times and never settled: it may end its worker's process`
-  return { _tag: "GiveUp", cause: Cause.die(new Error(message)) }
+export const crashesOf = ({ buries, releases, reserves, timeouts }: Counters): number =>
+  Math.max(0, reserves - 1 - releases - timeouts - buries)
+
+/**
+ * Whether the handler may run. A job that ends its process is never judged after its handler, so crashes have to be counted
+ * before.
+ */
+export const admit = (
+  counters: Counters,
+  { isolateSuspects, maxCrashes }: Pick<PolicySettings, "isolateSuspects" | "maxCrashes">
+): Run | Isolate | GiveUp<never> => {
+  const { id, kicks, timeouts } = counters
+  const crashes = crashesOf(counters)
+  if (crashes >= maxCrashes + kicks) {
+    const message =
+      `job ${id} is not tried again: ${crashes} times the connection that had it reserved was closed before ` +
+      "it was settled, as when its worker's process dies"
+    return { _tag: "GiveUp", cause: Cause.die(new Error(message)) }
+  }
+  if (!isolateSuspects || crashes + timeouts === 0) return RUN
+  return { _tag: "Isolate", delay: Duration.seconds(Math.min(2 ** crashes, MAX_ISOLATION_DELAY_SECONDS)) }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // After the handler has ended
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The handler succeeded, with whatever value. */
-export interface Succeeded {
-  readonly _tag: "Succeeded"
-}
-
-/** How a handler ended, with its job still to be settled. */
+/** How a handler ended that has not succeeded, with its job still to be settled. */
 export type Ending<E> =
-  | Succeeded
-  /** By the shutdown or otherwise. No attempt has failed. */
-  | { readonly _tag: "Interrupted" }
+  /** The worker has interrupted it. No attempt has failed. */
+  | { readonly _tag: "Stopped" }
+  /** Something else than the worker has interrupted it: it joined a fiber that was interrupted, for instance. */
+  | { readonly _tag: "Interrupted"; readonly cause: Cause.Cause<E> }
   /** The handler never began, since the body does not decode. */
   | { readonly _tag: "Undecodable"; readonly error: Errors.DecodeError }
   /** The handler died of a defect. */
   | { readonly _tag: "Died"; readonly cause: Cause.Cause<E> }
   /** The handler failed with an error of its type. */
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<E>; readonly error: E }
+  /** The handler postpones its job. */
+  | { readonly _tag: "Snoozed"; readonly delay: Duration.Duration }
+  /** The handler discards its job. */
+  | { readonly _tag: "Discarded"; readonly reason: string }
 
-export const SUCCEEDED: Succeeded = { _tag: "Succeeded" }
+const STOPPED = { _tag: "Stopped" } as const
 
-const INTERRUPTED = { _tag: "Interrupted" } as const
+/** What a handler can end with, beside success. */
+export type HandlerFailure<E> = E | Snooze | Discard | DecodeFailure
 
 /** Tells the endings apart. It throws for an exit whose cause is no `Cause`, which a handler can bring about. */
-export const endingOf = <E>(exit: Exit.Failure<unknown, E | DecodeFailure>): Exclude<Ending<E>, Succeeded> => {
-  if (Cause.hasInterruptsOnly(exit.cause)) return INTERRUPTED
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (isDecodeFailure(error)) return { _tag: "Undecodable", error: error.error }
+export const endingOf = <E>(
+  exit: Exit.Failure<unknown, HandlerFailure<E>>,
+  wasStopped: boolean
+): Ending<E> => {
   const cause = exit.cause as Cause.Cause<E>
-  return Cause.hasDies(cause) ? { _tag: "Died", cause } : { _tag: "Failed", cause, error: error as E }
+  if (Cause.hasInterruptsOnly(cause)) return wasStopped ? STOPPED : { _tag: "Interrupted", cause }
+  const error: unknown = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (isA(error, DecodeFailure)) return { _tag: "Undecodable", error: error.error }
+  if (Cause.hasDies(cause)) return { _tag: "Died", cause }
+  if (isA(error, Snooze)) return { _tag: "Snoozed", delay: error.delay }
+  if (isA(error, Discard)) return { _tag: "Discarded", reason: error.reason }
+  return { _tag: "Failed", cause, error: error as E }
 }
 
-/** Whether this ending is a failed attempt, and is counted as one. */
-export const hasFailed = (ending: Exclude<Ending<unknown>, Succeeded>): boolean => ending._tag !== "Interrupted"
+/** Whether this ending is a failed attempt, unless the error says that it is none. */
+export const hasFailed = (ending: Ending<unknown>): boolean => "cause" in ending || ending._tag === "Undecodable"
 
 /** What has been found out about a job whose handler has ended. */
 export interface Facts {
-  readonly counters?: Counters
+  readonly counters?: Pick<Counters, "reserves" | "kicks">
+  /** What `retryAfter` gave: a delay, or none if the error is one like any other. */
+  readonly retryAfter?: Ran<Option.Option<Duration.Duration>>
   /** What the retry policy gave: a delay, or none if there is no further attempt. */
   readonly delay?: Ran<Option.Option<Duration.Duration>>
 }
@@ -131,24 +184,38 @@ export const NOTHING_KNOWN: Facts = {}
 /** What has to be found out first. Each costs something: a round trip, or running user code. */
 export type Question<E> =
   | { readonly _tag: "AskCounters" }
-  /** Asks `retryIf` about the error, and the Schedule for its delay after this attempt. */
-  | { readonly _tag: "AskDelay"; readonly attempt: number; readonly error: E }
+  /** Asks `retryAfter` about the error. */
+  | { readonly _tag: "AskRetryAfter"; readonly error: E }
+  /** Asks `retryIf` about the error, if it is one of the handler's type, and the Schedule for its delay after this attempt. */
+  | { readonly _tag: "AskDelay"; readonly attempt: number; readonly error: Option.Option<E> }
 
 const ASK_COUNTERS = { _tag: "AskCounters" } as const
 
 /** The verdict on a job whose handler has ended, or what has to be found out to give one. */
-export function decide(ending: Succeeded, facts: Facts, settings: PolicySettings): Delete
-export function decide<E>(ending: Ending<E>, facts: Facts, settings: PolicySettings): Verdict<E> | Question<E>
-export function decide<E>(ending: Ending<E>, facts: Facts, settings: PolicySettings): Verdict<E> | Question<E> {
+export const decide = <E>(
+  ending: Ending<E>,
+  facts: Facts,
+  settings: PolicySettings
+): Verdict<E> | Question<E> => {
   switch (ending._tag) {
-    case "Succeeded":
-      return DELETE
-    case "Interrupted":
+    case "Stopped":
       return RELEASE
-    case "Undecodable":
-      return { _tag: "Bury", cause: Cause.fail(ending.error) }
+    case "Snoozed":
+      return { _tag: "Postpone", delay: ending.delay, cause: Cause.empty }
+    case "Discarded":
+      return { _tag: "Drop", reason: ending.reason }
+    case "Undecodable": {
+      const cause = Cause.fail(ending.error)
+      return settings.retriesUndecodable
+        ? decideRetry<E>(cause, Option.none(), facts, settings)
+        : { _tag: "GiveUp", cause }
+    }
     case "Died":
-      return { _tag: "Bury", cause: ending.cause }
+      return settings.onDefect === "bury"
+        ? { _tag: "Bury", cause: ending.cause }
+        : decideRetry(ending.cause, Option.none(), facts, settings)
+    case "Interrupted":
+      return decideRetry(ending.cause, Option.none(), facts, settings)
     case "Failed":
       return decideFailed(ending, facts, settings)
   }
@@ -156,23 +223,36 @@ export function decide<E>(ending: Ending<E>, facts: Facts, settings: PolicySetti
 
 const decideFailed = <E>(
   { cause, error }: Extract<Ending<E>, { _tag: "Failed" }>,
+  facts: Facts,
+  settings: PolicySettings
+): Verdict<E> | Question<E> => {
+  const { retryAfter } = facts
+  if (settings.hasRetryAfter && retryAfter === undefined) return { _tag: "AskRetryAfter", error }
+  if (retryAfter?._tag === "Returned" && Option.isSome(retryAfter.value)) {
+    return { _tag: "Postpone", delay: retryAfter.value.value, cause }
+  }
+  return decideRetry(cause, Option.some(error), facts, settings)
+}
+
+const decideRetry = <E>(
+  cause: Cause.Cause<E | Errors.DecodeError>,
+  error: Option.Option<E>,
   { counters, delay }: Facts,
   { maxAttempts }: PolicySettings
 ): Retry<E> | GiveUp<E> | Question<E> => {
   if (counters === undefined) return ASK_COUNTERS
   const { kicks, reserves } = counters
-  if (reserves >= maxAttempts + kicks) return { _tag: "GiveUp", cause }
+  const attempts = maxAttempts + kicks
+  if (reserves >= attempts) return { _tag: "GiveUp", cause }
   if (delay === undefined) return { _tag: "AskDelay", attempt: reserves, error }
+  const retry = (delay: Duration.Duration): Retry<E> => ({ _tag: "Retry", attempt: reserves, attempts, delay, cause })
   switch (delay._tag) {
     case "Returned":
-      return Option.match(delay.value, {
-        onNone: () => ({ _tag: "GiveUp", cause }),
-        onSome: (delay) => ({ _tag: "Retry", attempt: reserves, delay, cause })
-      })
+      return Option.match(delay.value, { onNone: (): GiveUp<E> => ({ _tag: "GiveUp", cause }), onSome: retry })
     case "Died":
       return { _tag: "GiveUp", cause }
     // The policy did not say that there is no further attempt, and the shutdown must not wait until it does.
     case "OutOfTime":
-      return { _tag: "Retry", attempt: reserves, delay: Duration.zero, cause }
+      return retry(Duration.zero)
   }
 }

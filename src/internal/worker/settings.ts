@@ -3,30 +3,38 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import type * as LogLevel from "effect/LogLevel"
+import type * as Schedule from "effect/Schedule"
 import * as Errors from "../../Errors.ts"
 import type { Handler, Options } from "../../Worker.ts"
-import { DEFAULT_MAX_CONNECTIONS } from "../consumer/options.ts"
+import { DEFAULT_MAX_CONNECTIONS, touchInterval } from "../consumer/options.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import type { PolicySettings } from "./policy.ts"
+import { DEFAULT_RETRY_SCHEDULE } from "./retryDelay.ts"
 
 /** The options of a worker with nothing left out. Hooks that were not given are undefined. */
-export interface Settings<in A, in E, out R>
-  extends PolicySettings, Pick<Options<A, E, R>, "onFailure" | "onGiveUp" | "onLost">
-{
+export interface Settings<in A, in E, out R> extends PolicySettings, Hooks<A, E, R> {
   readonly concurrency: number
   readonly maxConnections: number
   readonly retrySchedule: Schedule.Schedule<unknown, E>
   readonly retryIf: NonNullable<Options<A, E, R>["retryIf"]>
   readonly crashGuard: boolean
+  /** Runs in place of the handler when a body does not decode. */
+  readonly handleUndecodable: Exclude<Options<A, E, R>["onUndecodable"], string | undefined> | undefined
+  readonly logFailure: (error: E) => LogLevel.LogLevel
   readonly deadLetter: string | undefined
+  readonly touchIntervalMillis: number
   readonly shutdownTimeout: Duration.Duration
+  readonly forceAfter: Duration.Duration
 }
 
+type Hooks<A, E, R> = Pick<Options<A, E, R>, "onFailure" | "onGiveUp" | "onLost" | "retryAfter">
+
 const DEFAULT_MAX_ATTEMPTS = 10
+const DEFAULT_MAX_CRASHES = 3
 const DEFAULT_SHUTDOWN_TIMEOUT = Duration.seconds(30)
-const DEFAULT_RETRY_SCHEDULE = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("5 minutes")])
+const DEFAULT_FORCE_AFTER = Duration.seconds(10)
 
 const OPTIONS = Validate.optionNames<Options<never, never, never>>({
   concurrency: true,
@@ -34,9 +42,17 @@ const OPTIONS = Validate.optionNames<Options<never, never, never>>({
   retrySchedule: true,
   maxAttempts: true,
   retryIf: true,
+  retryAfter: true,
+  maxCrashes: true,
+  isolateSuspects: true,
   crashGuard: true,
+  onDefect: true,
+  onUndecodable: true,
   deadLetter: true,
+  touchInterval: true,
   shutdownTimeout: true,
+  forceAfter: true,
+  logFailure: true,
   onFailure: true,
   onGiveUp: true,
   onLost: true
@@ -51,6 +67,82 @@ const nameOf = (tube: string | { readonly name: string }): unknown => {
   }
 }
 
+type Checked<A> = Effect.Effect<A, Errors.BeanstalkdError>
+
+/** Checks the options of one call. Each check fails with the reason `InvalidOptions`. */
+class Checks {
+  readonly #server: string
+  readonly operation: string
+
+  constructor(operation: string, server: string) {
+    this.operation = operation
+    this.#server = server
+  }
+
+  that<A>(value: A | Errors.InvalidArgument): Checked<A> {
+    return value instanceof Errors.InvalidArgument ? Effect.fail(refused(this.#server, value)) : Effect.succeed(value)
+  }
+
+  count(argument: string, value: number): Checked<number> {
+    return this.that(Validate.wholeNumber(this.operation, argument, value, 1))
+  }
+
+  countOrInfinity(argument: string, value: number): Checked<number> {
+    return value === Infinity ? Effect.succeed(value) : this.count(argument, value)
+  }
+
+  duration(argument: string, value: Duration.Input): Checked<Duration.Duration> {
+    return this.that(Validate.duration(this.operation, argument, value))
+  }
+
+  oneOf<A extends string>(argument: string, value: A, allowed: ReadonlyArray<A>): Checked<A> {
+    return this.that(Validate.oneOf<A>(this.operation, argument, value, allowed))
+  }
+
+  aFunction<F>(argument: string, value: F): Checked<F> {
+    if (typeof value === "function") return Effect.succeed(value)
+    return this.that<F>(
+      new Errors.InvalidArgument({ operation: this.operation, argument, value, rule: "a function" })
+    )
+  }
+
+  maybeAFunction<F>(argument: string, value: F | undefined): Checked<F | undefined> {
+    return value === undefined ? Effect.succeed(value) : this.aFunction(argument, value)
+  }
+}
+
+const policyOf = Effect.fnUntraced(function*<A, E, R>(
+  checks: Checks,
+  options: Options<A, E, R>
+): Effect.fn.Return<PolicySettings & Pick<Settings<A, E, R>, "handleUndecodable">, Errors.BeanstalkdError> {
+  const { onDefect = "retry", onUndecodable = "giveUp" } = options
+  const isFunction = typeof onUndecodable === "function"
+  if (!isFunction) yield* checks.oneOf<"giveUp" | "retry">("onUndecodable", onUndecodable, ["giveUp", "retry"])
+  return {
+    maxAttempts: yield* checks.countOrInfinity("maxAttempts", options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS),
+    maxCrashes: yield* checks.countOrInfinity("maxCrashes", options.maxCrashes ?? DEFAULT_MAX_CRASHES),
+    isolateSuspects: yield* checks.that(
+      Validate.flag(checks.operation, "isolateSuspects", options.isolateSuspects ?? true)
+    ),
+    onDefect: yield* checks.oneOf<"retry" | "bury">("onDefect", onDefect, ["retry", "bury"]),
+    retriesUndecodable: onUndecodable === "retry",
+    handleUndecodable: isFunction ? onUndecodable : undefined,
+    hasRetryAfter: options.retryAfter !== undefined
+  }
+})
+
+const hooksOf = Effect.fnUntraced(function*<A, E, R>(
+  checks: Checks,
+  options: Options<A, E, R>
+): Effect.fn.Return<Hooks<A, E, R>, Errors.BeanstalkdError> {
+  return {
+    retryAfter: yield* checks.maybeAFunction("retryAfter", options.retryAfter),
+    onFailure: yield* checks.maybeAFunction("onFailure", options.onFailure),
+    onGiveUp: yield* checks.maybeAFunction("onGiveUp", options.onGiveUp),
+    onLost: yield* checks.maybeAFunction("onLost", options.onLost)
+  }
+})
+
 /** Checks what was given to `operation`, and fails with the reason `InvalidOptions`. */
 export const resolve = Effect.fnUntraced(function*<A, E, R>(
   operation: string,
@@ -59,41 +151,27 @@ export const resolve = Effect.fnUntraced(function*<A, E, R>(
   handler: Handler<A, E, R>,
   given: Options<A, E, R>
 ): Effect.fn.Return<Settings<A, E, R>, Errors.BeanstalkdError> {
-  const check = <B>(value: B | Errors.InvalidArgument): Effect.Effect<B, Errors.BeanstalkdError> =>
-    value instanceof Errors.InvalidArgument ? Effect.fail(refused(server, value)) : Effect.succeed(value)
-  const count = (argument: string, value: number) => check(Validate.wholeNumber(operation, argument, value, 1))
-  const aFunction = <F>(argument: string, value: F) =>
-    check(
-      typeof value === "function"
-        ? value
-        : new Errors.InvalidArgument({ operation, argument, value, rule: "a function" })
-    )
-  const maybeAFunction = <F>(
-    argument: string,
-    value: F | undefined
-  ): Effect.Effect<F | undefined, Errors.BeanstalkdError> =>
-    value === undefined ? Effect.succeed(value) : aFunction(argument, value)
-  yield* check(Validate.tube(operation, "tube", tube))
-  yield* aFunction("handler", handler)
-  const options = yield* check(Validate.snapshot(operation, given, OPTIONS))
-  const { deadLetter, maxAttempts = DEFAULT_MAX_ATTEMPTS } = options
+  const checks = new Checks(operation, server)
+  yield* checks.that(Validate.tube(operation, "tube", tube))
+  yield* checks.aFunction("handler", handler)
+  const options = yield* checks.that(Validate.snapshot(operation, given, OPTIONS))
+  const { crashGuard = options.maxAttempts !== Infinity, deadLetter } = options
   return {
-    concurrency: yield* count("concurrency", options.concurrency ?? 1),
-    maxConnections: yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS),
-    maxAttempts: maxAttempts === Infinity ? maxAttempts : yield* count("maxAttempts", maxAttempts),
-    crashGuard: yield* check(Validate.flag(operation, "crashGuard", options.crashGuard ?? maxAttempts !== Infinity)),
-    retrySchedule: yield* check(
+    concurrency: yield* checks.count("concurrency", options.concurrency ?? 1),
+    maxConnections: yield* checks.count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS),
+    ...yield* policyOf(checks, options),
+    crashGuard: yield* checks.that(Validate.flag(operation, "crashGuard", crashGuard)),
+    retrySchedule: yield* checks.that(
       Validate.schedule(operation, "retrySchedule", options.retrySchedule ?? DEFAULT_RETRY_SCHEDULE)
     ),
-    retryIf: (yield* maybeAFunction("retryIf", options.retryIf)) ?? (() => true),
+    retryIf: (yield* checks.maybeAFunction("retryIf", options.retryIf)) ?? (() => true),
+    logFailure: (yield* checks.maybeAFunction("logFailure", options.logFailure)) ?? (() => "Warn"),
     deadLetter: deadLetter === undefined
       ? undefined
-      : yield* check(Validate.tube(operation, "deadLetter", nameOf(deadLetter))),
-    shutdownTimeout: yield* check(
-      Validate.duration(operation, "shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT)
-    ),
-    onFailure: yield* maybeAFunction("onFailure", options.onFailure),
-    onGiveUp: yield* maybeAFunction("onGiveUp", options.onGiveUp),
-    onLost: yield* maybeAFunction("onLost", options.onLost)
+      : yield* checks.that(Validate.tube(operation, "deadLetter", nameOf(deadLetter))),
+    touchIntervalMillis: yield* checks.that(touchInterval(operation, options.touchInterval)),
+    shutdownTimeout: yield* checks.duration("shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT),
+    forceAfter: yield* checks.duration("forceAfter", options.forceAfter ?? DEFAULT_FORCE_AFTER),
+    ...yield* hooksOf(checks, options)
   }
 })

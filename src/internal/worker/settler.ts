@@ -7,16 +7,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Client from "../../Client.ts"
-import type * as Errors from "../../Errors.ts"
-import { commands, type Failure } from "../../Protocol.ts"
+import * as Errors from "../../Errors.ts"
+import { commands, DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type Failure } from "../../Protocol.ts"
+import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import { inWords } from "../protocol/describe.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
+import type { FinishedJobs } from "./finishedJobs.ts"
 import { annotationsOf, type Needs } from "./handlerEffect.ts"
 import type { InFlight } from "./inFlight.ts"
-import { statsOf } from "./judge.ts"
-import type { Retry, Verdict } from "./policy.ts"
+import { countersOf } from "./judge.ts"
+import type { Bury, GiveUp, Postpone, Retry, Verdict } from "./policy.ts"
+import type { Refusals } from "./refusals.ts"
 import type { Settings } from "./settings.ts"
-import { log, type UserCode } from "./userCode.ts"
+import { levelOf, log, type UserCode } from "./userCode.ts"
 
 /** What a settler works with. */
 export interface Parts<A, E, R> {
@@ -24,6 +28,9 @@ export interface Parts<A, E, R> {
   readonly settings: Settings<A, E, R>
   readonly put: Client.Service["put"]
   readonly userCode: UserCode
+  readonly refusals: Refusals
+  readonly leases: LeaseKeeper
+  readonly finishedJobs: FinishedJobs<E>
   readonly inFlight: InFlight
   readonly recorderOf: (job: ReservedJob) => JobRecorder
   readonly fork: <B, F>(effect: Effect.Effect<B, F, Needs<R>>) => Fiber.Fiber<B, F>
@@ -42,20 +49,57 @@ export class Settler<A, E, R> {
     this.#parts = parts
   }
 
+  /** The work is done, by a handler that began at `startedAt`. A callback instead of an Effect: so most jobs end. */
+  delete(job: ReservedJob, startedAt: number): void {
+    job.settle(commands.delete, [job.id], (answer) => {
+      if (Exit.isFailure(answer)) {
+        // Somebody else has it by now, or the server refuses: the work need not be done again here.
+        this.#parts.finishedJobs.add(job, startedAt, { _tag: "Delete" })
+        return this.conclude(job, answer)
+      }
+      this.#onSucceeded(job)
+      if (this.#parts.leases.recentBlockMillis >= (job.known?.ttr ?? Infinity) * 1000) return this.#tellBlock(job)
+      this.#parts.inFlight.release()
+    })
+  }
+
+  // Nobody else has reserved the job in time, by luck.
+  #tellBlock(job: ReservedJob): void {
+    const why = `its time ran out, ${this.#describeBlock()}; nobody else had it`
+    this.#forkAndRelease(job, log("Warn", why, Cause.empty))
+  }
+
+  #describeBlock(): string {
+    const millis = this.#parts.leases.recentBlockMillis
+    return `since the event loop of this process was blocked for ${inWords(Duration.millis(millis))}`
+  }
+
   /** Carries out a verdict. */
   settle(job: ReservedJob, verdict: Verdict<E>): void {
     switch (verdict._tag) {
-      case "Delete":
-        return this.#delete(job)
       case "Release":
-        return this.conclude(job, job.release())
+        return this.conclude(job, this.#release(job, verdict.delay))
       case "Retry":
         return this.conclude(job, this.#retry(job, verdict))
+      case "Postpone":
+        return this.conclude(job, this.#postpone(job, verdict))
+      case "Drop":
+        return this.conclude(job, this.#drop(job, verdict.reason))
       case "GiveUp":
-        return this.conclude(job, this.#giveUp(job, verdict.cause))
+        return this.#concludeFinally(job, verdict, this.#giveUp(job, verdict.cause))
       case "Bury":
-        return this.conclude(job, this.#bury(job, verdict.cause))
+        return this.#concludeFinally(job, verdict, this.#bury(job, verdict.cause))
     }
+  }
+
+  #concludeFinally(job: ReservedJob, verdict: GiveUp<E> | Bury<E>, settling: Settling<R>): void {
+    const { finishedJobs, inFlight, refusals } = this.#parts
+    const now = inFlight.now()
+    const remembered = Effect.tapError(settling, (error) =>
+      Effect.sync(() => {
+        if (refusals.isRefusal(job, error)) finishedJobs.add(job, now, verdict)
+      }))
+    this.conclude(job, remembered)
   }
 
   /** Waits for the verdict and carries it out. */
@@ -74,21 +118,40 @@ export class Settler<A, E, R> {
         (cause) => this.#bury(job, cause as Cause.Cause<never>)
       ),
       // Its time has run out, the connection is gone, or the server refused: another worker will reserve it.
-      Effect.catchCause(() => Effect.andThen(job.end, Effect.sync(() => job.isLost || this.recordLost(job))))
+      Effect.catchCause((cause) => this.#letGo(job, cause))
     )
     this.#forkAndRelease(job, settled)
   }
 
   /** The lease of a job is lost. */
   recordLost(job: ReservedJob): void {
-    const { inFlight, recorderOf, settings: { onLost }, userCode } = this.#parts
+    const { inFlight, leases, recorderOf, settings: { onLost }, userCode } = this.#parts
     recorderOf(job).count("lost")
     inFlight.hold()
-    const logged = log("Warn", "its time ran out, or its connection was lost", Cause.empty)
+    const isBlock = job.loss !== "connection" && leases.recentBlockMillis > 0
+    const why = isBlock ? `its time ran out, ${this.#describeBlock()}` : job.describeLoss()
+    const logged = log("Warn", `the lease is lost: ${why}`, Cause.empty)
     this.#forkAndRelease(
       job,
       onLost === undefined ? logged : Effect.andThen(logged, userCode.hook(() => onLost(job)))
     )
+  }
+
+  /**
+   * A handler has succeeded after its lease was lost. If nobody has the job by now, it is deleted; otherwise it is deleted
+   * when this worker reserves it again.
+   */
+  deleteLate(job: ReservedJob): void {
+    const { inFlight } = this.#parts
+    inFlight.hold()
+    const deleted = Effect.callback<void, Failure<"delete">>((resume) => job.deleteLate(resume)).pipe(
+      Effect.andThen(Effect.suspend(() => {
+        this.#onSucceeded(job)
+        return log("Info", "deleted: its handler has succeeded, though late", Cause.empty)
+      })),
+      Effect.ignore
+    )
+    this.#forkAndRelease(job, deleted)
   }
 
   // Uninterruptible: the job has to be settled one way or the other.
@@ -101,49 +164,95 @@ export class Settler<A, E, R> {
     this.#fork(job, effect).addObserver(() => this.#parts.inFlight.release())
   }
 
-  // A callback instead of an Effect: this is how most jobs end.
-  #delete(job: ReservedJob): void {
-    job.settle(commands.delete, [job.id], (answer) => {
-      if (Exit.isFailure(answer)) return this.conclude(job, answer)
-      this.#parts.recorderOf(job).count("succeeded")
-      this.#parts.inFlight.release()
-    })
+  // -------------------------------------------------------------------------------------------------------------------
+  // Verdicts
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #onSucceeded(job: ReservedJob): void {
+    this.#parts.recorderOf(job).count("succeeded")
+    this.#forget(job)
   }
 
-  #retry(job: ReservedJob, { attempt, cause, delay }: Retry<E>): Settling<R> {
+  #forget(job: ReservedJob): void {
+    const { finishedJobs, refusals } = this.#parts
+    finishedJobs.remove(job)
+    refusals.reset()
+    refusals.forget(job)
+  }
+
+  #release(job: ReservedJob, delay: Duration.Duration): Effect.Effect<void, Failure<"release">> {
+    return this.#keepingPriority(job, (priority) => job.release({ delay, priority }))
+  }
+
+  #retry(job: ReservedJob, { attempt, attempts, cause, delay }: Retry<E>): Settling<R> {
     return Effect.gen({ self: this }, function*() {
-      yield* log("Warn", `attempt ${attempt} failed, the next one comes in ${Duration.format(delay)}`, cause)
-      yield* job.release({ delay })
-      this.#parts.recorderOf(job).count("retried")
+      const { recorderOf, settings: { logFailure } } = this.#parts
+      yield* this.#release(job, delay)
+      recorderOf(job).count("retried")
+      const which = attempts === Infinity ? `attempt ${attempt}` : `attempt ${attempt} of ${attempts}`
+      const seconds = Math.ceil(Duration.toSeconds(delay))
+      const fields = { attempt, maxAttempts: attempts, delaySeconds: seconds }
+      const next = inWords(Duration.seconds(seconds))
+      yield* log(levelOf(logFailure, cause), `${which} failed, the next one comes in ${next}`, cause).pipe(
+        Effect.annotateLogs(fields)
+      )
     })
   }
 
-  #giveUp(job: ReservedJob, cause: Cause.Cause<E>): Settling<R> {
+  // Counters cannot be set back, so the job is put once more. The copy is made before the job is deleted: a crash in between
+  // leaves two of it rather than none.
+  #postpone(job: ReservedJob, { cause, delay }: Postpone<E>): Settling<R> {
+    return Effect.gen({ self: this }, function*() {
+      const { recorderOf, settings: { logFailure }, tube } = this.#parts
+      const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))
+      if (Exit.isFailure(copied)) {
+        yield* log("Warn", "the job cannot be put again, so that this counts as an attempt", copied.cause)
+        return yield* this.#release(job, delay)
+      }
+      yield* job.delete
+      recorderOf(job).count("postponed")
+      const level = cause.reasons.length === 0 ? "Debug" : levelOf(logFailure, cause)
+      yield* log(level, `postponed by ${inWords(delay)}, as job ${String(copied.value)}`, cause)
+    })
+  }
+
+  #drop(job: ReservedJob, reason: string): Settling<R> {
+    return Effect.gen({ self: this }, function*() {
+      yield* job.delete
+      this.#parts.recorderOf(job).count("discarded")
+      yield* log("Info", `discarded: ${reason}`, Cause.empty)
+    })
+  }
+
+  #giveUp(job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
     const { deadLetter } = this.#parts.settings
     return deadLetter === undefined ? this.#bury(job, cause) : this.#moveTo(deadLetter, job, cause)
   }
 
-  // The copy is made before the job is deleted: a crash in between leaves two of it rather than none.
-  #moveTo(deadLetter: string, job: ReservedJob, cause: Cause.Cause<E>): Settling<R> {
+  #moveTo(deadLetter: string, job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
     return Effect.gen({ self: this }, function*() {
-      const { pri, ttr } = yield* statsOf(job)
-      const moved = yield* Effect.exit(
-        this.#parts.put(deadLetter, job.body, { priority: pri, ttr: Duration.seconds(ttr) })
-      )
+      const moved = yield* Effect.exit(this.#copyTo(deadLetter, job, Duration.zero))
       if (Exit.isFailure(moved)) {
-        yield* log("Error", `cannot be put into ${deadLetter}`, moved.cause)
+        yield* log("Error", `cannot be put into ${deadLetter}: ${inShort(moved.cause)}`, moved.cause)
         return yield* this.#bury(job, cause)
       }
-      yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
       yield* job.delete
+      yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
       yield* this.#recordGivenUp(job, "deadLettered", cause)
     })
   }
 
+  #copyTo(tube: string, job: ReservedJob, delay: Duration.Duration) {
+    return Effect.flatMap(
+      this.#termsOf(job),
+      ({ pri, ttr }) => this.#parts.put(tube, job.body, { priority: pri, delay, ttr: Duration.seconds(ttr) })
+    )
+  }
+
   #bury(job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
     return Effect.gen({ self: this }, function*() {
+      yield* this.#keepingPriority(job, (priority) => job.bury({ priority }))
       yield* log("Error", "failed for good, buried", cause)
-      yield* job.bury()
       yield* this.#recordGivenUp(job, "buried", cause)
     })
   }
@@ -155,6 +264,50 @@ export class Settler<A, E, R> {
   ): Effect.Effect<void, never, Needs<R>> {
     const { recorderOf, settings: { onGiveUp }, userCode } = this.#parts
     recorderOf(job).count(outcome)
+    this.#forget(job)
     return onGiveUp === undefined ? Effect.void : userCode.hook(() => onGiveUp(cause, job))
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What goes wrong
+  // -------------------------------------------------------------------------------------------------------------------
+
+  // Without `stats-job` nobody can tell the priority that the job is to keep.
+  #keepingPriority<F>(
+    job: ReservedJob,
+    command: (priority?: number) => Effect.Effect<void, F>
+  ): Effect.Effect<void, F> {
+    const { refusals } = this.#parts
+    return Effect.catchIf(
+      command(),
+      (error) => refusals.isRefusal(job, error) && error.command === commands.statsJob.name,
+      (error) => Effect.andThen(refusals.say(commands.statsJob.name, error as never), command(DEFAULT_PRIORITY))
+    )
+  }
+
+  #termsOf(job: ReservedJob): Effect.Effect<{ readonly pri: number; readonly ttr: number }, Failure<"statsJob">> {
+    const { refusals } = this.#parts
+    return Effect.catchIf(
+      countersOf(job),
+      (error) => refusals.isRefusal(job, error),
+      (error) =>
+        Effect.as(refusals.say(commands.statsJob.name, error), { pri: DEFAULT_PRIORITY, ttr: DEFAULT_TTR_SECONDS })
+    )
+  }
+
+  #letGo(job: ReservedJob, cause: Cause.Cause<SettleFailure>): Effect.Effect<void> {
+    const { refusals } = this.#parts
+    const error = Cause.squash(cause)
+    if (error instanceof Errors.JobBuried) {
+      this.#parts.recorderOf(job).count("buried")
+      return log("Error", "buried: the server has no memory to release it", cause)
+    }
+    const end = Effect.andThen(job.end, Effect.sync(() => job.isLost || this.recordLost(job)))
+    return refusals.isRefusal(job, error) ? Effect.andThen(refusals.backOff(error), end) : end
+  }
+}
+
+const inShort = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
 }

@@ -6,7 +6,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as LogLevel from "effect/LogLevel"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
 /** How user code ended. */
@@ -21,11 +22,29 @@ export type Ran<A> =
  * Logs a cause. Loggers are user code too, and so are the values inside the cause: neither may keep the worker from what
  * comes after the log line.
  */
-export const log = (level: LogLevel.Severity, message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.logWithLevel(level)(message, cause).pipe(
-    Effect.catchCause(() => Effect.logWithLevel(level)(`${message} (a logger died of the cause)`)),
+export const log = (level: LogLevel.LogLevel, message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  if (level === "None") return Effect.void
+  const severity = level === "All" ? "Trace" : level
+  return Effect.logWithLevel(severity)(message, cause).pipe(
+    Effect.catchCause(() => Effect.logWithLevel(severity)(`${message} (a logger died of the cause)`)),
     Effect.ignoreCause
   )
+}
+
+/** The level at which a failure is logged, as the user says. It is a warning if that goes wrong, or if it is no failure. */
+export const levelOf = <E>(
+  logFailure: (error: E) => LogLevel.LogLevel,
+  cause: Cause.Cause<unknown>
+): LogLevel.LogLevel => {
+  const error = Cause.findErrorOption(cause)
+  if (Option.isNone(error)) return "Warn"
+  try {
+    const level = logFailure(error.value as E)
+    return LogLevel.values.includes(level) ? level : "Warn"
+  } catch {
+    return "Warn"
+  }
+}
 
 /** The user code of one worker. */
 export class UserCode {

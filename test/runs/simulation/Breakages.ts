@@ -70,13 +70,13 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "leases survive their connection",
     module: "internal/consumer/fetchConnection",
-    from: `for (const job of this.held.values()) job.lose()`,
+    from: `for (const job of this.held.values()) job.lose("connection")`,
     to: ``
   },
   {
     name: "an older handle outlives the next lease of its job",
     module: "internal/consumer/fetchConnection",
-    from: `if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose()`,
+    from: `if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose("expired")`,
     to: ``
   },
   {

@@ -26,6 +26,8 @@ const behaviours: Record<string, Effect.Effect<void>> = {
   short: Effect.flatMap(Random.nextIntBetween(0, 30), Effect.sleep),
   "until SIGTERM": Effect.andThen(isTerminating.await, Effect.sleep("20 millis")),
   never: Effect.never,
+  long: Effect.sleep("2 seconds"),
+  "kills later": Effect.andThen(Effect.sleep("400 millis"), Effect.sync(() => process.kill(process.pid, "SIGKILL"))),
   kills: Effect.sync(() => process.kill(process.pid, "SIGKILL")).pipe(Effect.andThen(Effect.never))
 }
 

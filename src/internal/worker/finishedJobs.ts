@@ -1,0 +1,66 @@
+/**
+ * Jobs on which the worker has come to a final verdict that could not be carried out: the handler has succeeded but the
+ * lease was lost meanwhile, or the server refused to delete or to bury the job. When the worker reserves one of them again,
+ * it carries out the verdict instead of doing the work a second time.
+ */
+import * as Hash from "effect/Hash"
+import type { JobCounters } from "../job/lease.ts"
+import type { ReservedJob } from "../job/reservedJob.ts"
+import type { Bury, GiveUp } from "./policy.ts"
+
+/** The oldest are forgotten first: they run again, as every job may. */
+const MAX_REMEMBERED = 10_000
+
+/** A verdict after which a job does not run again. */
+export type FinalVerdict<E> = { readonly _tag: "Delete" } | GiveUp<E> | Bury<E>
+
+interface Finished<E> {
+  /** A moment at which the job was there, in milliseconds. */
+  readonly since: number
+  readonly reserves: number
+  readonly body: number
+  readonly verdict: FinalVerdict<E>
+}
+
+const keyOf = (job: ReservedJob): string => job.ref.toString()
+
+const hashOf = (job: ReservedJob): number => Hash.array([...job.body])
+
+/** Remembers the jobs of one worker. */
+export class FinishedJobs<E> {
+  readonly #finished = new Map<string, Finished<E>>()
+
+  /** There is a verdict on this job, which was there at `since`. */
+  add(job: ReservedJob, since: number, verdict: FinalVerdict<E>): void {
+    const key = keyOf(job)
+    this.#finished.delete(key)
+    this.#finished.set(key, { since, reserves: job.known?.reserves ?? 1, body: hashOf(job), verdict })
+    if (this.#finished.size > MAX_REMEMBERED) this.#finished.delete(this.#finished.keys().next().value!)
+  }
+
+  /** Whether there may be a verdict on this job: {@link verdictOn} tells, from its counters. */
+  has(job: ReservedJob): boolean {
+    return this.#finished.size > 0 && this.#finished.has(keyOf(job))
+  }
+
+  /**
+   * The verdict on this very job, by its counters as they were asked for at `askedAt`. A server that was restarted without a
+   * binlog gives ids a second time: such a job is younger than the one that was finished, and has been reserved less often.
+   */
+  verdictOn(
+    job: ReservedJob,
+    { age, reserves }: Pick<JobCounters, "age" | "reserves">,
+    askedAt: number
+  ): FinalVerdict<E> | undefined {
+    if (this.#finished.size === 0) return undefined
+    const finished = this.#finished.get(keyOf(job))
+    const isSame = finished !== undefined && reserves > finished.reserves &&
+      age >= Math.floor((askedAt - finished.since) / 1000) && finished.body === hashOf(job)
+    return isSame ? finished.verdict : undefined
+  }
+
+  /** The verdict was carried out. */
+  remove(job: ReservedJob): void {
+    if (this.#finished.size > 0) this.#finished.delete(keyOf(job))
+  }
+}

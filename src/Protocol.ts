@@ -10,7 +10,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Errors from "./Errors.ts"
-import { type Command, command, RawJob, type Request } from "./internal/protocol/command.ts"
+import { type Command, command, type Request } from "./internal/protocol/command.ts"
 import {
   count,
   deadlineSoon,
@@ -19,9 +19,10 @@ import {
   fails,
   job,
   notFound,
+  RawJob,
   succeedsWith,
   usedTube
-} from "./internal/protocol/replies.ts"
+} from "./internal/protocol/replyReader.ts"
 import {
   encodeBury,
   encodeKick,

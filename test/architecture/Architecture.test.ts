@@ -19,8 +19,8 @@ describe("the rooms of src/", () => {
   })
 
   it.each([
-    ["internal/server/heap", "import * as Validate from \"../protocol/validate.ts\"", "protocol/validate"],
-    ["internal/server/heap", "import type { JobStats } from \"../../Stats.ts\"", "Stats (type)"],
+    ["internal/server/collections", "import * as Validate from \"../protocol/validate.ts\"", "protocol/validate"],
+    ["internal/server/collections", "import type { JobStats } from \"../../Stats.ts\"", "Stats (type)"],
     ["internal/pool/opener", "import {\n  type Intake,\n  make\n} from \"../consumer/fetcher.ts\"", "consumer/fetcher"],
     ["internal/job/lease", "import { FairSemaphore } from \"../pool/fairSemaphore.ts\"", "pool/fairSemaphore"],
     ["internal/worker/policy", "export { run } from \"../../Worker.ts\"", "Worker"],

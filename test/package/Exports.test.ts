@@ -75,11 +75,11 @@ describe("the package", () => {
   it("refuses every other module, internal or of the command, by any name", () => {
     const files = globSync("dist/**/*.js", { cwd: ROOT }).map((file) => file.replace(/^dist\//, ""))
     const closed = files.filter((file) => !modules.some((module) => module.file === `./dist/${file}`))
-    assert.include(closed, "internal/server/heap.js")
+    assert.include(closed, "internal/server/collections.js")
     assert.include(closed, "cli/main.js")
     assert.isAbove(closed.length, 60)
     const names = [...closed, "index.js"].flatMap((file) => [file.replace(/\.js$/, ""), file, `dist/${file}`])
-    const others = ["internal", "internal/server", "cli", "dist", "src/index.ts", "src/internal/server/heap.ts"]
+    const others = ["internal", "internal/server", "cli", "dist", "src/index.ts", "src/internal/server/collections.ts"]
     const specifiers = [...names, ...others].map((name) => `effect-beanstalkd/${name}`)
     const outcomes = inNode(`
       const outcome = (specifier) => import(specifier).then(() => "imported", (error) => error.code)

@@ -11,8 +11,12 @@ import { Buffer } from "node:buffer"
 import * as Errors from "../../src/Errors.ts"
 import * as Protocol from "../../src/Protocol.ts"
 import type { AnyCommand, Request } from "../../src/internal/protocol/command.ts"
-import { decodeReply } from "../../src/internal/protocol/replies.ts"
-import { type ProtocolViolation, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
+import {
+  decodeReply,
+  type ProtocolViolation,
+  type RawReply,
+  ReplyParser
+} from "../../src/internal/protocol/replyReader.ts"
 import * as Stats from "../../src/Stats.ts"
 
 const { commands } = Protocol

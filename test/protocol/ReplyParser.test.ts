@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
-import { type ProtocolViolation, type RawReply, ReplyParser } from "../../src/internal/protocol/replyParser.ts"
+import { type ProtocolViolation, type RawReply, ReplyParser } from "../../src/internal/protocol/replyReader.ts"
 import { cut, everyWay, oneByOne } from "../support/Pieces.ts"
 
 const LARGE = 100_000

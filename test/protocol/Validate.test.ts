@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Formatter from "effect/Formatter"
 import * as Schema from "effect/Schema"
 import { Buffer } from "node:buffer"
+import { checkBody } from "../../src/internal/protocol/requestWriter.ts"
 import * as Validate from "../../src/internal/protocol/validate.ts"
 import { InvalidArgument } from "../../src/Errors.ts"
 
@@ -18,7 +19,7 @@ const checkers = {
   priority: (value) => Validate.priority("put", value),
   bound: (value) => Validate.uint32("kick", "bound", value),
   jobId: (value) => Validate.jobId("delete", value),
-  body: (value) => Validate.body("put", value),
+  body: (value) => checkBody("put", value),
   delay: (value) => Validate.delay("pause-tube", value),
   optionalDelay: (value) => Validate.optionalDelay("put", value),
   ttr: (value) => Validate.ttr("put", value),

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { ArgumentReader } from "../../src/internal/server/argumentReader.ts"
+import { ArgumentReader } from "../../src/internal/server/requestParser.ts"
 
 type Reader = "uint64" | "uint32" | "lastUint64" | "lastUint32" | "tubeName" | "tubeCharacters" | "bound" | "timeout"
 

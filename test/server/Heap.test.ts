@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { Heap, type HeapItem } from "../../src/internal/server/heap.ts"
+import { Heap, type HeapItem } from "../../src/internal/server/collections.ts"
 
 class Item implements HeapItem {
   index = -1

@@ -2,7 +2,7 @@
  * Jobs by their ids.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { JobTable } from "../../src/internal/server/jobTable.ts"
+import { JobTable } from "../../src/internal/server/collections.ts"
 
 describe("JobTable", () => {
   it("is a map, in whatever order ids come and go", () => {

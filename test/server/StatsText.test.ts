@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Engine } from "../../src/internal/server/engine.ts"
-import { MemoryBudget } from "../../src/internal/server/memoryBudget.ts"
+import { MemoryBudget } from "../../src/internal/server/entities.ts"
 import { Store } from "../../src/internal/server/store.ts"
 
 /** An engine on a clock that the test sets, in milliseconds; it has used so much of the processor, in microseconds. */
@@ -19,25 +19,29 @@ const makeEngine = (user = 0, system = 0) => {
     cpuMicros: () => ({ user, system })
   }
   const engine = new Engine({ store: new Store(() => clock.now, new MemoryBudget(Infinity)), host })
-  let text = ""
-  const conn = engine.connect({
-    write: (bytes) => {
-      text += Buffer.from(bytes).toString("latin1")
-      return true
-    },
-    end: () => {},
-    resume: () => {},
-    drop: () => {}
-  })
-  /** What it says to a command. */
-  const says = (command: string) => {
-    text = ""
-    conn.receive(Buffer.from(`${command}\r\n`))
-    return text
+  const connect = () => {
+    let text = ""
+    const conn = engine.connect({
+      write: (bytes) => {
+        text += Buffer.from(bytes).toString("latin1")
+        return true
+      },
+      end: () => {},
+      resume: () => {},
+      drop: () => {}
+    })
+    /** What it says to a command. */
+    const says = (command: string) => {
+      text = ""
+      conn.receive(Buffer.from(`${command}\r\n`))
+      return text
+    }
+    return { close: () => conn.close(), says }
   }
+  const { says } = connect()
   const lines = (command: string, ...keys: ReadonlyArray<string>) =>
     says(command).split("\n").filter((line) => keys.includes(line.slice(0, line.indexOf(":"))))
-  return { clock, lines, says, tick: () => engine.runTimers() }
+  return { clock, connect, lines, says, tick: () => engine.runTimers() }
 }
 
 describe("what the server has used of the processor", () => {
@@ -96,6 +100,22 @@ describe("the server", () => {
     assert.strictEqual(counted("peek"), "cmd-peek: 0")
     // This one included.
     assert.strictEqual(counted("stats"), `cmd-stats: ${names.length + 2}`)
+  })
+})
+
+describe("a connection", () => {
+  it("is a producer from its first put on, and a worker from its first job on, until it is gone", () => {
+    const { connect, lines } = makeEngine()
+    const counted = () => lines("stats", "current-producers", "current-workers").map((line) => line.slice(-1))
+    const { close, says } = connect()
+    says("reserve-job 1")
+    assert.deepStrictEqual(counted(), ["0", "0"])
+    for (let i = 0; i < 2; i++) says("put 0 0 1 1\r\nx")
+    assert.deepStrictEqual(counted(), ["1", "0"])
+    for (let i = 0; i < 2; i++) says("reserve")
+    assert.deepStrictEqual(counted(), ["1", "1"])
+    close()
+    assert.deepStrictEqual(counted(), ["0", "0"])
   })
 })
 

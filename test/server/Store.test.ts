@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import type { StoredJob, StoredTube } from "../../src/internal/server/entities.ts"
-import type { Store } from "../../src/internal/server/store.ts"
+import { Store } from "../../src/internal/server/store.ts"
 import {
   AnyStep,
   compareUrgency,
@@ -203,6 +203,22 @@ describe("a delayed job", () => {
     assert.deepStrictEqual([early.state, late.state, early.delay], ["ready", "delayed", 10])
     assert.strictEqual(store.kick(store.tubes.default, 2 ** 32 - 1), 1)
     assert.strictEqual(store.kick(store.tubes.default, 2 ** 32 - 1), 0)
+  })
+})
+
+describe("jobs that are delayed in one transaction", () => {
+  it("are ready in the order in which they were delayed, however short the time between", () => {
+    const clock = { now: 0 }
+    const store = new Store(() => clock.now)
+    const me = join(store)
+    const [first, second] = [put(store, me), put(store, me)]
+    for (let i = 0; i < 2; i++) store.wait(me.reserver, 0)
+    for (const job of [second, first]) {
+      clock.now += 1
+      store.release(job, job.pri, 1)
+    }
+    assert.strictEqual(store.tubes.default.delayed.head, second)
+    assert.deepStrictEqual([second.deadline, first.deadline], [1001, 1002])
   })
 })
 

@@ -94,6 +94,19 @@ describe("a tube with wrong options", () => {
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(tube.stream()))).message, message)
     })))
 
+  it.effect("is refused when a client or a schema cannot even be looked at", () =>
+    onMemory(Effect.fnUntraced(function*() {
+      const closed: never = new Proxy({}, {
+        get: () => assert.fail("it may not be read"),
+        has: () => assert.fail("it may not be asked")
+      }) as never
+      for (const argument of ["client", "schema"]) {
+        const tube = Tube.make(TUBE, { codec: "text", [argument]: closed })
+        const error = yield* Effect.flip(tube.put("x"))
+        assert.deepInclude(error, { _tag: "InvalidArgument", operation: "Tube.make", argument })
+      }
+    })))
+
   it.effect("still has its client", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       assert.strictEqual(yield* Wrong.client, beanstalkd)

@@ -16,13 +16,24 @@ import { putAll } from "../job/putAll.ts"
 import { internals } from "../pool/internals.ts"
 import { makePool } from "../pool/poolImpl.ts"
 import * as PoolSettings from "../pool/settings.ts"
+import type { JobRef } from "../protocol/jobRef.ts"
+import { insertedRef } from "../protocol/replyReader.ts"
 import { encode } from "../protocol/requestWriter.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import * as Validate from "../protocol/validate.ts"
 import { idOf, type JobIdentifier } from "./byId.ts"
 import { type ClientOfOne, poolKey } from "./internals.ts"
-import { putRef } from "./putRef.ts"
 import { makeReserve } from "./reserve.ts"
+
+type WithRef<C> = C extends Protocol.Command<infer Args, infer Invalid, JobId, infer E>
+  ? Protocol.Command<Args, Invalid, JobRef, E>
+  : never
+
+/** The row of `put`, whose value is a {@link JobRef} here. */
+const putRef = {
+  ...commands.put,
+  replies: new Map<string, unknown>([...commands.put.replies, ["INSERTED", insertedRef]])
+} as unknown as WithRef<typeof commands.put>
 
 // In the table the tube may be left out, for the one in use. Here it may not: an unset variable must not mean `default`.
 const inTube = <A, E>(

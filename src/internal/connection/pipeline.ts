@@ -13,15 +13,20 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "../../Errors.ts"
 import { commands } from "../../Protocol.ts"
-import type { Command, RawJob, Request } from "../protocol/command.ts"
-import { decodeReply, describeReply } from "../protocol/replies.ts"
-import { type ProtocolViolation, type RawReply, ReplyParser } from "../protocol/replyParser.ts"
-import { encode, layOut } from "../protocol/requestWriter.ts"
+import type { AnyCommand, Command, Request } from "../protocol/command.ts"
+import {
+  decodeReply,
+  describeReply,
+  type ProtocolViolation,
+  type RawJob,
+  type RawReply,
+  ReplyParser
+} from "../protocol/replyReader.ts"
+import { encode, layOut, sizeOf } from "../protocol/requestWriter.ts"
 import { JobIdFromString } from "../protocol/scalars.ts"
-import { sizeOf } from "../protocol/validate.ts"
 import { CommandRecorder } from "../telemetry/commandRecorder.ts"
 import { giveBack, watchOnly } from "./housekeeping.ts"
-import { type CommandExit, CommandQueue, PendingCommand, SessionState } from "./pipelineState.ts"
+import { type CommandExit, CommandQueue, type PendingCommand, SessionState } from "./pipelineState.ts"
 import { SilenceTimer } from "./silenceTimer.ts"
 import type { Handlers, Transport } from "./transport.ts"
 
@@ -175,14 +180,16 @@ export class Pipeline implements Handlers {
       resume(Exit.fail(request))
       return undefined
     }
-    const pending = new PendingCommand(command, request, resume as (exit: CommandExit) => void)
-    this.#enqueue(pending)
+    if (this.#death !== undefined) {
+      resume(this.#failure(command, false, afterwards(this.#death)))
+      return undefined
+    }
+    const pending = this.#queued.add(command, request, resume as (exit: CommandExit) => void)
+    this.#flushSoon()
     return pending.state === "answered" ? undefined : Effect.sync(() => this.#abandon(pending))
   }
 
-  #enqueue(pending: PendingCommand): void {
-    if (this.#death !== undefined) return this.#fail(pending, afterwards(this.#death))
-    this.#queued.append(pending)
+  #flushSoon(): void {
     if (this.#state !== "idle") return
     if (this.#transport?.isSynchronous === true) return this.#flush()
     this.#state = "scheduled"
@@ -241,7 +248,7 @@ export class Pipeline implements Handlers {
       }
       this.#useTubeOf(pending, batch)
       if (!this.#hasRoom()) break
-      this.#queued.remove(pending)
+      this.#sent.takeOver(pending, this.#queued)
       this.#send(pending, batch)
       bytes += pending.request.head.length + (pending.request.size ?? 0)
       if (pending.command === commands.quit) {
@@ -258,7 +265,6 @@ export class Pipeline implements Handlers {
 
   #send(pending: PendingCommand, batch: Array<Request>): void {
     pending.state = "sent"
-    this.#sent.append(pending)
     batch.push(pending.request)
   }
 
@@ -266,7 +272,7 @@ export class Pipeline implements Handlers {
   #useTubeOf({ command, request }: PendingCommand, batch: Array<Request>): void {
     const tube = this.session.switchTube(command, request)
     if (tube === undefined) return
-    this.#send(new PendingCommand(commands.use, { head: `use ${tube}`, tube }, undefined), batch)
+    this.#send(this.#sent.add(commands.use, { head: `use ${tube}`, tube }, undefined), batch)
   }
 
   onDrain(): void {
@@ -304,7 +310,8 @@ export class Pipeline implements Handlers {
     }
     if (reply.word === "RESERVED" && Exit.isSuccess(exit)) pending.reserved = (exit.value as RawJob).id
     this.#hasAnswered = true
-    this.session.onReply(pending, exit)
+    // A command on the tube in use neither takes a job nor chooses tubes.
+    if (pending.request.usesTube !== true) this.session.onReply(pending, exit)
     this.#recorder.answered(pending.command.name)
     if (Exit.isFailure(exit)) this.#recorder.failed(pending.command.name, exit)
     this.#answer(pending, exit)
@@ -396,11 +403,19 @@ export class Pipeline implements Handlers {
   }
 
   #fail({ command, resume, state }: PendingCommand, reason: Errors.BeanstalkdErrorReason): void {
-    const { server } = this.#settings
-    const error = new Errors.BeanstalkdError({ command: command.name, server, sent: state === "sent", reason })
+    const exit = this.#failure(command, state === "sent", reason)
+    resume?.(exit)
+  }
+
+  #failure(
+    command: AnyCommand,
+    sent: boolean,
+    reason: Errors.BeanstalkdErrorReason
+  ): Exit.Exit<never, Errors.BeanstalkdError> {
+    const error = new Errors.BeanstalkdError({ command: command.name, server: this.#settings.server, sent, reason })
     const exit = Exit.fail(error) as Exit.Failure<never, Errors.BeanstalkdError>
     this.#recorder.failed(command.name, exit)
-    resume?.(exit)
+    return exit
   }
 }
 

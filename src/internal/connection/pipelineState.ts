@@ -41,7 +41,24 @@ export class CommandQueue {
   tail: PendingCommand | undefined
   size = 0
 
-  append(pending: PendingCommand): void {
+  /** Adds a command, and gives it. */
+  add(
+    command: AnyCommand,
+    request: Request,
+    resume: ((exit: CommandExit) => void) | undefined
+  ): PendingCommand {
+    const pending = new PendingCommand(command, request, resume)
+    this.#append(pending)
+    return pending
+  }
+
+  /** Takes a command over from another queue. */
+  takeOver(pending: PendingCommand, from: CommandQueue): void {
+    from.remove(pending)
+    this.#append(pending)
+  }
+
+  #append(pending: PendingCommand): void {
     pending.previous = this.tail
     if (this.tail === undefined) this.head = pending
     else this.tail.next = pending

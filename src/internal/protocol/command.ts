@@ -7,8 +7,7 @@ import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import type * as Errors from "../../Errors.ts"
-import { type JobRef, jobRef } from "./jobRef.ts"
-import type { RawReply } from "./replyParser.ts"
+import type { RawReply } from "./replyReader.ts"
 import type { JobId } from "./scalars.ts"
 
 /**
@@ -71,34 +70,3 @@ export const command = <Args extends ReadonlyArray<unknown>, Encoded, const O ex
   encode: encode as never,
   replies: new Map(Object.entries(replies)) as never
 })
-
-/**
- * A job as it comes over the wire.
- *
- * @since 0.1.0
- * @category models
- */
-export class RawJob {
-  /** The id that the server gave to the job. */
-  readonly id: JobId
-  /** The body, byte for byte as it was put. */
-  readonly body: Uint8Array
-  /** The server that the job is on, as errors show it. Ids are per server. */
-  readonly server: string
-  constructor(id: JobId, body: Uint8Array, server: string) {
-    this.id = id
-    this.body = body
-    this.server = server
-  }
-  /** The server and the id. */
-  get ref(): JobRef {
-    return jobRef(this.server, this.id)
-  }
-  /** The body read as UTF-8. */
-  get text(): string {
-    return utf8.decode(this.body)
-  }
-}
-
-/** Decodes UTF-8. A leading byte order mark is part of what was put, so it stays. */
-export const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })

@@ -56,18 +56,6 @@ export class JobRef extends Schema.Class<JobRef>(TypeId)({
   }
 }
 
-// Every put makes one, and the class's own constructor, which checks its fields, costs a twentieth of a put.
-function Unchecked(this: { server: string; id: JobId }, server: string, id: JobId): void {
-  this.server = server
-  this.id = id
-}
-Unchecked.prototype = JobRef.prototype
-
-const UncheckedJobRef = Unchecked as unknown as new(server: string, id: JobId) => JobRef
-
-/** The reference to a job whose server and id come from the server itself. */
-export const jobRef = (server: string, id: JobId): JobRef => new UncheckedJobRef(server, id)
-
 const PATTERN = /^([^]+)\/(0|[1-9][0-9]{0,15})$/
 
 /**

@@ -1,15 +1,45 @@
 /**
  * From the arguments of a command to the bytes that a server reads. The command's encoder checks the arguments and
  * makes a request of them, before anything is queued; `layOut` lays out requests that leave together, when they leave.
- * The counterpart of `replyParser` and `replies`.
+ * The counterpart of `replyReader`.
  */
 import type * as Duration from "effect/Duration"
 import { Buffer } from "node:buffer"
+import { types } from "node:util"
 import * as Errors from "../../Errors.ts"
 import type { BuryOptions, PutOptions, ReleaseOptions } from "../../Protocol.ts"
 import type { Command, Request } from "./command.ts"
 import type { JobId } from "./scalars.ts"
 import * as Validate from "./validate.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Bodies
+// ---------------------------------------------------------------------------------------------------------------------
+
+const BODY_RULE = "a Uint8Array that still has its memory, or a string without lone surrogates"
+
+/**
+ * A body, as it is. A string with a lone surrogate is refused, since UTF-8 cannot express it.
+ */
+export const checkBody = (operation: string, value: unknown): Uint8Array | string | Errors.InvalidArgument => {
+  const isBody = typeof value === "string" ? value.isWellFormed() : types.isUint8Array(value) && !isDetached(value)
+  return isBody ? value as Uint8Array | string : Validate.refuse(operation, "body", value, BODY_RULE)
+}
+
+/**
+ * The size of a body on the wire, in bytes; text is sent as UTF-8.
+ */
+export const sizeOf = (body: Uint8Array | string): number =>
+  typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
+
+// The getters of the built-in class: a subclass can override `length` and `buffer`.
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
+const trueLength = Object.getOwnPropertyDescriptor(typedArray, "length")!
+const trueBuffer = Object.getOwnPropertyDescriptor(typedArray, "buffer")!
+
+// An array whose memory was transferred has no length any more, and would be put as an empty body.
+const isDetached = (bytes: Uint8Array): boolean =>
+  sizeOf(bytes) === 0 && (trueBuffer.get!.call(bytes) as { readonly detached?: boolean }).detached === true
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Arguments to requests
@@ -44,17 +74,12 @@ export const encodePut = (
   options?: PutOptions,
   tube: string | undefined = options?.tube
 ): Request | Errors.InvalidArgument => {
-  const wrong = Validate.options("put", options) ?? Validate.optionalTube("put", tube)
+  const wrong = Validate.optionalTube("put", tube)
   if (isInvalid(wrong)) return wrong
-  const priority = Validate.priority("put", options?.priority)
-  if (isInvalid(priority)) return priority
-  const delay = Validate.optionalDelay("put", options?.delay)
-  if (isInvalid(delay)) return delay
-  const ttr = Validate.ttr("put", options?.ttr)
-  if (isInvalid(ttr)) return ttr
-  const bytes = Validate.body("put", body)
-  if (isInvalid(bytes)) return bytes
-  return { head: `put ${priority} ${delay} ${ttr}`, body: bytes, size: Validate.sizeOf(bytes), usesTube: true, tube }
+  const line = Validate.putOptions(options)
+  if (isInvalid(line)) return line
+  const bytes = checkBody("put", body)
+  return isInvalid(bytes) ? bytes : { head: `put ${line}`, body: bytes, size: sizeOf(bytes), usesTube: true, tube }
 }
 
 /** `release`. */
@@ -148,7 +173,7 @@ export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
       size += head.length + 2
       continue
     }
-    const length = bodySize ?? Validate.sizeOf(body)
+    const length = bodySize ?? sizeOf(body)
     const line = `${head} ${length}${CRLF}`
     size += line.length + length + 2
     if (typeof body === "string") {
@@ -165,7 +190,7 @@ export const layOut = (requests: ReadonlyArray<Request>): Uint8Array => {
     if (typeof part === "string") {
       at += writeText(bytes, part, at)
     } else {
-      const length = Validate.sizeOf(part)
+      const length = sizeOf(part)
       // `set` throws for an array whose memory was given away, even if there is nothing to copy.
       if (length > 0) bytes.set(part, at)
       at += length

@@ -6,15 +6,13 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { Buffer } from "node:buffer"
-import { types } from "node:util"
 import { InvalidArgument } from "../../Errors.ts"
+import type { PutOptions } from "../../Protocol.ts"
 import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAME_PATTERN } from "./scalars.ts"
 
 const TUBE_RULE = "1 to 200 characters of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with -"
 const UINT32_RULE = `an integer from 0 to ${MAX_UINT32}`
 const JOB_ID_RULE = `an integer from 0 to ${Number.MAX_SAFE_INTEGER}`
-const BODY_RULE = "a Uint8Array that still has its memory, or a string without lone surrogates"
 const DURATION_RULE = "a duration: milliseconds, a text like \"5 seconds\", or another Duration.Input, not negative"
 const WHOLE_SECONDS_RULE = `${DURATION_RULE}, up to ${MAX_UINT32} seconds`
 const TTR_RULE =
@@ -22,7 +20,8 @@ const TTR_RULE =
 
 const READABLE_RULE = "an object whose properties can be read"
 
-const refuse = (operation: string, argument: string, value: unknown, rule: string): InvalidArgument =>
+/** The error that says what is allowed. */
+export const refuse = (operation: string, argument: string, value: unknown, rule: string): InvalidArgument =>
   new InvalidArgument({ operation, argument, value, rule })
 
 /**
@@ -169,29 +168,6 @@ export const jobId = (operation: string, value: unknown): JobId | InvalidArgumen
     ? value as JobId
     : refuse(operation, "id", value, JOB_ID_RULE)
 
-/**
- * A body, as it is. A string with a lone surrogate is refused, since UTF-8 cannot express it.
- */
-export const body = (operation: string, value: unknown): Uint8Array | string | InvalidArgument => {
-  const isBody = typeof value === "string" ? value.isWellFormed() : types.isUint8Array(value) && !isDetached(value)
-  return isBody ? value as Uint8Array | string : refuse(operation, "body", value, BODY_RULE)
-}
-
-/**
- * The size of a body on the wire, in bytes; text is sent as UTF-8.
- */
-export const sizeOf = (body: Uint8Array | string): number =>
-  typeof body === "string" ? Buffer.byteLength(body) : trueLength.get!.call(body) as number
-
-// The getters of the built-in class: a subclass can override `length` and `buffer`.
-const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
-const trueLength = Object.getOwnPropertyDescriptor(typedArray, "length")!
-const trueBuffer = Object.getOwnPropertyDescriptor(typedArray, "buffer")!
-
-// An array whose memory was transferred has no length any more, and would be put as an empty body.
-const isDetached = (bytes: Uint8Array): boolean =>
-  sizeOf(bytes) === 0 && (trueBuffer.get!.call(bytes) as { readonly detached?: boolean }).detached === true
-
 const UNITS = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 
 const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
@@ -322,6 +298,20 @@ export const optionalDelay = (operation: string, value: unknown): number | Inval
  */
 export const ttr = (operation: string, value: unknown): number | InvalidArgument =>
   value === undefined ? DEFAULT_TTR_SECONDS : wholeSeconds(operation, "ttr", value, TTR_RULE, 1000)
+
+/**
+ * The options of a put as they stand in its line: the priority, the delay and the time to run.
+ */
+export const putOptions = (given: PutOptions | undefined): string | InvalidArgument => {
+  const wrong = options("put", given)
+  if (wrong !== undefined) return wrong
+  const pri = priority("put", given?.priority)
+  if (pri instanceof InvalidArgument) return pri
+  const delaySeconds = optionalDelay("put", given?.delay)
+  if (delaySeconds instanceof InvalidArgument) return delaySeconds
+  const ttrSeconds = ttr("put", given?.ttr)
+  return ttrSeconds instanceof InvalidArgument ? ttrSeconds : `${pri} ${delaySeconds} ${ttrSeconds}`
+}
 
 /**
  * A timeout in whole seconds, rounded up; infinite if it was absent or infinite.

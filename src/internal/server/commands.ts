@@ -2,9 +2,8 @@
  * The commands: how each reads its arguments, what it does to the store, and what it replies. All of it is as beanstalkd
  * 1.12 has it, also where that is more lenient than its protocol says.
  */
-import { ArgumentReader } from "./argumentReader.ts"
-import type { StoredJob, StoredTube } from "./entities.ts"
-import { forJob } from "./memoryBudget.ts"
+import { forJob, type StoredJob, type StoredTube } from "./entities.ts"
+import { ArgumentReader } from "./requestParser.ts"
 import type { ServerConnection } from "./serverConnection.ts"
 import * as StatsText from "./statsText.ts"
 

@@ -16,7 +16,7 @@ export interface Options {
   readonly host: HostFacts
   /** The largest body that a put may have, in bytes. Default: 65,535. */
   readonly maxJobSize?: number | undefined
-  /** Called after every transaction: `nextDeadline`, and all that it counts, may be other ones. */
+  /** Called after a transaction that has moved `nextDeadline`, or in which a connection began to wait for a job. */
   readonly onChange?: (() => void) | undefined
 }
 
@@ -43,9 +43,13 @@ export class Engine implements ServerFacts {
   counts: Record<Counted, number> = noCounts()
   readonly #onChange: () => void
   readonly #connections = new Set<ServerConnection>()
+  #intercept: ((output: Output) => Output) | undefined
   #events: Array<() => void> = []
   #runnable: Array<ServerConnection> = []
   #dirty: Array<ServerConnection> = []
+  /** As `onChange` knows them. */
+  #knownDeadline = Infinity
+  #knownWaits = 0
   isDraining = false
   shortage: Shortage | undefined
   totalConnections = 0
@@ -67,10 +71,16 @@ export class Engine implements ServerFacts {
 
   /** Opens a connection. */
   connect(output: Output): ServerConnection {
-    const connection = new ServerConnection(this, output)
+    const connection = new ServerConnection(this, this.#intercept?.(output) ?? output)
     this.#connections.add(connection)
     this.totalConnections++
     return connection
+  }
+
+  /** Puts something between all connections, open ones and those to come, and their outputs. */
+  interceptOutputs(intercept: (output: Output) => Output): void {
+    this.#intercept = intercept
+    for (const connection of this.#connections) connection.interceptOutput(intercept)
   }
 
   /** Cuts off all connections, and gives their number. */
@@ -150,8 +160,16 @@ export class Engine implements ServerFacts {
       for (const connection of dirty) attempt(() => connection.flush())
     }
     this.#events = []
-    this.#onChange()
+    this.#tellChange()
     if (failures.length > 0) throw failures[0]
+  }
+
+  #tellChange(): void {
+    const { nextDeadline, waits } = this.store
+    if (nextDeadline === this.#knownDeadline && waits === this.#knownWaits) return
+    this.#knownDeadline = nextDeadline
+    this.#knownWaits = waits
+    this.#onChange()
   }
 
   /** A connection waits no longer: the commands that came meanwhile are executed at the end of the transaction. */

@@ -12,7 +12,7 @@ import * as Os from "node:os"
 import * as Process from "node:process"
 import { Engine, type Options as EngineOptions } from "./engine.ts"
 import { type Faults, FaultyOutput } from "./faults.ts"
-import { MemoryBudget } from "./memoryBudget.ts"
+import { MemoryBudget, millisOf } from "./entities.ts"
 import type { Output, ServerConnection } from "./serverConnection.ts"
 import type { HostFacts } from "./statsText.ts"
 import { Store } from "./store.ts"
@@ -120,8 +120,9 @@ export const make = Effect.fnUntraced(function*(
   const fork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
   const inScope = Fiber.runIn(yield* Scope.fork(yield* Effect.scope))
   let faults: Faults = {}
+  let wasFaulty = false
 
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const now = millisOf(clock)
 
   const after = (millis: number, task: () => void) =>
     inScope(fork(Effect.andThen(millis > 0 ? Effect.sleep(millis) : Effect.yieldNow, Effect.sync(task))))
@@ -135,7 +136,11 @@ export const make = Effect.fnUntraced(function*(
       waiters.check()
     }
   })
-  const alarm = new Alarm(now, after, () => engine.runTimers())
+  const alarm = new Alarm(now, after, () => {
+    engine.runTimers()
+    // Also when nothing has changed: a timer cannot wait for more than 25 days at a time.
+    alarm.set(engine.nextDeadline)
+  })
   const waiters = new Waiters((tube) => engine.waitingFor(tube))
 
   yield* Effect.addFinalizer(() =>
@@ -150,9 +155,12 @@ export const make = Effect.fnUntraced(function*(
     accept: (output) =>
       faults.refuse === true || engine.connectionCount >= maxClients
         ? undefined
-        : engine.connect(new FaultyOutput(() => faults, output, after)),
+        : engine.connect(output),
     injectFaults: (next) => {
       faults = next
+      // Once and for good: what is late already must not be overtaken when the server is sound again.
+      if (!wasFaulty) engine.interceptOutputs((output) => new FaultyOutput(() => faults, output, after))
+      wasFaulty = true
       engine.shortage = next.shortage
     },
     awaitReservers: (tube, count) => waiters.await(tube, count),

@@ -1,9 +1,8 @@
 /**
- * What a store is made of: jobs, tubes, and the reservers that take jobs from tubes. An entity knows what queues it has or
- * is in; the store alone moves it from one to another.
+ * What a store is made of: jobs, tubes, and the reservers that take jobs from tubes, with their deadlines and the memory
+ * that they take. An entity knows what queues it has or is in; the store alone moves it from one to another.
  */
-import { Timer } from "./deadlines.ts"
-import { Heap, type HeapItem } from "./heap.ts"
+import { Heap, type HeapItem, List, Timer, TimerQueue } from "./collections.ts"
 import type { Body } from "./requestParser.ts"
 
 /** How long before the end of one of its leases a reserver that waits hears DEADLINE_SOON. */
@@ -22,8 +21,8 @@ export class StoredJob implements HeapItem {
   pri: number
   delay: number
   state: State
-  /** When a delayed job is ready, or when the lease of a reserved one is over. */
-  deadline = 0
+  /** When a delayed job is ready, or when the lease of a reserved one is over; of any other it says nothing. */
+  deadline = Infinity
   holder: Reserver | undefined
   reserves = 0
   timeouts = 0
@@ -60,31 +59,6 @@ export const isMoreUrgent = (a: StoredJob, b: StoredJob): boolean => a.pri < b.p
 
 const isDueBefore = (a: StoredJob, b: StoredJob): boolean =>
   a.deadline < b.deadline || (a.deadline === b.deadline && a.id < b.id)
-
-/** A linked list, so that an item in the middle can go without a search. An item is in one list at most. */
-export class List<A extends { previous: A | undefined; next: A | undefined }> {
-  head: A | undefined
-  #last: A | undefined
-  size = 0
-
-  append(item: A): void {
-    item.previous = this.#last
-    if (this.#last === undefined) this.head = item
-    else this.#last.next = item
-    this.#last = item
-    this.size++
-  }
-
-  remove(item: A): void {
-    const { next, previous } = item
-    if (previous === undefined) this.head = next
-    else previous.next = next
-    if (next === undefined) this.#last = previous
-    else next.previous = previous
-    item.previous = item.next = undefined
-    this.size--
-  }
-}
 
 /** A tube, which lives as long as a connection or a job refers to it. */
 export class StoredTube {
@@ -170,5 +144,58 @@ export class Reserver {
   get nextDeadline(): number {
     const deadline = (this.deadlines.head?.deadline ?? Infinity) - (this.isWaiting ? MARGIN_MILLIS : 0)
     return Math.min(deadline, this.timesOutAt)
+  }
+}
+
+/** A clock of a store. */
+export const millisOf = (clock: { readonly monotonicTimeNanosUnsafe: () => bigint }): () => number => () =>
+  Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** The moments at which a store has something to do by itself. */
+export class Deadlines {
+  /** The first delayed job of a tube is ready. */
+  readonly matures = new TimerQueue<StoredTube>()
+  /** The pause of a tube is over. */
+  readonly resumes = new TimerQueue<StoredTube>()
+  /** A lease of a reserver is over, or nearly so while it waits, or its wait is over. */
+  readonly expires = new TimerQueue<Reserver>()
+
+  /** When the first of all is due; Infinity for never. */
+  get next(): number {
+    return Math.min(this.matures.next, this.resumes.next, this.expires.next)
+  }
+}
+
+/** About how many bytes a job takes whose body has `size` bytes. */
+export const forJob = (size: number): number => size + 256
+
+/** About how many bytes a tube takes. */
+export const TUBE_BYTES = 1024
+
+/** About how many bytes it takes to watch a tube. */
+export const WATCH_BYTES = 256
+
+/**
+ * What a server spends on what its clients leave with it: jobs, tubes, places among those that watch a tube. Memory that
+ * goes with its connection, such as replies that a client does not read, is bounded per connection instead.
+ */
+export class MemoryBudget {
+  readonly limit: number
+  taken = 0
+
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.taken + bytes <= this.limit
+  }
+
+  take(bytes: number): void {
+    this.taken += bytes
+  }
+
+  free(bytes: number): void {
+    this.taken -= bytes
   }
 }

@@ -17,6 +17,3 @@ export interface Journal {
   /** A job has gone. It is as it was last, for a record that repeats it. */
   readonly deleted: (job: StoredJob) => void
 }
-
-/** Forgets everything: the store lives as long as the process. */
-export const noJournal: Journal = { put: () => {}, state: () => {}, deleted: () => {} }

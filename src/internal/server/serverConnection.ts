@@ -4,9 +4,7 @@
  */
 import { execute } from "./commands.ts"
 import type { Engine } from "./engine.ts"
-import type { ReserveListener, Reserver, StoredJob, StoredTube } from "./entities.ts"
-import { forJob } from "./memoryBudget.ts"
-import { OutputBuffer } from "./outputBuffer.ts"
+import { forJob, type ReserveListener, type Reserver, type StoredJob, type StoredTube } from "./entities.ts"
 import { type Body, RequestParser, TOO_LONG } from "./requestParser.ts"
 import type { Counted } from "./statsText.ts"
 import type { Store } from "./store.ts"
@@ -45,12 +43,54 @@ const COMMANDS_PER_TICK = 100
 const MAX_UNSENT = 256 * 1024
 const MAX_UNREAD = 256 * 1024
 
+/** The replies that have not been written yet, text of one byte per character and bytes: many small ones become one write. */
+class OutputBuffer {
+  /** What comes before `#text`. */
+  #pieces: Array<Uint8Array> = []
+  #text = ""
+  /** In bytes. */
+  size = 0
+
+  addText(text: string): void {
+    this.#text += text
+    this.size += text.length
+  }
+
+  /** Adds bytes as they are, which must not change afterwards. */
+  addBytes(bytes: Uint8Array): void {
+    this.#closeText()
+    this.#pieces.push(bytes)
+    this.size += bytes.length
+  }
+
+  /** All that has been added since the last time, or undefined if that is nothing. */
+  take(): Uint8Array | undefined {
+    if (this.size === 0) return undefined
+    this.#closeText()
+    const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces)
+    this.clear()
+    return bytes
+  }
+
+  clear(): void {
+    this.#pieces = []
+    this.#text = ""
+    this.size = 0
+  }
+
+  #closeText(): void {
+    if (this.#text === "") return
+    this.#pieces.push(Buffer.from(this.#text, "latin1"))
+    this.#text = ""
+  }
+}
+
 /** One connection of an engine. */
 export class ServerConnection implements ReserveListener {
   readonly engine: Engine
   readonly store: Store
   readonly reserver: Reserver
-  readonly #output: Output
+  #output: Output
   readonly #received = new RequestParser()
   readonly #unsent = new OutputBuffer()
   used: StoredTube
@@ -102,6 +142,11 @@ export class ServerConnection implements ReserveListener {
       }
       this.run()
     })
+  }
+
+  /** Puts something between it and its output. */
+  interceptOutput(intercept: (output: Output) => Output): void {
+    this.#output = intercept(this.#output)
   }
 
   /** Cuts it off. */

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Socket from "effect/socket/Socket"
+import { finished } from "node:stream"
 import type { EngineHost } from "./engineHost.ts"
 
 // The client has closed its half of the connection, and still reads.
@@ -23,8 +24,7 @@ const flush = Effect.flatMap(
     onNone: () => Effect.void,
     onSome: (socket) =>
       Effect.callback<void>((resume) => {
-        if (socket.closed) return resume(Effect.void)
-        socket.once("close", () => resume(Effect.void))
+        finished(socket, { readable: false }, () => resume(Effect.void))
         socket.destroySoon()
       })
   })

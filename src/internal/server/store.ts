@@ -4,9 +4,12 @@
  *
  * Times are in milliseconds by its clock, which its owner tells it to read before each transaction.
  */
-import { Deadlines } from "./deadlines.ts"
+import { JobTable } from "./collections.ts"
 import {
+  Deadlines,
+  forJob,
   isMoreUrgent,
+  MemoryBudget,
   type ReserveListener,
   Reserver,
   type State,
@@ -14,9 +17,7 @@ import {
   type StoredTube,
   Waiter
 } from "./entities.ts"
-import { JobTable } from "./jobTable.ts"
-import { type Journal, noJournal } from "./journal.ts"
-import { forJob, MemoryBudget } from "./memoryBudget.ts"
+import type { Journal } from "./journal.ts"
 import type { Body } from "./requestParser.ts"
 import { Tubes } from "./tubes.ts"
 
@@ -28,7 +29,7 @@ const SECOND = 1000
 /** Jobs, tubes, and the reservers that wait for jobs. */
 export class Store {
   readonly #clock: () => number
-  readonly #journal: Journal
+  readonly #journal: Journal | undefined
   now = 0
   readonly jobs = new JobTable<StoredJob>()
   ready = 0
@@ -37,6 +38,8 @@ export class Store {
   delayed = 0
   buried = 0
   waiting = 0
+  /** How many waits have begun. */
+  waits = 0
   timeouts = 0
   totalJobs = 0
   readonly memory: MemoryBudget
@@ -48,7 +51,7 @@ export class Store {
   constructor(
     clock: () => number,
     memory: MemoryBudget = new MemoryBudget(Infinity),
-    journal: Journal = noJournal
+    journal?: Journal
   ) {
     this.#clock = clock
     this.memory = memory
@@ -87,7 +90,7 @@ export class Store {
     this.memory.take(forJob(job.body.length))
     this.totalJobs++
     job.tube.totalJobs++
-    this.#journal.put(job)
+    this.#journal?.put(job)
     this.#queue(job)
   }
 
@@ -103,7 +106,7 @@ export class Store {
     this.jobs.remove(id)
     this.memory.free(forJob(job.body.length))
     job.tube.deletes++
-    this.#journal.deleted(job)
+    this.#journal?.deleted(job)
     this.tubes.dropIfUnused(job.tube)
     return true
   }
@@ -197,7 +200,7 @@ export class Store {
   #enqueue(job: StoredJob, state: Exclude<State, "reserved">): void {
     job.state = state
     this.#onEntering(job)
-    this.#journal.state(job)
+    this.#journal?.state(job)
     this.#queue(job)
   }
 
@@ -243,7 +246,7 @@ export class Store {
     job.reserves++
     job.deadline = this.now + job.ttr * SECOND
     // A ready job that is reserved is ready after a restart, with or without a record.
-    if (!wasReady) this.#journal.state(job)
+    if (!wasReady) this.#journal?.state(job)
     reserver.held.append(job)
     reserver.deadlines.add(job)
     job.tube.reserved++
@@ -289,6 +292,7 @@ export class Store {
     for (const place of reserver.places) place.tube.waiters.append(place)
     reserver.timesOutAt = this.now + timeoutMillis
     this.waiting++
+    this.waits++
     this.#schedule(reserver)
   }
 

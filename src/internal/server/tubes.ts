@@ -2,9 +2,8 @@
  * The tubes that there are. A tube goes with the last connection that uses or watches it and the last job in it; only
  * `default` stays forever.
  */
-import type { TimerQueue } from "./deadlines.ts"
-import { type Reserver, StoredTube } from "./entities.ts"
-import { type MemoryBudget, TUBE_BYTES, WATCH_BYTES } from "./memoryBudget.ts"
+import type { TimerQueue } from "./collections.ts"
+import { type MemoryBudget, type Reserver, StoredTube, TUBE_BYTES, WATCH_BYTES } from "./entities.ts"
 
 /** Tubes by name. */
 export class Tubes {

@@ -47,14 +47,6 @@ const plainText: Codec<string, never, never> = { encode: Effect.succeed, decode:
 
 const plainBytes: Codec<Uint8Array, never, never> = { encode: Effect.succeed, decode: bytesOf }
 
-const isSchema = (schema: unknown): boolean => {
-  try {
-    return Schema.isSchema(schema)
-  } catch {
-    return false
-  }
-}
-
 /**
  * The codec of that name for a Schema, which only `text` and `bytes` can do without, or the error that refuses them.
  */
@@ -70,10 +62,10 @@ export const make = <S extends Schema.Constraint>(
     if (name === "text") return plainText as never
     return name === "bytes" ? plainBytes as never : refuse(`a Schema, which the codec ${name} needs`)
   }
-  if (!isSchema(schema)) return refuse("a Schema")
   try {
-    return fromSchema(name, schema)
+    return Schema.isSchema(schema) ? fromSchema(name, schema) : refuse("a Schema")
   } catch {
+    // A Proxy can refuse even to be looked at.
     return refuse(`a Schema that the codec ${name} can encode`)
   }
 }

@@ -50,13 +50,14 @@ export class Imports {
 
   /**
    * The test files from which this module can be reached, and how far away each is: those of its name 0, those in a folder
-   * of the name of its own 1, the others as many imports, but at least 2. The closest come first.
+   * of the name of its own 1 and a tenth per import, the others as many imports, but at least 2. The closest come first.
    */
   testsOf(module: string): ReadonlyMap<string, number> {
     const reached = this.#reaching(module)
     const distanceOf = (test: string) => {
-      if (nameOf(test) === nameOf(module) && reached.has(test)) return 0
-      return isInRoomOf(test, module) ? 1 : Math.max(2, reached.get(test) ?? Infinity)
+      const imports = reached.get(test) ?? Infinity
+      if (isNamedAfter(test, module) && imports < Infinity) return 0
+      return isInRoomOf(test, module) ? 1 + Math.min(9, imports) / 10 : Math.max(2, imports)
     }
     const all = this.tests.map((test) => [test, distanceOf(test)] as const)
     return new Map(all.filter(([, distance]) => distance < Infinity).sort(([, a], [, b]) => a - b))
@@ -102,6 +103,12 @@ const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1).replace(/
 /** The folders that say what is in them: not those that hold all. */
 const roomsOf = (path: string) =>
   path.toLowerCase().split("/").slice(0, -1).filter((folder) => !["src", "internal", "test"].includes(folder))
+
+// A test in another room is about something else of the same name.
+const isNamedAfter = (test: string, module: string) => {
+  const isInOtherRoom = roomsOf(module).length > 0 && roomsOf(test).length > 0 && !isInRoomOf(test, module)
+  return nameOf(test) === nameOf(module) && !isInOtherRoom
+}
 
 // A module that will have a folder of its own has it in the tests already, or the other way round.
 const isInRoomOf = (test: string, module: string) => {

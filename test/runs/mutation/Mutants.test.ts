@@ -123,8 +123,8 @@ describe("the tests of a module", () => {
       const imports = new Imports(root)
       assert.deepStrictEqual([...imports.testsOf("src/internal/wire/Turns.ts")], [
         ["test/Turns.test.ts", 0],
-        ["test/wire/Far.test.ts", 1],
-        ["test/wire/Process.test.ts", 1],
+        ["test/wire/Far.test.ts", 1.3],
+        ["test/wire/Process.test.ts", 1.9],
         ["test/pools/Lend.test.ts", 2],
         ["examples/use.test.ts", 3]
       ])

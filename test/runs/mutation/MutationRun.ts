@@ -42,8 +42,11 @@ export class Broken extends Error {}
 // It looks whether the source is as it was.
 const NEVER_ASKED = ["can still break every piece that it means to break"]
 
-const MOST_CLOSEST_FILES = 12
+const MOST_CLOSEST_FILES = 20
+/** In its room, and one file between it and the test at most: see `Imports`. */
+const NEAR = 1.2
 const MOST_CLOSEST_MILLIS = 60_000
+const QUICK_MILLIS = 2000
 // A machine that has other things to do takes its time.
 const PATIENCE = 5
 const LEAST_PATIENCE_MILLIS = 60_000
@@ -53,7 +56,10 @@ const BASELINE_MILLIS = 3_600_000
 /** How long each test file takes, in milliseconds. */
 type Durations = ReadonlyMap<string, number>
 
-const build = (lane: Lane.Lane) => lane.run("tsc", ["-p", "tsconfig.build.json"], BUILD_MILLIS)
+// After the first time only the mutant is checked and written, and the modules that depend on its types.
+const INCREMENTALLY = ["--incremental", "--tsBuildInfoFile", "build.tsbuildinfo"]
+
+const build = (lane: Lane.Lane) => lane.run("tsc", ["-p", "tsconfig.build.json", ...INCREMENTALLY], BUILD_MILLIS)
 
 const butNot = (names: Iterable<string>) =>
   `^(?!.*(${[...NEVER_ASKED, ...names].map((name) => name.replace(/[^\w ]/g, ".")).join("|")}))`
@@ -107,6 +113,12 @@ const baseline = Effect.fnUntraced(function*(lane: Lane.Lane, files: ReadonlyArr
   return { broken, durations }
 })
 
+/** Those that can be among the closest: no more of them need to be timed. */
+const candidatesOf = (tests: ReadonlyMap<string, number>): ReadonlyArray<string> => {
+  const farthest = [...tests.values()][MOST_CLOSEST_FILES - 1] ?? Infinity
+  return [...tests.keys()].filter((test) => tests.get(test)! <= farthest)
+}
+
 /** As many as are worth a look of their own; of those that are equally far away, the quick ones first. */
 const closestOf = (tests: ReadonlyMap<string, number>, durations: Durations): ReadonlyArray<string> => {
   const closest: Array<string> = []
@@ -127,7 +139,6 @@ const patience = (files: ReadonlyArray<string>, durations: Durations): number =>
 
 const look = Effect.fnUntraced(
   function*(lane: Lane.Lane, files: ReadonlyArray<string>, { broken, durations }: Asked): Effect.fn.Return<Fate> {
-    if (files.length === 0) return { _tag: "Survived" }
     const args = ["--bail=1", "--maxWorkers=1", "--reporter=dot"]
     const { code, output } = yield* test(lane, files, broken, patience(files, durations), ...args)
     if (code === undefined) return { _tag: "TimedOut" }
@@ -160,17 +171,26 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const imports = new Imports(first.root)
   const files = options.files.length > 0 ? options.files : imports.modules
   const order = shuffled(placedIn(first, files), options.seed)
-  const closestOfAll = new Set(files.flatMap((file) => [...imports.testsOf(file).keys()]))
+  const candidates = new Set(files.flatMap((file) => candidatesOf(imports.testsOf(file))))
   options.onStart(lanes.length)
-  const asked = yield* baseline(first, options.closestOnly ? [...closestOfAll] : [])
+  const asked = yield* baseline(first, options.closestOnly ? [...candidates] : [])
   const { durations } = asked
   for (const name of asked.broken) options.onBroken(name)
 
+  // Those that are nearest of all notice most, and soon. Each group goes before the next, since vitest by itself begins
+  // with the longest files.
   const groupsOf = (file: string) => {
-    const closest = closestOf(imports.testsOf(file), durations)
-    return options.closestOnly
-      ? [closest]
-      : [closest, imports.tests.filter((test) => durations.has(test) && !closest.includes(test))]
+    const tests = imports.testsOf(file)
+    const closest = closestOf(tests, durations)
+    const isNear = (test: string) => tests.get(test)! <= NEAR
+    const isQuick = (test: string) => (durations.get(test) ?? Infinity) < QUICK_MILLIS
+    const groups = [
+      closest.filter(isNear),
+      closest.filter((test) => !isNear(test) && isQuick(test)),
+      closest.filter((test) => !isNear(test) && !isQuick(test)),
+      options.closestOnly ? [] : imports.tests.filter((test) => durations.has(test) && !closest.includes(test))
+    ]
+    return groups.filter((group) => group.length > 0)
   }
 
   let next = 0

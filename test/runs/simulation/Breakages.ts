@@ -45,8 +45,8 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "an error says that nothing was sent",
     module: "internal/connection/pipeline",
-    from: `sent: state === "sent", reason })`,
-    to: `sent: false, reason })`
+    from: `this.#failure(command, state === "sent", reason)`,
+    to: `this.#failure(command, false, reason)`
   },
   {
     name: "a release resets the priority",
@@ -84,9 +84,9 @@ export const breakages: ReadonlyArray<Breakage> = [
     module: "internal/connection/pipeline",
     from: `      this.#useTubeOf(pending, batch)
       if (!this.#hasRoom()) break
-      this.#queued.remove(pending)
+      this.#sent.takeOver(pending, this.#queued)
       this.#send(pending, batch)`,
-    to: `      this.#queued.remove(pending)
+    to: `      this.#sent.takeOver(pending, this.#queued)
       this.#send(pending, batch)
       this.#useTubeOf(pending, batch)`
   },

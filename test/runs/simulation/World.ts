@@ -12,7 +12,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
-import { Heap, type HeapItem } from "../../../src/internal/server/heap.ts"
+import { Heap, type HeapItem } from "../../../src/internal/server/collections.ts"
 import { Dice, seedOf } from "../../conformance/Dice.ts"
 import { Trace } from "./Trace.ts"
 

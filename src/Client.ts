@@ -61,7 +61,7 @@ export type Tubes = string | ReadonlyArray<string>
 
 type Failure<K extends Protocol.CommandName> = Protocol.Failure<K>
 
-type ReserveFailure = Errors.InvalidArgument | Errors.BeanstalkdError
+type ReserveFailure = Errors.InvalidArgument | Errors.ReplyTooLarge | Errors.BeanstalkdError
 
 /**
  * The commands of beanstalkd, for any number of fibers. Durations are rounded up to whole seconds, and plain numbers are
@@ -92,7 +92,8 @@ export interface Service {
    * Reserves a job of a tube, or of several, on a connection of its own, which goes back to the pool when the job is
    * settled. Without a `timeout` it waits for ever; with one it can fail with `TimedOut`. The wait for a free connection
    * counts; when none becomes free within the timeout (at least the command timeout), it fails with the reason
-   * `AcquireTimeout`. (protocol: `reserve-with-timeout`)
+   * `AcquireTimeout`. A job larger than `maxReplySize` is released, and the reserve fails with `ReplyTooLarge`. (protocol:
+   * `reserve-with-timeout`)
    */
   readonly reserve: {
     (

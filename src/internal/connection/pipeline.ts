@@ -13,8 +13,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "../../Errors.ts"
 import { commands } from "../../Protocol.ts"
-import type { Command, RawJob, Request } from "../protocol/command.ts"
-import { decodeReply, describeReply } from "../protocol/replies.ts"
+import type { Command, Request } from "../protocol/command.ts"
+import { decodeReply, describeReply, jobOf } from "../protocol/replies.ts"
 import { type ProtocolViolation, type RawReply, ReplyParser } from "../protocol/replyParser.ts"
 import { encode, layOut } from "../protocol/requestWriter.ts"
 import { JobIdFromString } from "../protocol/scalars.ts"
@@ -302,7 +302,7 @@ export class Pipeline implements Handlers {
     if (pending.command === commands.use && !isUsing(exit, pending.request.tube)) {
       return this.#dieOfReply(pending, reply, `not the answer to use ${pending.request.tube}`)
     }
-    if (reply.word === "RESERVED" && Exit.isSuccess(exit)) pending.reserved = (exit.value as RawJob).id
+    if (reply.word === "RESERVED") pending.reserved = jobOf(exit)
     this.#hasAnswered = true
     this.session.onReply(pending, exit)
     this.#recorder.answered(pending.command.name)

@@ -8,7 +8,9 @@ import { commands, type RawJob } from "../../Protocol.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import { RESERVE_SLICE_SECONDS } from "../connection/reserveSliced.ts"
 import type { JobListener } from "../job/lease.ts"
+import { handleOf } from "../job/oversized.ts"
 import { type JobOrigin, ReservedJob } from "../job/reservedJob.ts"
+import { jobOf } from "../protocol/replies.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import type { Candidate } from "./plan.ts"
 
@@ -32,6 +34,8 @@ export interface FetchListener {
   readonly mayReuse: (job: ReservedJob) => boolean
   /** A job that the connection holds has less than a second left. */
   readonly onDeadlineSoon: (connection: FetchConnection) => void
+  /** A reserve brought a job that is larger than allowed. Only this handle of it, which takes room, can settle it. */
+  readonly onOversizedJob: (job: ReservedJob, error: Errors.ReplyTooLarge) => void
   /** A reserve met a torn job. */
   readonly onTornJob: (id: JobId) => void
   /** A reserve was answered, and all that follows from it is done. */
@@ -115,24 +119,37 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   #onAnswer(answer: Reserved, nextWindow: number): void {
     // The server has taken the job back meanwhile: the older handle must not settle the new lease. Nor does losing it make
     // room for another job, so the reserve counts until the older handle has gone.
-    if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose()
+    const id = jobOf(answer)
+    if (id !== undefined) this.held.get(id)?.lose()
     this.#counts.asked--
-    this.lastHit = Exit.isSuccess(answer)
-    this.window = this.lastHit ? nextWindow : 1
     const error = Exit.isFailure(answer) ? Cause.squash(answer.cause) : undefined
+    this.lastHit = Exit.isSuccess(answer) || error instanceof Errors.ReplyTooLarge
+    this.window = this.lastHit ? nextWindow : 1
     this.hasAnswered = !(error instanceof Errors.BeanstalkdError)
     if (Exit.isSuccess(answer)) this.#onReserved(answer.value)
     else if (error instanceof Errors.DeadlineSoon) this.#fetcher.onDeadlineSoon(this)
+    else if (error instanceof Errors.ReplyTooLarge) this.#onOversized(error)
     else if (error instanceof Errors.BeanstalkdError) this.#onRefusal(error.reason)
     this.#fetcher.onAnswered()
   }
 
   #onReserved(received: RawJob): void {
     const job = new ReservedJob(received, this)
-    // An older handle that is being settled keeps the room that it takes: it passes on to the new one.
-    if (this.held.has(job.id)) this.held.set(job.id, job)
-    else this.#hold(job)
+    this.#take(job)
     this.#fetcher.onJob(job)
+  }
+
+  // Whoever takes jobs never sees this one, so it has a listener of its own.
+  #onOversized(error: Errors.ReplyTooLarge): void {
+    const listener: JobListener<ReservedJob> = { onOver: (job) => this.#onOversizedOver(job) }
+    const job = handleOf(error, { pipeline: this.pipeline, shared: this.shared, listener })
+    this.#take(job)
+    this.#fetcher.onOversizedJob(job, error)
+  }
+
+  #onOversizedOver(job: ReservedJob): void {
+    this.#letGo(job)
+    this.#fetcher.onAnswered()
   }
 
   // Asking a server that refuses over and over would load both. Unless jobs would be lost, the connection is closed, and
@@ -165,6 +182,12 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   onOver(job: ReservedJob): void {
     this.#letGo(job)
     this.#fetcher.onOver(job)
+  }
+
+  // An older handle that is being settled keeps the room that it takes: it passes on to the new one.
+  #take(job: ReservedJob): void {
+    if (this.held.has(job.id)) this.held.set(job.id, job)
+    else this.#hold(job)
   }
 
   #hold(job: ReservedJob): void {

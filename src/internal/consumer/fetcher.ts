@@ -17,6 +17,7 @@ import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "../
 import type { JobId } from "../protocol/scalars.ts"
 import { FetchConnection, type FetchCounts, type FetchListener } from "./fetchConnection.ts"
 import type { Intake, IntakeSettings } from "./intake.ts"
+import { buryOversized } from "./oversizedJob.ts"
 import { fewestJobs, next, type Situation, type Step } from "./plan.ts"
 import { type ScopedFork, scopedFork } from "./scopedFork.ts"
 import { deleteTorn } from "./tornJob.ts"
@@ -169,6 +170,10 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     for (const job of connection.held.values()) {
       if (this.#settings.isKept(job)) this.#fork(Effect.ignore(job.touch))
     }
+  }
+
+  onOversizedJob(job: ReservedJob, error: Errors.ReplyTooLarge): void {
+    this.#fork(this.#isStopped ? job.end : buryOversized(job, error, this.#settings.tubes))
   }
 
   onTornJob(id: JobId): void {

@@ -2,6 +2,7 @@
  * From a reply to what it means: the reply cases that rows of the table are built of, and the lookup of a reply in its
  * command's row. A reply that no row explains is a violation of the protocol.
  */
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Result from "effect/Result"
@@ -13,7 +14,7 @@ import * as Errors from "../../Errors.ts"
 import { type Command, RawJob, type ReplyCase, type Request, utf8 } from "./command.ts"
 import { type JobRef, jobRef } from "./jobRef.ts"
 import type { ProtocolViolation, RawReply } from "./replyParser.ts"
-import { CountFromString, JobIdFromString, TubeName } from "./scalars.ts"
+import { CountFromString, type JobId, JobIdFromString, TubeName } from "./scalars.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Reply cases
@@ -77,11 +78,26 @@ export const notFound = (name: string): ReplyCase<never, Errors.NotFound> =>
 /** A success that has nothing to say. */
 export const done: ReplyCase<void, never> = replyCase([], () => Exit.void)
 
-/** A job, reserved or found. */
-export const job: ReplyCase<RawJob, never> = replyCase(
+const wholeJob: ReplyCase<RawJob, never> = replyCase(
   [JobIdFromString, Schema.Uint8Array],
   ([id, body], _, server) => Exit.succeed(new RawJob(id, body, server))
 )
+
+const decodeId = SchemaParser.decodeUnknownResult(Schema.Tuple([JobIdFromString]))
+
+/** A job, reserved or found, as the reply to this command. One whose body was skipped is a failure. */
+export const job = (name: string): ReplyCase<RawJob, Errors.ReplyTooLarge> => ({
+  fields: wholeJob.fields,
+  decode: (reply, request, server) => {
+    const { fields, skipped } = reply
+    return skipped === undefined
+      ? wholeJob.decode(reply, request, server)
+      : Result.map(
+        decodeId(fields),
+        ([id]) => Exit.fail(new Errors.ReplyTooLarge({ command: name, server, id, ...skipped }))
+      )
+  }
+})
 
 /** `DEADLINE_SOON`. */
 export const deadlineSoon: ReplyCase<never, Errors.DeadlineSoon> = fails(
@@ -126,15 +142,24 @@ const describeIssue = SchemaIssue.makeFormatterDefault()
 
 /** The beginning of a reply, for an error. */
 export const describeReply = (reply: RawReply): string =>
-  [reply.word, ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`)].join(" ")
-    .slice(0, 200)
+  [
+    reply.word,
+    ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`),
+    ...(reply.skipped === undefined ? [] : [`(${reply.skipped.size} bytes)`])
+  ].join(" ").slice(0, 200)
 
 // A reply to a question about one job that brings another job belongs to another command: the two sides are out of
 // step.
-const isOfAnother = (exit: Exit.Exit<unknown, unknown>, id: number | undefined): boolean => {
-  if (id === undefined || Exit.isFailure(exit)) return false
-  const told = (exit.value as { readonly id?: number } | undefined)?.id
+const isOfAnother = (exit: Exit.Exit<unknown, unknown>, { skipped }: RawReply, id: number | undefined): boolean => {
+  if (id === undefined || (skipped === undefined && Exit.isFailure(exit))) return false
+  const told = jobOf(exit)
   return told !== undefined && told !== id
+}
+
+/** The id in a reply that brought a job, also one that was too large to be kept. */
+export const jobOf = (exit: Exit.Exit<unknown, unknown>): JobId | undefined => {
+  const outcome = Exit.isSuccess(exit) ? exit.value : Cause.squash(exit.cause)
+  return (outcome as { readonly id?: JobId } | undefined)?.id
 }
 
 /**
@@ -151,7 +176,7 @@ export const decodeReply = <A, E>(
   if (replyCase !== undefined) {
     const decoded = replyCase.decode(reply, request, server)
     if (Result.isFailure(decoded)) return { reply: describeReply(reply), detail: describeIssue(decoded.failure) }
-    return isOfAnother(decoded.success, request.id)
+    return isOfAnother(decoded.success, reply, request.id)
       ? { reply: describeReply(reply), detail: `not about job ${request.id}` }
       : decoded.success
   }

@@ -4,6 +4,7 @@
  * `FOUND <id> <bytes>` and `OK <bytes>` is followed by that many bytes and another CRLF.
  */
 import { Buffer } from "node:buffer"
+import { MAX_UINT32 } from "./scalars.ts"
 
 /**
  * A reply as it stands on the wire: its first word, the words after it, and last the body if it has one, in place of
@@ -12,6 +13,14 @@ import { Buffer } from "node:buffer"
 export interface RawReply {
   readonly word: string
   readonly fields: ReadonlyArray<string | Uint8Array>
+  /** The body was larger than allowed: it was read and dropped, and is not among the fields. */
+  readonly skipped?: SkippedBody
+}
+
+/** A body that was dropped, and the most that would have been kept. Both are in bytes. */
+export interface SkippedBody {
+  readonly size: number
+  readonly limit: number
 }
 
 /**
@@ -31,6 +40,8 @@ export type OnReply = (reply: RawReply) => boolean
 
 /** More than any line needs: the longest of the protocol is `USING` with a tube of 200 characters. */
 const MAX_LINE = 1024
+/** `put` tells the length of a body in 32 bits: a longer one is that of no job. */
+const LARGEST_JOB = MAX_UINT32
 const CR = 13
 const LF = 10
 
@@ -43,7 +54,8 @@ const NO_LINE = Buffer.alloc(0)
 
 /**
  * An incremental parser. `push` may be called with any piece of the stream; bodies are copied out of the piece, so a
- * body that is kept holds no more memory than its own length.
+ * body that is kept holds no more memory than its own length. The body of a job that is larger than `maxReplySize` takes
+ * none: it is skipped as it comes. Documents have no such grace, since nobody could do anything about them.
  */
 export class ReplyParser {
   readonly #maxReplySize: number
@@ -51,7 +63,9 @@ export class ReplyParser {
   #line: Buffer = NO_LINE
   /** The line of the reply whose body is being read. */
   #awaited: RawReply | undefined
-  #body: Uint8Array = NOTHING
+  /** Where that body goes, or undefined if it is skipped. */
+  #body: Uint8Array | undefined = NOTHING
+  #length = 0
   #filled = 0
   #stopped = false
 
@@ -109,32 +123,40 @@ export class ReplyParser {
     }
     const length = fields.pop()!
     if (!/^[0-9]+$/.test(length)) return this.#stop(line, "the length of the body is not a number")
-    if (Number(length) > this.#maxReplySize) {
+    const size = Number(length)
+    if (size <= this.#maxReplySize) {
+      try {
+        this.#body = new Uint8Array(size)
+      } catch {
+        return this.#stop(line, "there is no memory for the body")
+      }
+      this.#awaited = { word, fields }
+    } else if (word !== "OK" && size <= LARGEST_JOB) {
+      this.#body = undefined
+      this.#awaited = { word, fields, skipped: { size, limit: this.#maxReplySize } }
+    } else {
       return this.#stop(line, `a body of more than ${this.#maxReplySize} bytes (maxReplySize)`)
     }
-    try {
-      this.#body = new Uint8Array(Number(length))
-    } catch {
-      return this.#stop(line, "there is no memory for the body")
-    }
-    this.#awaited = { word, fields }
+    this.#length = size
     this.#filled = 0
     return undefined
   }
 
   // Returns the position after the bytes that belonged to the body.
-  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number | ProtocolViolation {
+  #readBody(awaited: RawReply, bytes: Buffer, from: number): number | ProtocolViolation {
+    const { fields, word } = awaited
     const body = this.#body
+    const length = this.#length
     let at = from
-    if (this.#filled < body.length) {
-      const end = Math.min(bytes.length, at + body.length - this.#filled)
-      body.set(bytes.subarray(at, end), this.#filled)
+    if (this.#filled < length) {
+      const end = Math.min(bytes.length, at + length - this.#filled)
+      body?.set(bytes.subarray(at, end), this.#filled)
       this.#filled += end - at
       at = end
     }
-    while (at < bytes.length && this.#filled < body.length + 2) {
-      if (bytes[at] !== (this.#filled === body.length ? CR : LF)) {
-        const isTorn = bytes[at] === 0 && body.every((byte) => byte === 0)
+    while (at < bytes.length && this.#filled < length + 2) {
+      if (bytes[at] !== (this.#filled === length ? CR : LF)) {
+        const isTorn = bytes[at] === 0 && body?.every((byte) => byte === 0) === true
         return this.#stop(
           [word, ...fields].join(" "),
           "the body is not followed by CRLF",
@@ -144,10 +166,10 @@ export class ReplyParser {
       this.#filled++
       at++
     }
-    if (this.#filled === body.length + 2) {
+    if (this.#filled === length + 2) {
       this.#awaited = undefined
       this.#body = NOTHING
-      this.#stopped = !this.#onReply({ word, fields: [...fields, body] })
+      this.#stopped = !this.#onReply(body === undefined ? awaited : { word, fields: [...fields, body] })
     }
     return at
   }

@@ -56,8 +56,11 @@ export const makeClient = Effect.fnUntraced(function*(
   const options = yield* PoolSettings.snapshot(operation, given)
   const connection = yield* Effect.fromResult(resolve(operation, options))
   const pool = yield* makePool(operation, options)
-  const { shared } = internals(pool)
+  const { contact, shared } = internals(pool)
+  // The caller hears of it if this dial fails.
+  contact.ignore()
   yield* shared.connect
+  contact.watch()
   const { server } = pool
   const { run } = shared
   const byId = <A, E>(

@@ -36,6 +36,8 @@ export interface FetchListener {
   readonly onDeadlineSoon: (connection: FetchConnection) => void
   /** A reserve brought a job that is larger than allowed. Only this handle of it, which takes room, can settle it. */
   readonly onOversizedJob: (job: ReservedJob, error: Errors.ReplyTooLarge) => void
+  /** The server refused a reserve. */
+  readonly onRefusal: (reason: Errors.BeanstalkdErrorReason) => void
   /** A reserve met a torn job. */
   readonly onTornJob: (id: JobId) => void
   /** A reserve was answered, and all that follows from it is done. */
@@ -156,6 +158,7 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   // the dial of the next one waits as after a failed dial.
   #onRefusal(cause: Errors.BeanstalkdErrorReason): void {
     if (cause._tag === "UnexpectedReply" && cause.tornJob !== undefined) this.#fetcher.onTornJob(cause.tornJob)
+    if (this.pipeline.death === undefined) this.#fetcher.onRefusal(cause)
     if (this.isIdle) this.pipeline.die(new Errors.ConnectionClosed({ detail: "a reserve was refused", cause }))
   }
 

@@ -11,8 +11,10 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
-import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
+import type { Pipeline } from "../connection/pipeline.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import type { Contact } from "../pool/contact.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "../pool/dialBackoff.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import { FetchConnection, type FetchCounts, type FetchListener } from "./fetchConnection.ts"
@@ -28,6 +30,8 @@ export interface FetchSource {
   readonly open: (tubes: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
   /** When to dial again after a failed dial. */
   readonly reconnect: Reconnect
+  /** Logs what the server refuses. */
+  readonly contact: Pick<Contact, "onRefusal">
   /** The connection for commands that need none of their own. */
   readonly shared: Pick<Pipeline, "run">
 }
@@ -174,6 +178,10 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
 
   onOversizedJob(job: ReservedJob, error: Errors.ReplyTooLarge): void {
     this.#fork(this.#isStopped ? job.end : buryOversized(job, error, this.#settings.tubes))
+  }
+
+  onRefusal(reason: Errors.BeanstalkdErrorReason): void {
+    this.#source.contact.onRefusal("reserve", reason)
   }
 
   onTornJob(id: JobId): void {

@@ -76,7 +76,7 @@ const ofPool = <A, E>(f: (pool: Pool.Service) => Effect.Effect<A, E, Scope.Scope
 /** Each member of the pool, and making one. */
 export const pool: Record<
   | Effects<Pool.Service>
-  | Exclude<keyof Internals, "reconnect" | "shared">
+  | Exclude<keyof Internals, "reconnect" | "shared" | "contact">
   | `shared.${Exclude<keyof Internals["shared"], "load" | "supervise">}`
   | `${string}.make`,
   Interruptible

@@ -63,7 +63,8 @@ export interface Options {
   readonly dialer?: Dialer | undefined
   /**
    * How long the server may be silent while a command waits for its reply, beyond what the command itself lets it wait.
-   * In a long reply every 64 KiB begin that time anew. The connection is closed when it is over. Default: 10 seconds.
+   * In a long reply every 64 KiB begin that time anew, and so does every part of a large command that leaves: a large `put`
+   * over a slow link has the time that it takes. The connection is closed when it is over. Default: 10 seconds.
    */
   readonly commandTimeout?: Duration.Input | undefined
   /**

@@ -279,6 +279,10 @@ export class Pipeline implements Handlers {
     this.#send(new PendingCommand(commands.use, { head: `use ${tube}`, tube }, undefined), batch)
   }
 
+  onSent(isLast: boolean): void {
+    if (this.#death === undefined) this.#silence.onSent(isLast, this.#sent.head)
+  }
+
   onDrain(): void {
     if (this.#state === "congested") this.#flush()
   }

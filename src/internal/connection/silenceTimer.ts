@@ -1,6 +1,7 @@
 /**
  * Notices a server that has gone silent. The time counts from when the oldest unanswered command became the oldest: a
- * reply, or enough bytes of a long one, begins it anew. One timer serves all commands of a connection.
+ * reply, enough bytes of a long one, or a part of a large command that leaves, begins it anew. One timer serves all commands
+ * of a connection.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -21,6 +22,10 @@ export class SilenceTimer {
   /** When the oldest command runs out of time; never while there is none. */
   #deadline = Infinity
   #bytesSinceProgress = 0
+  /** When the first part of a large command left, as long as others follow. */
+  #sendingSince: number | undefined
+  /** No time counts before this. */
+  #notBefore = -Infinity
   #timer: Fiber.Fiber<void> | undefined
   #firesAt = 0
   #isCanceled = false
@@ -60,6 +65,21 @@ export class SilenceTimer {
     this.arm(oldest)
   }
 
+  /**
+   * A part of a large command has left, the last one or not, and this is the oldest command. The operating system still has
+   * bytes after the last one, which may need as long again.
+   */
+  onSent(isLast: boolean, oldest: PendingCommand | undefined): void {
+    const now = this.#now()
+    const since = this.#sendingSince ??= now
+    if (isLast) {
+      this.#sendingSince = undefined
+      this.#notBefore = now + (now - since)
+    }
+    this.#begin(oldest)
+    this.arm(oldest)
+  }
+
   /** Ends it for good. */
   cancel(): void {
     this.#isCanceled = true
@@ -77,7 +97,7 @@ export class SilenceTimer {
     this.#bytesSinceProgress = 0
     this.#deadline = oldest === undefined
       ? Infinity
-      : this.#now() + (oldest.request.seconds ?? 0) * 1000 + this.#timeoutMillis
+      : Math.max(this.#now(), this.#notBefore) + (oldest.request.seconds ?? 0) * 1000 + this.#timeoutMillis
   }
 
   // Forking runs code of others, such as a scheduler, which may have ended the connection.

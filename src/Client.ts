@@ -4,7 +4,8 @@
  *
  * Commands are pipelined over one shared connection. A reserve borrows a connection of its own from the pool, for as long
  * as it waits and its job is unsettled. When the server goes away, the client dials again by the `reconnect` Schedule, and
- * commands wait for it up to the `commandTimeout`.
+ * commands wait for it up to the `connectionWait`. It logs one warning when contact is lost, with the reason, and one line
+ * when it is back; while it lasts, a warning per minute.
  *
  * @since 0.1.0
  */

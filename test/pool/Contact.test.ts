@@ -4,49 +4,20 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, References, Schedule, Scope, Stream } from "effect"
-import { Client, Consumer, Errors, Pool, Server, Worker } from "effect-beanstalkd"
+import { Client, Consumer, Pool, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import type { Dialer, Handlers } from "../../src/internal/connection/transport.ts"
+import type { Dialer } from "../../src/internal/connection/transport.ts"
 import { describeMillis } from "../../src/internal/protocol/describe.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as FaultProxy from "../support/FaultProxy.ts"
 import * as RealServer from "../support/RealServer.ts"
 import { start } from "../support/scripted/Peer.ts"
+import { moody } from "./Moody.ts"
 import { keepLog, type Logged, Texts, TUBE } from "../support/Workplace.ts"
 
 const lines = (log: ReadonlyArray<Logged>) =>
   log.filter(({ level }) => level !== "Debug").map(({ level, message }) => `${level}: ${message}`)
 
-/** A server in memory that can be away, and whose connections can be cut. */
-const moody = Effect.fnUntraced(function*() {
-  const server = yield* Server.makeMemory()
-  const inner = server.clientOptions.dialer!
-  const open: Array<Handlers> = []
-  let state: "there" | "away" | "closes" = "there"
-  const dialer: Dialer = {
-    server: "moody",
-    open: (handlers) =>
-      Effect.suspend(() => {
-        if (state === "away") return Effect.fail(new Errors.OpenError({ cause: new Error("ECONNREFUSED") }))
-        open.push(handlers)
-        if (state === "there") return inner.open(handlers)
-        const close = Effect.sync(() => handlers.onClose(CLOSED))
-        return Effect.as(Effect.forkDetach(Effect.andThen(Effect.yieldNow, close)), {
-          write: () => true,
-          destroy: () => {}
-        })
-      })
-  }
-  const cut = () => open.splice(0).forEach((handlers) => handlers.onClose(CLOSED))
-  const set = (next: typeof state) =>
-    Effect.sync(() => {
-      state = next
-      if (next !== "there") cut()
-    })
-  return { dialer, server, set, cut: Effect.sync(cut) }
-})
-
-const CLOSED = new Errors.ConnectionClosed({ detail: "the server closed it" })
 const LOST = "Warn: lost contact with moody: the connection is closed: the server closed it"
 
 /** Seconds, one at a time, so that fibers do between them what they do in a second. */

@@ -172,10 +172,10 @@ class PoolImpl implements Service {
     return Effect.catchIf(lend, (error) => !this.#backoff.isFinal(error), next)
   }
 
-  // A dial that failed is repeated for as long as a command would wait for a server that is gone. By then the borrowers
+  // A dial that failed is repeated for as long as a command waits for a server that is gone. By then the borrowers
   // that wait for a permit have waited in vain as well.
   #patiently(first: Errors.BeanstalkdError, lend: Open): Open {
-    return lend.pipe(
+    return this.#backoff.urgently(lend).pipe(
       Effect.timeoutOrElse({
         duration: this.#settings.patience,
         orElse: () => Effect.fail(this.#backoff.failure ?? first)
@@ -226,7 +226,7 @@ export const makePool = (
     const opener = new Opener(server, Connect.open(settings.connection), { clock, fork })
     const patienceMillis = Duration.toMillis(patience)
     const shared = yield* ReconnectingConnection.make({ server, open: opener.open, reconnect, patienceMillis })
-    const backoff = new DialBackoff(reconnect, clock)
+    const backoff = new DialBackoff(reconnect, clock, patienceMillis)
     const exclusive = yield* ExclusivePool.make(opener, backoff, {
       ...settings,
       tube: settings.connection.use ?? "default"

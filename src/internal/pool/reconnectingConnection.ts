@@ -65,7 +65,7 @@ export class ReconnectingConnection {
     this.#clock = clock
     this.#scope = scope
     this.#fork = fork
-    this.#backoff = new DialBackoff(settings.reconnect, clock)
+    this.#backoff = new DialBackoff(settings.reconnect, clock, settings.patienceMillis)
   }
 
   /** A connection that ends with the Scope. It is dialed by `connect`, by `supervise`, or by the first command. */
@@ -126,8 +126,11 @@ export class ReconnectingConnection {
       const until = givenUntil ?? now + this.#settings.patienceMillis
       const request = encode(command, args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
-      this.supervise()
-      return Latch.await(this.#up).pipe(
+      const wait = Effect.suspend(() => {
+        this.supervise()
+        return Latch.await(this.#up)
+      })
+      return this.#backoff.urgently(wait).pipe(
         Effect.timeoutOrElse({ duration: Math.max(0, until - now), orElse: () => this.#failure(command.name) }),
         Effect.andThen(this.#runNow(until, command, args))
       )

@@ -65,6 +65,8 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   window = 1
   /** Whether its last reserve was answered, be it without a job. A refusal is no answer. */
   hasAnswered = false
+  /** Whether its last reserve was refused. */
+  isRefused = false
 
   constructor(
     pipeline: Pipeline,
@@ -127,7 +129,8 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
     const error = Exit.isFailure(answer) ? Cause.squash(answer.cause) : undefined
     this.lastHit = Exit.isSuccess(answer) || error instanceof Errors.ReplyTooLarge
     this.window = this.lastHit ? nextWindow : 1
-    this.hasAnswered = !(error instanceof Errors.BeanstalkdError)
+    this.isRefused = error instanceof Errors.BeanstalkdError
+    this.hasAnswered = !this.isRefused
     if (Exit.isSuccess(answer)) this.#onReserved(answer.value)
     else if (error instanceof Errors.DeadlineSoon) this.#fetcher.onDeadlineSoon(this)
     else if (error instanceof Errors.ReplyTooLarge) this.#onOversized(error)

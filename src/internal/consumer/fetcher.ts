@@ -38,6 +38,8 @@ export interface FetchSource {
 
 // Shorter would cost a round trip more often while there is nothing to be had; longer would let a job wait for it.
 const POLL_INTERVAL = "20 millis"
+// A connection that holds jobs is not closed when the server refuses its reserve, but must not ask that often either.
+const POLL_INTERVAL_REFUSED = "1 second"
 
 const SILENT_AS_ANOTHER = new Errors.ConnectionClosed({ detail: "it was idle when another one had become silent" })
 
@@ -149,7 +151,8 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       if (this.#isStopped || this.asked > 0 || this.room <= 0) return
       fewestJobs(this.connections)?.ask()
     })
-    this.#polling = this.#fork(Effect.andThen(Effect.sleep(POLL_INTERVAL), ask))
+    const isRefused = fewestJobs(this.connections)?.isRefused === true
+    this.#polling = this.#fork(Effect.andThen(Effect.sleep(isRefused ? POLL_INTERVAL_REFUSED : POLL_INTERVAL), ask))
   }
 
   // -------------------------------------------------------------------------------------------------------------------

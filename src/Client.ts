@@ -21,11 +21,12 @@ import type * as Connection from "./Connection.ts"
 import type * as Errors from "./Errors.ts"
 import type { JobIdentifier } from "./internal/client/byId.ts"
 import { makeClient } from "./internal/client/clientImpl.ts"
+import { Health } from "./internal/client/health.ts"
+import { snapshot } from "./internal/client/settings.ts"
 import { fromUrl } from "./internal/connection/options.ts"
 import { unwrapConfig } from "./internal/connection/unwrapConfig.ts"
 import type { Intake, IntakeSettings } from "./internal/consumer/intake.ts"
 import type { Body } from "./internal/job/putAll.ts"
-import * as PoolSettings from "./internal/pool/settings.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import { refused } from "./internal/protocol/invalidOptions.ts"
 import type { JobRef } from "./internal/protocol/jobRef.ts"
@@ -35,12 +36,19 @@ import type * as Protocol from "./Protocol.ts"
 import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
 
 /**
- * The options of a client, which are those of a pool and its connections. All have defaults.
+ * The options of a client: those of a pool and its connections, and one of its own. All have defaults.
  *
  * @since 0.1.0
  * @category models
  */
-export type Options = Pool.Options
+export interface Options extends Pool.Options {
+  /**
+   * Whether to wait for a server that cannot be reached yet, and for how long: `true` dials until it is there, a duration
+   * until that is over, and then the client fails with the error of the last dial. The client logs what it waits for.
+   * Default: `false`, to dial once and fail if nobody answers.
+   */
+  readonly waitForServer?: boolean | Duration.Input | undefined
+}
 
 /**
  * Options of `put` and `putAll`: `priority`, `delay` and `ttr`, as in `Protocol.PutOptions`.
@@ -49,6 +57,8 @@ export type Options = Pool.Options
  * @category models
  */
 export type PutOptions = Omit<Protocol.PutOptions, "tube">
+
+export { Health }
 
 export type { Body, Intake, IntakeSettings, JobIdentifier }
 
@@ -152,6 +162,9 @@ export interface Service {
   /** A connection of one's own, which never goes into the pool. */
   readonly connection: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>
 
+  /** How the client is doing: whether the server can be reached, and what is under way. Nothing is asked of the server. */
+  readonly health: Effect.Effect<Health>
+
   /** How its connections are doing. */
   readonly poolStats: Effect.Effect<Pool.Stats>
 
@@ -203,7 +216,8 @@ export interface Service {
 export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-beanstalkd/Client/Beanstalkd") {}
 
 /**
- * Makes a client, which ends with the Scope, and all its connections with it. It dials once, and fails if it cannot connect.
+ * Makes a client, which ends with the Scope, and all its connections with it. It dials once, and fails if it cannot connect,
+ * unless `waitForServer` says otherwise.
  * Options that are not allowed fail with the reason `InvalidOptions`, before anything is dialed.
  *
  * ```ts
@@ -287,7 +301,7 @@ export const layerUrl = (
   Layer.effect(
     Beanstalkd,
     Effect.gen(function*() {
-      const read = yield* PoolSettings.snapshot("Client.layerUrl", options)
+      const read = yield* snapshot("Client.layerUrl", options)
       // Checked here, since `undefined` as an option would mean the default server.
       const parsed = fromUrl("Client.layerUrl", url)
       if (Result.isFailure(parsed)) return yield* refused(describeCause(url), parsed.failure)

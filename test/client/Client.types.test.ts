@@ -41,6 +41,7 @@ describe("the type of the client", () => {
       | "statsJob"
       | "listTubes"
       | "connection"
+      | "health"
       | "poolStats"
       | "run"
       | "intake"

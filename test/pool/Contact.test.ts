@@ -125,8 +125,8 @@ describe("a client whose server does not come back", () => {
       yield* pass(5)
       assert.isDefined(borrowing.pollUnsafe())
       assert.deepStrictEqual(lines(log).map((line) => line.replace(/[\d.]+ s$/, "n s")), [
-        "Warn: cannot reach moody: cannot connect: ECONNREFUSED",
-        "Info: contact with moody is back after n s"
+        "Warn: waiting for moody: cannot connect: ECONNREFUSED",
+        "Info: moody can be reached after n s"
       ])
     }).pipe(Effect.scoped, logged)
   })

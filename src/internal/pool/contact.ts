@@ -37,6 +37,8 @@ interface Loss {
   /** For comparison with what connections tell. */
   readonly wallAt: number
   readonly isLogged: boolean
+  /** The server had never been reached. */
+  readonly isFirst: boolean
 }
 
 /** What contacts run on. */
@@ -71,6 +73,8 @@ export class Contact {
   /** An idle connection was closed. The next dial tells whether that was a loss. */
   #suspicion: Loss | undefined
   #lastLineAt = -Infinity
+  /** On connections that have ended. */
+  #lastHeardAt = 0
   #isWatched = true
 
   constructor(server: string, connections: ReadonlySet<Pipeline>, { clock, fork }: ContactRuntime) {
@@ -98,6 +102,18 @@ export class Contact {
     return this.#state === "there"
   }
 
+  /** The connections that are open. */
+  get connections(): ReadonlySet<Pipeline> {
+    return this.#connections
+  }
+
+  /** When bytes last came, by the clock on the wall, in milliseconds; 0 before the first. */
+  get lastHeardAt(): number {
+    let last = this.#lastHeardAt
+    for (const { heardAt } of this.#connections) last = Math.max(last, heardAt)
+    return last
+  }
+
   /** Why the server cannot be reached, if it cannot. */
   get reason(): Reason | undefined {
     this.#look()
@@ -120,7 +136,8 @@ export class Contact {
 
   /** A connection has ended, and its commands have not been told yet. */
   onDeath(pipeline: Pipeline): void {
-    const { death, isQuiet, lostServer, openedAt, session } = pipeline
+    const { death, heardAt, isQuiet, lostServer, openedAt, session } = pipeline
+    this.#lastHeardAt = Math.max(this.#lastHeardAt, heardAt)
     if (death === undefined || !lostServer || !this.#isWatched || isOfTornJob(death)) return
     const isStillborn = pipeline.closedBeforeFirstReply && this.#wallNow() - openedAt < STILLBORN_MILLIS
     const isIdle = wasClosed(death) && isQuiet && session.held.size === 0
@@ -156,23 +173,23 @@ export class Contact {
 
   #onLoss(loss: Loss): void {
     const count = this.#losses.admit(this.#now(), "")
-    const isFirst = this.#state === "unknown"
     this.#suspicion = undefined
     this.#loss = { ...loss, isLogged: count > 0 }
     this.#state = "away"
     if (count > 0) {
-      const what = isFirst ? "cannot reach" : "lost contact with"
+      const what = loss.isFirst ? "waiting for" : "lost contact with"
       const times = count > 1 ? ` (${count} times since the last line)` : ""
       this.#warn(`${what} ${this.#server}: ${loss.reason.message}${times}`)
     }
     this.#fork(this.#lookUntilBack(this.#loss))
   }
 
-  #onBack({ at, isLogged }: Loss): void {
+  #onBack({ at, isFirst, isLogged }: Loss): void {
     this.#loss = undefined
     this.#state = "there"
     if (!isLogged) return
-    this.#log(Effect.logInfo(`contact with ${this.#server} is back after ${describeMillis(this.#now() - at)}`))
+    const what = isFirst ? `${this.#server} can be reached` : `contact with ${this.#server} is back`
+    this.#log(Effect.logInfo(`${what} after ${describeMillis(this.#now() - at)}`))
   }
 
   // A connection that nobody uses says nothing by itself.
@@ -207,7 +224,8 @@ export class Contact {
   }
 
   #lossBy(reason: Reason): Loss {
-    return { reason, at: this.#now(), wallAt: this.#wallNow(), isLogged: false }
+    const isFirst = this.#state === "unknown"
+    return { reason, at: this.#now(), wallAt: this.#wallNow(), isLogged: false, isFirst }
   }
 
   #warn(line: string): void {

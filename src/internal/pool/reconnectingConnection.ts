@@ -5,6 +5,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -83,6 +84,22 @@ export class ReconnectingConnection {
     Effect.map(this.#dial, () => this.supervise())
   )
 
+  /** Dials until it is connected, or until this time is over. After that it reconnects by itself. */
+  connectWithin(wait: Duration.Duration): Effect.Effect<void, Errors.BeanstalkdError> {
+    const { server } = this.#settings
+    const tooLate = () =>
+      new Errors.BeanstalkdError({
+        command: "connect",
+        server,
+        sent: false,
+        reason: new Errors.OpenTimeout({ timeoutMillis: Duration.toMillis(wait) })
+      })
+    return this.#backoff.urgently(this.#dialUntilConnected).pipe(
+      Effect.timeoutOrElse({ duration: wait, orElse: () => Effect.fail(this.#backoff.failure ?? tooLate()) }),
+      Effect.map(() => this.supervise())
+    )
+  }
+
   /** Whether it is connected. */
   readonly isUp: Effect.Effect<boolean> = Effect.sync(() => this.#current !== undefined)
 
@@ -158,9 +175,7 @@ export class ReconnectingConnection {
   }
 
   // One life after the other, each from the dial to the death, until the Schedule ends.
-  readonly #lives: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.retry(this.#backoff.dial(this.#dial), { while: (error) => !this.#backoff.isFinal(error) })
-  ).pipe(
+  readonly #lives: Effect.Effect<void> = Effect.suspend(() => this.#dialUntilConnected).pipe(
     Effect.flatMap((pipeline) =>
       Effect.map(awaitDeath(pipeline), () => {
         if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
@@ -169,6 +184,10 @@ export class ReconnectingConnection {
     ),
     Effect.forever,
     Effect.ignore
+  )
+
+  readonly #dialUntilConnected = Effect.suspend(() =>
+    Effect.retry(this.#backoff.dial(this.#dial), { while: (error) => !this.#backoff.isFinal(error) })
   )
 
   readonly #dial: Effect.Effect<Pipeline, Errors.BeanstalkdError> = Effect.uninterruptibleMask((restore) =>

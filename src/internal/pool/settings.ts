@@ -22,7 +22,7 @@ const DEFAULT_RECONNECT: Reconnect = Schedule.min([Schedule.exponential("50 mill
   .pipe(Schedule.jittered)
 
 /** The names of all options. */
-const OPTIONS: ReadonlyArray<keyof Options> = [
+export const OPTIONS: ReadonlyArray<keyof Options> = [
   ...ConnectionOptions.OPTIONS,
   ...Validate.optionNames<Omit<Options, keyof Connection.Options>>({
     maxConnections: true,

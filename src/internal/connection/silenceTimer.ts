@@ -12,6 +12,11 @@ import type { PendingCommand } from "./pipelineState.ts"
 // A long reply can take longer than the command timeout, so each of these many bytes of it counts as progress.
 const PROGRESS_BYTES = 64 * 1024
 
+// A timer that fires so late tells that this process was busy or suspended, and that answers may lie unread.
+const LATE_MILLIS = 50
+// They are read long before this is over, on every runtime.
+const READING_MILLIS = 100
+
 /** The timer of one connection. */
 export class SilenceTimer {
   readonly #timeoutMillis: number
@@ -29,6 +34,8 @@ export class SilenceTimer {
   #timer: Fiber.Fiber<void> | undefined
   #firesAt = 0
   #isCanceled = false
+  /** The time that counts was given once more, after a timer that fired late. */
+  #isExtended = false
 
   /** Calls `onSilence` when an oldest command has been the oldest for `timeoutMillis`, and as long as it may wait. */
   constructor(timeoutMillis: number, onSilence: () => void, context: Context.Context<never>) {
@@ -47,7 +54,6 @@ export class SilenceTimer {
     if (deadline === Infinity || (this.#timer !== undefined && this.#firesAt <= deadline)) return
     this.#timer?.interruptUnsafe()
     this.#firesAt = deadline
-    // The tick after the timer lets in a reply that arrived while this process was busy or suspended.
     this.#timer = this.#fork(
       Effect.sleep(deadline - this.#now()).pipe(
         Effect.andThen(Effect.yieldNow),
@@ -95,6 +101,7 @@ export class SilenceTimer {
   #begin(oldest: PendingCommand | undefined): void {
     this.#oldest = oldest
     this.#bytesSinceProgress = 0
+    this.#isExtended = false
     this.#deadline = oldest === undefined
       ? Infinity
       : Math.max(this.#now(), this.#notBefore) + (oldest.request.seconds ?? 0) * 1000 + this.#timeoutMillis
@@ -107,7 +114,13 @@ export class SilenceTimer {
 
   readonly #onTimer = (): void => {
     this.#timer = undefined
-    if (this.#deadline > this.#now()) this.arm(this.#oldest)
-    else this.#onSilence()
+    const now = this.#now()
+    if (this.#deadline > now) return this.arm(this.#oldest)
+    const isLate = now - this.#firesAt > LATE_MILLIS
+    if (!isLate || this.#isExtended) return this.#onSilence()
+    // Once only, so that a process that is always late finds out in the end.
+    this.#isExtended = true
+    this.#deadline = now + READING_MILLIS
+    this.arm(this.#oldest)
   }
 }

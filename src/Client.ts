@@ -4,7 +4,8 @@
  *
  * Commands are pipelined over one shared connection. A reserve borrows a connection of its own from the pool, for as long
  * as it waits and its job is unsettled. When the server goes away, the client dials again by the `reconnect` Schedule, and
- * commands wait for it up to the `commandTimeout`.
+ * commands wait for it up to the `connectionWait`. It logs one warning when contact is lost, with the reason, and one line
+ * when it is back; while it lasts, a warning per minute.
  *
  * @since 0.1.0
  */
@@ -20,11 +21,12 @@ import type * as Connection from "./Connection.ts"
 import type * as Errors from "./Errors.ts"
 import type { JobIdentifier } from "./internal/client/byId.ts"
 import { makeClient } from "./internal/client/clientImpl.ts"
+import { Health } from "./internal/client/health.ts"
+import { snapshot } from "./internal/client/settings.ts"
 import { fromUrl } from "./internal/connection/options.ts"
 import { unwrapConfig } from "./internal/connection/unwrapConfig.ts"
 import type { Intake, IntakeSettings } from "./internal/consumer/intake.ts"
 import type { Body } from "./internal/job/putAll.ts"
-import * as PoolSettings from "./internal/pool/settings.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import { refused } from "./internal/protocol/invalidOptions.ts"
 import type { JobRef } from "./internal/protocol/jobRef.ts"
@@ -34,12 +36,19 @@ import type * as Protocol from "./Protocol.ts"
 import type { JobStats, ServerStats, TubeStats } from "./Stats.ts"
 
 /**
- * The options of a client, which are those of a pool and its connections. All have defaults.
+ * The options of a client: those of a pool and its connections, and one of its own. All have defaults.
  *
  * @since 0.1.0
  * @category models
  */
-export type Options = Pool.Options
+export interface Options extends Pool.Options {
+  /**
+   * Whether to wait for a server that cannot be reached yet, and for how long: `true` dials until it is there, a duration
+   * until that is over, and then the client fails with the error of the last dial. The client logs what it waits for.
+   * Default: `false`, to dial once and fail if nobody answers.
+   */
+  readonly waitForServer?: boolean | Duration.Input | undefined
+}
 
 /**
  * Options of `put` and `putAll`: `priority`, `delay` and `ttr`, as in `Protocol.PutOptions`.
@@ -48,6 +57,8 @@ export type Options = Pool.Options
  * @category models
  */
 export type PutOptions = Omit<Protocol.PutOptions, "tube">
+
+export { Health }
 
 export type { Body, Intake, IntakeSettings, JobIdentifier }
 
@@ -61,7 +72,7 @@ export type Tubes = string | ReadonlyArray<string>
 
 type Failure<K extends Protocol.CommandName> = Protocol.Failure<K>
 
-type ReserveFailure = Errors.InvalidArgument | Errors.BeanstalkdError
+type ReserveFailure = Errors.InvalidArgument | Errors.ReplyTooLarge | Errors.BeanstalkdError
 
 /**
  * The commands of beanstalkd, for any number of fibers. Durations are rounded up to whole seconds, and plain numbers are
@@ -92,7 +103,8 @@ export interface Service {
    * Reserves a job of a tube, or of several, on a connection of its own, which goes back to the pool when the job is
    * settled. Without a `timeout` it waits for ever; with one it can fail with `TimedOut`. The wait for a free connection
    * counts; when none becomes free within the timeout (at least the command timeout), it fails with the reason
-   * `AcquireTimeout`. (protocol: `reserve-with-timeout`)
+   * `AcquireTimeout`. A job larger than `maxReplySize` is released, and the reserve fails with `ReplyTooLarge`. (protocol:
+   * `reserve-with-timeout`)
    */
   readonly reserve: {
     (
@@ -150,6 +162,9 @@ export interface Service {
   /** A connection of one's own, which never goes into the pool. */
   readonly connection: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>
 
+  /** How the client is doing: whether the server can be reached, and what is under way. Nothing is asked of the server. */
+  readonly health: Effect.Effect<Health>
+
   /** How its connections are doing. */
   readonly poolStats: Effect.Effect<Pool.Stats>
 
@@ -201,7 +216,8 @@ export interface Service {
 export class Beanstalkd extends Context.Service<Beanstalkd, Service>()("effect-beanstalkd/Client/Beanstalkd") {}
 
 /**
- * Makes a client, which ends with the Scope, and all its connections with it. It dials once, and fails if it cannot connect.
+ * Makes a client, which ends with the Scope, and all its connections with it. It dials once, and fails if it cannot connect,
+ * unless `waitForServer` says otherwise.
  * Options that are not allowed fail with the reason `InvalidOptions`, before anything is dialed.
  *
  * ```ts
@@ -285,7 +301,7 @@ export const layerUrl = (
   Layer.effect(
     Beanstalkd,
     Effect.gen(function*() {
-      const read = yield* PoolSettings.snapshot("Client.layerUrl", options)
+      const read = yield* snapshot("Client.layerUrl", options)
       // Checked here, since `undefined` as an option would mean the default server.
       const parsed = fromUrl("Client.layerUrl", url)
       if (Result.isFailure(parsed)) return yield* refused(describeCause(url), parsed.failure)

@@ -63,10 +63,15 @@ export interface Options {
   readonly dialer?: Dialer | undefined
   /**
    * How long the server may be silent while a command waits for its reply, beyond what the command itself lets it wait.
-   * In a long reply every 64 KiB begin that time anew. The connection is closed when it is over. Default: 10 seconds.
+   * In a long reply every 64 KiB begin that time anew, and so does every part of a large command that leaves: a large `put`
+   * over a slow link has the time that it takes. The connection is closed when it is over. Default: 10 seconds.
    */
   readonly commandTimeout?: Duration.Input | undefined
-  /** The longest body to accept from the server, in bytes. A longer one closes the connection. Default: 64 MiB. */
+  /**
+   * The longest body to accept from the server, in bytes. The body of a larger job is dropped as it comes, and takes no
+   * memory: the command fails with `ReplyTooLarge`, and a stream or a worker buries the job. A longer list, or longer
+   * statistics, close the connection. Default: 64 MiB.
+   */
   readonly maxReplySize?: number | undefined
   /** How many commands may be on their way without a reply; past that, further commands wait. Default: 1024. */
   readonly maxUnanswered?: number | undefined
@@ -77,6 +82,8 @@ export interface Options {
   /** The tubes that `reserve` takes jobs from. Default: `default`. */
   readonly watch?: string | ReadonlyArray<string> | undefined
 }
+
+type PeekFailure = Errors.NotFound | Errors.ReplyTooLarge | Errors.BeanstalkdError
 
 /**
  * The mark of connections.
@@ -170,13 +177,13 @@ export interface Service extends Inspectable {
   readonly peek: (id: Protocol.JobId) => Effect.Effect<Protocol.RawJob, Protocol.Failure<"peek">>
 
   /** Looks at the next ready job of the tube in use. (protocol: `peek-ready`) */
-  readonly peekReady: Effect.Effect<Protocol.RawJob, Errors.NotFound | Errors.BeanstalkdError>
+  readonly peekReady: Effect.Effect<Protocol.RawJob, PeekFailure>
 
   /** Looks at the job of the tube in use whose delay ends first. (protocol: `peek-delayed`) */
-  readonly peekDelayed: Effect.Effect<Protocol.RawJob, Errors.NotFound | Errors.BeanstalkdError>
+  readonly peekDelayed: Effect.Effect<Protocol.RawJob, PeekFailure>
 
   /** Looks at the job of the tube in use that was buried first. (protocol: `peek-buried`) */
-  readonly peekBuried: Effect.Effect<Protocol.RawJob, Errors.NotFound | Errors.BeanstalkdError>
+  readonly peekBuried: Effect.Effect<Protocol.RawJob, PeekFailure>
 
   /**
    * Makes at most `bound` (default 1) buried jobs of the tube in use ready, or if there are none, delayed ones, and

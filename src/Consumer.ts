@@ -129,7 +129,8 @@ export const fromClient = (
  * When the stream ends, jobs that are not settled are released at once.
  *
  * When the connection is lost, the stream goes on with another one, dialed as the client's `reconnect` Schedule says. The
- * jobs that were in hand are lost, and say `NotFound` when they are settled. The stream fails when that Schedule ends, and
+ * jobs that were in hand are lost, and say `NotFound` when they are settled. A job larger than `maxReplySize` never
+ * reaches the stream: it is buried, and an error is logged. The stream fails when that Schedule ends, and
  * with the reason `InvalidOptions` for tubes and options that make no sense. (protocol: `reserve-with-timeout`)
  *
  * ```ts
@@ -163,12 +164,12 @@ export const takeFrom: {
     client: Client.Service,
     tubes: Client.Tubes,
     options?: TakeOptions & { readonly timeout?: undefined }
-  ): Effect.Effect<Job, Errors.BeanstalkdError, Scope.Scope>
+  ): Effect.Effect<Job, Errors.ReplyTooLarge | Errors.BeanstalkdError, Scope.Scope>
   (
     client: Client.Service,
     tubes: Client.Tubes,
     options?: TakeOptions
-  ): Effect.Effect<Job, Errors.TimedOut | Errors.BeanstalkdError, Scope.Scope>
+  ): Effect.Effect<Job, Errors.TimedOut | Errors.ReplyTooLarge | Errors.BeanstalkdError, Scope.Scope>
 } = Take.take as typeof takeFrom
 
 /**
@@ -186,6 +187,8 @@ export const takeFrom: {
  * ttr. Another consumer can have the job then. `job.lost` tells you, settling the job fails with `NotFound`, and the end of
  * the Scope changes nothing and logs a warning. If the end of the Scope cannot settle the job, it logs a warning as well,
  * and closes the connection, so that the server releases the job.
+ *
+ * A job larger than `maxReplySize` is released, and `take` fails with `ReplyTooLarge`.
  *
  * Without a `timeout` it waits forever; with one it can fail with `TimedOut`. Tubes and options that make no sense fail with
  * the reason `InvalidOptions`. (protocol: `reserve-with-timeout`, `stats-job`, `touch`, `delete`, `release`, `bury`)
@@ -210,11 +213,15 @@ export const take: {
   (
     tubes: Client.Tubes,
     options?: TakeOptions & { readonly timeout?: undefined }
-  ): Effect.Effect<Job, Errors.BeanstalkdError, Client.Beanstalkd | Scope.Scope>
+  ): Effect.Effect<Job, Errors.ReplyTooLarge | Errors.BeanstalkdError, Client.Beanstalkd | Scope.Scope>
   (
     tubes: Client.Tubes,
     options?: TakeOptions
-  ): Effect.Effect<Job, Errors.TimedOut | Errors.BeanstalkdError, Client.Beanstalkd | Scope.Scope>
+  ): Effect.Effect<
+    Job,
+    Errors.TimedOut | Errors.ReplyTooLarge | Errors.BeanstalkdError,
+    Client.Beanstalkd | Scope.Scope
+  >
 } =
   ((tubes: Client.Tubes, options?: TakeOptions) =>
     Effect.flatMap(Client.Beanstalkd, (client) => Take.take(client, tubes, options))) as typeof take

@@ -143,6 +143,29 @@ export class JobTooBig extends Schema.TaggedError<JobTooBig>(identifier("JobTooB
 }
 
 /**
+ * The job is larger than this client accepts: its body has `size` bytes, and the option `maxReplySize` allows `limit`. The
+ * body was dropped as it came, so it took no memory, and the connection goes on.
+ *
+ * The reserves of a client have released the job again. On a `Connection` it is still reserved: bury, release or delete it
+ * by its `id`. Streams and workers bury such a job and log it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ReplyTooLarge extends Schema.TaggedError<ReplyTooLarge>(identifier("ReplyTooLarge"))("ReplyTooLarge", {
+  command: Schema.String,
+  server: Schema.String,
+  id: JobId,
+  size: Schema.Finite,
+  limit: Schema.Finite
+}) {
+  override get message(): string {
+    return `${this.command}: job ${this.id} on ${this.server} has ${this.size} bytes, ` +
+      `and maxReplySize allows ${this.limit}`
+  }
+}
+
+/**
  * The server ran out of memory while it queued the job and buried it instead: the job exists, and can be kicked once
  * there is room. A reply to `put`, where `id` is the new job, and to `release`.
  *

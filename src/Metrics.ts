@@ -4,7 +4,7 @@
  * | metric | counts | attributes |
  * | --- | --- | --- |
  * | `beanstalkd_commands_total` | commands that were answered, whatever the answer | `server`, `command` |
- * | `beanstalkd_errors_total` | commands that failed | `server`, `command`, `error` (the tag; of a `BeanstalkdError`, its reason's) |
+ * | `beanstalkd_errors_total` | commands that failed, other than reserves that met no job | `server`, `command`, `error` (the tag; of a `BeanstalkdError`, its reason's) |
  * | `beanstalkd_connections` | open connections | `server` |
  * | `beanstalkd_connections_lost_total` | connections that ended although no one closed them, neither the Scope nor an interrupted reserve | `server` |
  * | `beanstalkd_jobs_total` | the fates of the jobs of workers and typed streams | `server`, `tube`, `outcome` |
@@ -37,7 +37,8 @@ import { makeJobDuration, makeJobs, makeJobsInFlight } from "./internal/telemetr
 export const commands: Metric.Counter<number> = CommandRecorder.makeCommands()
 
 /**
- * Commands that failed. Attributes: `server`, `command`, and `error`, the tag of the error or of its reason.
+ * Commands that failed. A reserve that met no job, `TimedOut` or `DeadlineSoon`, is none of them. Attributes: `server`,
+ * `command`, and `error`, the tag of the error or of its reason.
  *
  * @since 0.1.0
  * @category metrics

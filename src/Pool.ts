@@ -61,7 +61,15 @@ export interface Options extends Connection.Options {
    */
   readonly acquireTimeout?: Duration.Input | undefined
   /**
-   * When to dial again after a connection was lost or could not be opened. When the Schedule ends, the pool dials no more
+   * How long a command, or a borrower, waits for a server that cannot be reached. After that it fails with the reason of the
+   * last dial, and with `sent: false`. 0 fails at once: put a spare, or answer 503. The dials go on all the same. A server
+   * that is connected and silent is another matter, see `commandTimeout`. Default: the `commandTimeout`.
+   */
+  readonly connectionWait?: Duration.Input | undefined
+  /**
+   * When to dial again after a connection was lost or could not be opened. A command or a borrower that finds no connection
+   * does not wait for that: it dials at once, unless a dial has failed within the last tenth of a second, and then at least
+   * three times within its `connectionWait`. When the Schedule ends, the pool dials no more
    * until somebody borrows, and a client's shared connection not before the next command. While a server closes
    * connections before their first reply, the pool and the shared connection dial it at most ten times per second each,
    * whatever the Schedule says. Default: after 50 milliseconds, doubled up to 5 seconds, with jitter, forever.
@@ -106,7 +114,7 @@ export interface Service extends Inspectable.Inspectable {
    * Borrows a connection that nobody else uses, until the Scope is closed. Borrowers are served first come, first served.
    * After the Scope the connection looks closed to whoever still has it.
    *
-   * While the server cannot be reached, the borrower waits for it as long as a command would, the `commandTimeout`, and
+   * While the server cannot be reached, the borrower waits for it as long as a command would, the `connectionWait`, and
    * then fails with the reason of the last dial.
    */
   readonly get: Effect.Effect<Connection.Service, Errors.BeanstalkdError, Scope.Scope>

@@ -86,15 +86,18 @@ export const commands = {
   }),
   use: command("use", withTube("use"), { USING: usedTube }),
   reserve: command("reserve", (): Request => ({ head: "reserve", seconds: Infinity }), {
-    RESERVED: job,
+    RESERVED: job("reserve"),
     DEADLINE_SOON: deadlineSoon
   }),
   reserveWithTimeout: command("reserve-with-timeout", encodeReserveWithTimeout, {
-    RESERVED: job,
+    RESERVED: job("reserve-with-timeout"),
     DEADLINE_SOON: deadlineSoon,
     TIMED_OUT: fails([], ({ seconds }, server) => new Errors.TimedOut({ server, timeoutSeconds: seconds ?? 0 }))
   }),
-  reserveJob: command("reserve-job", withId("reserve-job"), { RESERVED: job, NOT_FOUND: notFound("reserve-job") }),
+  reserveJob: command("reserve-job", withId("reserve-job"), {
+    RESERVED: job("reserve-job"),
+    NOT_FOUND: notFound("reserve-job")
+  }),
   delete: command("delete", withId("delete"), { DELETED: done, NOT_FOUND: notFound("delete") }),
   release: command("release", encodeRelease, {
     RELEASED: done,
@@ -111,10 +114,22 @@ export const commands = {
     WATCHING: count,
     NOT_IGNORED: fails([], ({ tube }, server) => new Errors.NotIgnored({ server, tube: tube ?? "" }))
   }),
-  peek: command("peek", withId("peek"), { FOUND: job, NOT_FOUND: notFound("peek") }),
-  peekReady: command("peek-ready", inUsedTube("peek-ready"), { FOUND: job, NOT_FOUND: notFound("peek-ready") }),
-  peekDelayed: command("peek-delayed", inUsedTube("peek-delayed"), { FOUND: job, NOT_FOUND: notFound("peek-delayed") }),
-  peekBuried: command("peek-buried", inUsedTube("peek-buried"), { FOUND: job, NOT_FOUND: notFound("peek-buried") }),
+  peek: command("peek", withId("peek"), {
+    FOUND: job("peek"),
+    NOT_FOUND: notFound("peek")
+  }),
+  peekReady: command("peek-ready", inUsedTube("peek-ready"), {
+    FOUND: job("peek-ready"),
+    NOT_FOUND: notFound("peek-ready")
+  }),
+  peekDelayed: command("peek-delayed", inUsedTube("peek-delayed"), {
+    FOUND: job("peek-delayed"),
+    NOT_FOUND: notFound("peek-delayed")
+  }),
+  peekBuried: command("peek-buried", inUsedTube("peek-buried"), {
+    FOUND: job("peek-buried"),
+    NOT_FOUND: notFound("peek-buried")
+  }),
   kick: command("kick", encodeKick, { KICKED: count }),
   kickJob: command("kick-job", withId("kick-job"), { KICKED: done, NOT_FOUND: notFound("kick-job") }),
   statsJob: command("stats-job", withId("stats-job"), {

@@ -41,6 +41,7 @@ describe("the type of the client", () => {
       | "statsJob"
       | "listTubes"
       | "connection"
+      | "health"
       | "poolStats"
       | "run"
       | "intake"
@@ -81,8 +82,8 @@ describe("the type of the client", () => {
   })
 
   it("reserve can time out only with a timeout, and needs a Scope", () => {
-    type Waits = Effect.Effect<Job.Job, Invalid | Any, Scope.Scope>
-    type TimesOut = Effect.Effect<Job.Job, Errors.TimedOut | Invalid | Any, Scope.Scope>
+    type Waits = Effect.Effect<Job.Job, Errors.ReplyTooLarge | Invalid | Any, Scope.Scope>
+    type TimesOut = Effect.Effect<Job.Job, Errors.TimedOut | Errors.ReplyTooLarge | Invalid | Any, Scope.Scope>
     const forEver = () => beanstalkd.reserve("jobs")
     const ofSeveral = () => beanstalkd.reserve(["jobs", "other"], {})
     const withNone = () => beanstalkd.reserve("jobs", { timeout: undefined })
@@ -97,7 +98,9 @@ describe("the type of the client", () => {
 
   it("reserveJob may not find the job, and needs a Scope", () => {
     expectTypeOf<Client.Service["reserveJob"]>().toEqualTypeOf<
-      (job: Client.JobIdentifier) => Effect.Effect<Job.Job, Invalid | Errors.NotFound | Any, Scope.Scope>
+      (
+        job: Client.JobIdentifier
+      ) => Effect.Effect<Job.Job, Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any, Scope.Scope>
     >()
   })
 
@@ -108,9 +111,9 @@ describe("the type of the client", () => {
   })
 
   it("peeks give what can only be looked at, or find nothing", () => {
-    type Peek = (tube: string) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Any>
+    type Peek = (tube: string) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any>
     expectTypeOf<Client.Service["peek"]>().toEqualTypeOf<
-      (job: Client.JobIdentifier) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Any>
+      (job: Client.JobIdentifier) => Effect.Effect<Peeked, Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any>
     >()
     expectTypeOf<Client.Service["peekReady"]>().toEqualTypeOf<Peek>()
     expectTypeOf<Client.Service["peekDelayed"]>().toEqualTypeOf<Peek>()
@@ -287,7 +290,11 @@ describe("a program that is written without a cast or an annotation", () => {
       return yield* Effect.forever(handleOne)
     })
     expectTypeOf(loop).toEqualTypeOf<
-      Effect.Effect<never, Invalid | Errors.NotFound | Errors.JobBuried | Any, Client.Beanstalkd | Ledger>
+      Effect.Effect<
+        never,
+        Invalid | Errors.NotFound | Errors.JobBuried | Errors.ReplyTooLarge | Any,
+        Client.Beanstalkd | Ledger
+      >
     >()
   })
 
@@ -304,7 +311,10 @@ describe("a program that is written without a cast or an annotation", () => {
       return yield* Effect.catchTag(Effect.forever(moveOne), "TimedOut", () => Effect.void)
     })
     expectTypeOf(move).toEqualTypeOf<
-      (from: string, to: string) => Effect.Effect<void, PutFailure | Errors.NotFound, Client.Beanstalkd>
+      (
+        from: string,
+        to: string
+      ) => Effect.Effect<void, PutFailure | Errors.NotFound | Errors.ReplyTooLarge, Client.Beanstalkd>
     >()
   })
 
@@ -326,7 +336,11 @@ describe("a program that is written without a cast or an annotation", () => {
       })
     )
     expectTypeOf(handleOne).toEqualTypeOf<
-      Effect.Effect<void, Invalid | Errors.NotFound | Errors.JobBuried | Any, Client.Beanstalkd | Ledger>
+      Effect.Effect<
+        void,
+        Invalid | Errors.NotFound | Errors.JobBuried | Errors.ReplyTooLarge | Any,
+        Client.Beanstalkd | Ledger
+      >
     >()
   })
 
@@ -345,7 +359,7 @@ describe("a program that is written without a cast or an annotation", () => {
       return bodies
     })
     expectTypeOf(drain).toEqualTypeOf<
-      (tube: string) => Effect.Effect<Array<string>, Invalid | Any, Client.Beanstalkd>
+      (tube: string) => Effect.Effect<Array<string>, Invalid | Errors.ReplyTooLarge | Any, Client.Beanstalkd>
     >()
   })
 

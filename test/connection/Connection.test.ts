@@ -181,7 +181,7 @@ describeServers("a connection", (target) => {
     Effect.gen(function*() {
       const { connection, server } = yield* open()
       const { address } = server
-      const byId: Record<string, Effect.Effect<unknown, Protocol.Failure<"release">>> = {
+      const byId: Record<string, Effect.Effect<unknown, Protocol.Failure<"release"> | Protocol.Failure<"peek">>> = {
         "reserve-job": connection.reserveJob(nobody),
         "delete": connection.delete(nobody),
         "release": connection.release(nobody),
@@ -195,7 +195,7 @@ describeServers("a connection", (target) => {
         const error = yield* Effect.flip(effect)
         assert.deepInclude(error, { _tag: "NotFound", command, id: nobody, server: address })
       }
-      const inTube: Record<string, Effect.Effect<unknown, Protocol.Failure<"statsTube">>> = {
+      const inTube: Record<string, Effect.Effect<unknown, Protocol.Failure<"statsTube"> | Protocol.Failure<"peek">>> = {
         "peek-ready": connection.peekReady,
         "peek-delayed": connection.peekDelayed,
         "peek-buried": connection.peekBuried,

@@ -81,18 +81,23 @@ describe("the type of", () => {
   })
 
   it("reserve cannot time out, and takes nothing that could be invalid", () => {
-    expectTypeOf<Commands["reserve"]>().toEqualTypeOf<Effect.Effect<Job, Errors.DeadlineSoon | Any>>()
+    expectTypeOf<Commands["reserve"]>().toEqualTypeOf<
+      Effect.Effect<Job, Errors.DeadlineSoon | Errors.ReplyTooLarge | Any>
+    >()
   })
 
   it("reserveWithTimeout can time out", () => {
     expectTypeOf<Commands["reserveWithTimeout"]>().toEqualTypeOf<
-      (timeout?: Duration.Input) => Effect.Effect<Job, Invalid | Errors.DeadlineSoon | Errors.TimedOut | Any>
+      (timeout?: Duration.Input) => Effect.Effect<
+        Job,
+        Invalid | Errors.DeadlineSoon | Errors.TimedOut | Errors.ReplyTooLarge | Any
+      >
     >()
   })
 
   it("reserveJob cannot be told of a deadline", () => {
     expectTypeOf<Commands["reserveJob"]>().toEqualTypeOf<
-      (id: Id) => Effect.Effect<Job, Invalid | Errors.NotFound | Any>
+      (id: Id) => Effect.Effect<Job, Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any>
     >()
   })
 
@@ -127,12 +132,12 @@ describe("the type of", () => {
 
   it("peek may not find the job", () => {
     expectTypeOf<Commands["peek"]>().toEqualTypeOf<
-      (id: Id) => Effect.Effect<Job, Invalid | Errors.NotFound | Any>
+      (id: Id) => Effect.Effect<Job, Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any>
     >()
   })
 
   it("peekReady, peekDelayed and peekBuried may find none", () => {
-    type PeekInto = Effect.Effect<Job, Errors.NotFound | Any>
+    type PeekInto = Effect.Effect<Job, Errors.NotFound | Errors.ReplyTooLarge | Any>
     expectTypeOf<Commands["peekReady"]>().toEqualTypeOf<PeekInto>()
     expectTypeOf<Commands["peekDelayed"]>().toEqualTypeOf<PeekInto>()
     expectTypeOf<Commands["peekBuried"]>().toEqualTypeOf<PeekInto>()
@@ -189,7 +194,9 @@ describe("the type of the table", () => {
 
   it("gives run the arguments, the value and the errors of the command", () => {
     const next = () => connection.run(Protocol.commands.peekReady, "emails")
-    expectTypeOf(next).returns.toEqualTypeOf<Effect.Effect<Job, Invalid | Errors.NotFound | Any>>()
+    expectTypeOf(next).returns.toEqualTypeOf<
+      Effect.Effect<Job, Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any>
+    >()
     const released = () => connection.run(Protocol.commands.release, id, { delay: "1 second" })
     expectTypeOf(released).returns.toEqualTypeOf<
       Effect.Effect<void, Invalid | Errors.NotFound | Errors.JobBuried | Any>
@@ -220,7 +227,12 @@ describe("opening", () => {
 describe("the compiler", () => {
   it("narrows the errors of a command by the tags that were caught", () => {
     const waiting = () => connection.reserveWithTimeout("1 second").pipe(Effect.catchTag("TimedOut", () => Effect.void))
-    expectTypeOf(waiting).returns.toEqualTypeOf<Effect.Effect<Job | void, Invalid | Errors.DeadlineSoon | Any>>()
+    expectTypeOf(waiting).returns.toEqualTypeOf<
+      Effect.Effect<
+        Job | void,
+        Invalid | Errors.DeadlineSoon | Errors.ReplyTooLarge | Any
+      >
+    >()
     const deleted = () =>
       connection.delete(id).pipe(
         Effect.catchTags({

@@ -158,7 +158,7 @@ describe("a wrong answer", () => {
     { what: "a negative length", row: reserve, answer: "RESERVED 1 -1\r\n" },
     { what: "a length with a fraction", row: peek, answer: "FOUND 1 1.5\r\n" },
     { what: "no length", row: reserve, answer: "RESERVED 1 \r\n" },
-    { what: "a length beyond maxReplySize", row: reserve, answer: "RESERVED 1 99999999999\r\n" },
+    { what: "a length that no job can have", row: reserve, answer: "RESERVED 1 4294967296\r\n" },
     { what: "a length beyond any number", row: listTubes, answer: `OK ${"9".repeat(400)}\r\n` },
     { what: "a body longer than its length", row: peek, answer: "FOUND 1 3\r\nhello\r\n" },
     { what: "a body shorter than its length", row: peek, answer: "FOUND 1 7\r\nhello\r\nUSING default\r\n" },
@@ -187,9 +187,9 @@ describe("a wrong answer", () => {
       assert.match(reason.reply, /^x{20,200}$/)
     }))
 
-  it.live("a body beyond maxReplySize fails with its first line, though nothing of it has come", () =>
+  it.live("a list beyond maxReplySize fails with its first line, though nothing of it has come", () =>
     Effect.gen(function*() {
-      const { message } = yield* refused(reserve, "RESERVED 1 60000000\r\n", { maxReplySize: 1000 })
+      const { message } = yield* refused(listTubes, "OK 60000000\r\n", { maxReplySize: 1000 })
       assert.include(message, "maxReplySize")
     }))
 
@@ -252,7 +252,10 @@ describe("a flood", () => {
   const floods: ReadonlyArray<{ readonly opening: string; readonly chunk: Buffer; readonly reason: string }> = [
     { opening: "", chunk, reason: "UnexpectedReply" },
     { opening: "", chunk: Buffer.alloc(64 * 1024, "DELETED\r\n"), reason: "UnexpectedReply" },
+    { opening: "OK 60000000\r\n", chunk, reason: "UnexpectedReply" },
+    // It is read to its end, and the next line is none.
     { opening: "FOUND 1 60000000\r\n", chunk, reason: "UnexpectedReply" },
+    { opening: "FOUND 1 4294967295\r\n", chunk: Buffer.alloc(100 * 1024 * 1024), reason: "ConnectionClosed" },
     { opening: `FOUND 1 ${maxReplySize}\r\n`, chunk, reason: "UnexpectedReply" },
     // It stops where the CRLF after the body should be, and hangs up after a while.
     { opening: `FOUND 1 ${maxReplySize}\r\n`, chunk: Buffer.alloc(maxReplySize), reason: "ConnectionClosed" }

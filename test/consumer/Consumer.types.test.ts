@@ -19,15 +19,19 @@ describe("the types of a consumer", () => {
 
   it("say that taking a job can time out only with a timeout", () => {
     const forever = () => Consumer.take("emails", { onFailure: "bury" })
-    expectTypeOf(forever).returns.toEqualTypeOf<Effect.Effect<Job.Job, Any, Client.Beanstalkd | Scope.Scope>>()
+    expectTypeOf(forever).returns.toEqualTypeOf<
+      Effect.Effect<Job.Job, Errors.ReplyTooLarge | Any, Client.Beanstalkd | Scope.Scope>
+    >()
     const bounded = () => Consumer.take("emails", { timeout: "1 second" })
     expectTypeOf(bounded).returns.toEqualTypeOf<
-      Effect.Effect<Job.Job, Errors.TimedOut | Any, Client.Beanstalkd | Scope.Scope>
+      Effect.Effect<Job.Job, Errors.TimedOut | Errors.ReplyTooLarge | Any, Client.Beanstalkd | Scope.Scope>
     >()
     const ofAnother = () => Consumer.takeFrom(client, "emails")
-    expectTypeOf(ofAnother).returns.toEqualTypeOf<Effect.Effect<Job.Job, Any, Scope.Scope>>()
+    expectTypeOf(ofAnother).returns.toEqualTypeOf<Effect.Effect<Job.Job, Errors.ReplyTooLarge | Any, Scope.Scope>>()
     const boundedOfAnother = () => Consumer.takeFrom(client, "emails", { timeout: 0 })
-    expectTypeOf(boundedOfAnother).returns.toEqualTypeOf<Effect.Effect<Job.Job, Errors.TimedOut | Any, Scope.Scope>>()
+    expectTypeOf(boundedOfAnother).returns.toEqualTypeOf<
+      Effect.Effect<Job.Job, Errors.TimedOut | Errors.ReplyTooLarge | Any, Scope.Scope>
+    >()
   })
 
   it("name the options that there are", () => {

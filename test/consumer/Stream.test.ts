@@ -220,8 +220,9 @@ const oneOf = (client: Client.Service) =>
         maxAttempts: Infinity,
         retrySchedule: Schedule.forever,
         crashGuard: (yield* number(2)) === 0,
-        // A reserve that waits can bring a job while its connection is being closed. Such a job would come back delayed.
+        // A reserve that waits can bring a job while its connection is being closed. Such a job has crashed.
         isolateSuspects: false,
+        maxCrashes: Infinity,
         shutdownTimeout: yield* number(10)
       })
     const fiber = yield* Effect.forkChild(Effect.provideService(consumer, Client.Beanstalkd, client))

@@ -325,7 +325,7 @@ describe("take", () => {
   ) =>
     onMemory(Effect.fnUntraced(function*(_, server) {
       const error = yield* Effect.flip(Consumer.take(tubes as never, options as never))
-      assert(error.reason._tag === "InvalidOptions")
+      assert(error._tag === "BeanstalkdError" && error.reason._tag === "InvalidOptions")
       assert.include(error.message, `Consumer.take: ${message}`)
       assert.strictEqual(yield* server.connectionCount, 1)
     })))

@@ -143,8 +143,8 @@ describe("tubes", () => {
 
 describe("the silence before keep-alive", () => {
   it("is any duration", () => {
-    assert.deepStrictEqual(Validate.keepAlive("make", "keepAlive", 0), Duration.zero)
-    const checked = Validate.keepAlive("make", "keepAlive", "yes")
+    assert.deepStrictEqual(Validate.flagOrDuration("make", "keepAlive", 0), Duration.zero)
+    const checked = Validate.flagOrDuration("make", "keepAlive", "yes")
     isRefused(checked, "keepAlive", "yes")
     assert.match((checked as InvalidArgument).rule, /^true, false, or a duration/)
   })

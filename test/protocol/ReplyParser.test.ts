@@ -248,14 +248,36 @@ describe("the length of a body", () => {
 
   it("may be as much as maxReplySize, and no more", () => {
     assert.deepStrictEqual(parse([latin1("OK 10\r\n0123456789\r\n")], 10).replies, [reply("OK", latin1("0123456789"))])
-    for (const length of ["11", "99999999999", "000000000000011"]) {
-      for (const pieces of everyWay(latin1(`RESERVED 1 ${length}\r\n`))) {
+    for (
+      const line of ["OK 11", "OK 4294967295", "OK 000000000000011", "RESERVED 1 4294967296", "FOUND 1 99999999999"]
+    ) {
+      for (const pieces of everyWay(latin1(`${line}\r\n`))) {
         assert.deepStrictEqual(parse(pieces, 10), {
           replies: [],
-          violation: { reply: `RESERVED 1 ${length}`, detail: "a body of more than 10 bytes (maxReplySize)" },
-          taken: `RESERVED 1 ${length}\r\n`.length
+          violation: { reply: line, detail: "a body of more than 10 bytes (maxReplySize)" },
+          taken: `${line}\r\n`.length
         })
       }
+    }
+  })
+
+  it("of a job may be more, and then its body is skipped: only its size is told", () => {
+    for (const word of ["RESERVED", "FOUND"]) {
+      for (const pieces of everyWay(latin1(`KICKED\r\n${word} 7 11\r\n0123456\r\nOK\r\nDELETED\r\n`))) {
+        const { replies, violation } = parse(pieces, 10)
+        assert.isUndefined(violation)
+        assert.deepStrictEqual(replies, [
+          reply("KICKED"),
+          { word, fields: ["7"], skipped: { size: 11, limit: 10 } },
+          reply("DELETED")
+        ])
+      }
+    }
+  })
+
+  it("of a job that is skipped must be right all the same", () => {
+    for (const pieces of everyWay(latin1("RESERVED 7 11\r\n0123456789abc"))) {
+      assert.strictEqual(parse(pieces, 10).violation?.detail, "the body is not followed by CRLF")
     }
   })
 

@@ -65,12 +65,29 @@ RealServer.describeReal("the metrics of a client", () => {
       const counts = [
         yield* errors(server, "delete", "NotFound"),
         yield* errors(server, "put", "JobTooBig"),
-        yield* errors(server, "reserve-with-timeout", "TimedOut"),
         (yield* errors(server, "reserve-with-timeout", "ConnectionClosed")) +
         (yield* errors(server, "reserve-with-timeout", "ReadError")),
         yield* errors(server, "delete", "TimedOut")
       ]
-      assert.deepStrictEqual(counts, [2, 1, 1, 1, 0])
+      assert.deepStrictEqual(counts, [2, 1, 1, 0])
+    }))
+
+  it.live("do not count a reserve that met no job, or whose job has less than a second left", () =>
+    Effect.gen(function*() {
+      const { beanstalkd } = yield* open()
+      const { server } = beanstalkd
+      const connection = yield* beanstalkd.connection
+      assert.strictEqual((yield* Effect.flip(beanstalkd.reserve("jobs", { timeout: 0 })))._tag, "TimedOut")
+      assert.strictEqual((yield* Effect.flip(connection.reserveWithTimeout(0)))._tag, "TimedOut")
+      yield* connection.put("x", { ttr: "1 second" })
+      yield* connection.reserve
+      assert.strictEqual((yield* Effect.flip(connection.reserve))._tag, "DeadlineSoon")
+      assert.strictEqual(yield* commands(server, "reserve-with-timeout"), 2)
+      const counts = yield* Effect.forEach(
+        ["reserve", "reserve-with-timeout"],
+        (command) => Effect.forEach(["TimedOut", "DeadlineSoon"], (error) => errors(server, command, error))
+      )
+      assert.deepStrictEqual(counts, [[0, 0], [0, 0]])
     }))
 
   it.live("do not count what was refused before it became a command", () =>

@@ -46,7 +46,11 @@ describe("the type of a tube", () => {
       ) => Stream.Stream<Result.Result<Tube.TypedJob<Email>, Tube.Undecodable>, Any, Client.Beanstalkd>
     >()
     expectTypeOf(Emails.peekReady).toEqualTypeOf<
-      Effect.Effect<Tube.PeekedJob<Email>, Invalid | Errors.NotFound | Any | Decode, Client.Beanstalkd>
+      Effect.Effect<
+        Tube.PeekedJob<Email>,
+        Invalid | Errors.NotFound | Errors.ReplyTooLarge | Any | Decode,
+        Client.Beanstalkd
+      >
     >()
     expectTypeOf(Emails.decode).toEqualTypeOf<(job: Pick<Job.Job, "id" | "body">) => Effect.Effect<Email, Decode>>()
     expectTypeOf(Emails.kick).toEqualTypeOf<

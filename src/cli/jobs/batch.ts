@@ -37,7 +37,9 @@ export const batch = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
 export const values = <A, E>(answers: ReadonlyArray<Exit.Exit<A, E>>): Effect.Effect<ReadonlyArray<A>, E> =>
   Effect.forEach(answers, (answer) => answer)
 
-type MayBeMissing<Args extends ReadonlyArray<unknown>, A> = Command<Args, Errors.InvalidArgument, A, Errors.NotFound>
+// No job is too large for the command line.
+type Refusal = Errors.NotFound | Errors.ReplyTooLarge
+type MayBeMissing<Args extends ReadonlyArray<unknown>, A> = Command<Args, Errors.InvalidArgument, A, Refusal>
 
 type ReplyCase<A> = NonNullable<ReturnType<Command<never, unknown, A, never>["replies"]["get"]>>
 

@@ -13,17 +13,18 @@ import { fromPipeline } from "../connection/fromPipeline.ts"
 import { resolve } from "../connection/options.ts"
 import * as Fetcher from "../consumer/fetcher.ts"
 import { putAll } from "../job/putAll.ts"
-import { internals } from "../pool/internals.ts"
+import { type Internals, internals } from "../pool/internals.ts"
 import { makePool } from "../pool/poolImpl.ts"
-import * as PoolSettings from "../pool/settings.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import { insertedRef } from "../protocol/replyReader.ts"
 import { encode } from "../protocol/requestWriter.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import * as Validate from "../protocol/validate.ts"
 import { idOf, type JobIdentifier } from "./byId.ts"
+import { healthOf } from "./health.ts"
 import { type ClientOfOne, poolKey } from "./internals.ts"
 import { makeReserve } from "./reserve.ts"
+import * as Settings from "./settings.ts"
 
 type WithRef<C> = C extends Protocol.Command<infer Args, infer Invalid, JobId, infer E>
   ? Protocol.Command<Args, Invalid, JobRef, E>
@@ -56,6 +57,13 @@ const putAllOptions = (tube: string, options: PutOptions | undefined): PutOption
   return request instanceof Errors.InvalidArgument ? request : read
 }
 
+// The caller hears of it if this dial fails, so it need not be logged.
+const dialOnce = ({ contact, shared }: Internals): Effect.Effect<void, Errors.BeanstalkdError> =>
+  Effect.suspend(() => {
+    contact.ignore()
+    return Effect.map(shared.connect, () => contact.watch())
+  })
+
 /**
  * Makes a client for the function `operation`, which errors about options name. It dials once, and fails if it cannot
  * connect.
@@ -64,12 +72,13 @@ export const makeClient = Effect.fnUntraced(function*(
   operation: string,
   given: Options
 ): Effect.fn.Return<ClientOfOne, Errors.BeanstalkdError, Scope.Scope> {
-  const options = yield* PoolSettings.snapshot(operation, given)
+  const options = yield* Settings.snapshot(operation, given)
   const connection = yield* Effect.fromResult(resolve(operation, options))
+  const wait = yield* Settings.waitOf(operation, connection.server, options)
   const pool = yield* makePool(operation, options)
-  const { shared } = internals(pool)
-  yield* shared.connect
+  const { contact, shared } = internals(pool)
   const { server } = pool
+  yield* wait === undefined ? dialOnce(internals(pool)) : shared.connectWithin(wait)
   const { run } = shared
   const byId = <A, E>(
     command: Protocol.Command<[id: JobId], Errors.InvalidArgument, A, E>,
@@ -104,6 +113,7 @@ export const makeClient = Effect.fnUntraced(function*(
     listTubes: run(commands.listTubes),
     connection: Effect.map(open(connection), fromPipeline),
     poolStats: pool.stats,
+    health: Effect.sync(() => healthOf(server, contact)),
     run: (command, ...args) => run(command, ...args),
     intake: (settings) => Fetcher.make(internals(pool), settings),
     [poolKey]: pool

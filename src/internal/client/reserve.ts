@@ -12,6 +12,7 @@ import type * as Pool from "../../Pool.ts"
 import { commands, type RawJob } from "../../Protocol.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import { reserveSliced } from "../connection/reserveSliced.ts"
+import { handleOf } from "../job/oversized.ts"
 import { ReservedJob } from "../job/reservedJob.ts"
 import { internals } from "../pool/internals.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -32,19 +33,18 @@ export const makeReserve = (pool: Pool.Service, patienceMillis: number) => {
   // The lease has a Scope of its own below the caller's: it ends with that, or sooner, when the job is settled.
   const onOwnConnection = <E>(
     take: Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>,
-    reserve: (pipeline: Pipeline) => Effect.Effect<RawJob, E>
+    reserve: (pipeline: Pipeline) => Effect.Effect<RawJob, E | Errors.ReplyTooLarge>
   ) =>
     Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
       const scope = yield* Scope.fork(yield* Effect.scope)
       return yield* Effect.gen(function*() {
         const pipeline = yield* restore(take)
-        const received = yield* restore(reserve(pipeline))
-        const job = new ReservedJob(received, {
-          pipeline,
-          shared,
-          listener: {},
-          afterwards: Scope.close(scope, Exit.void)
-        })
+        const origin = { pipeline, shared, listener: {} }
+        const received = yield* restore(reserve(pipeline)).pipe(
+          // Nobody can have the job, so it must not stay with this connection.
+          Effect.tapError((error) => error instanceof Errors.ReplyTooLarge ? handleOf(error, origin).end : Effect.void)
+        )
+        const job = new ReservedJob(received, { ...origin, afterwards: Scope.close(scope, Exit.void) })
         yield* Scope.addFinalizer(scope, job.end)
         return job
       }).pipe(

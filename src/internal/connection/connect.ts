@@ -8,7 +8,8 @@ import type { Options } from "../../Connection.ts"
 import * as Errors from "../../Errors.ts"
 import { commands, type Failure } from "../../Protocol.ts"
 import { type ConnectionSettings, resolve } from "./options.ts"
-import { CLOSED_BY_SCOPE, Pipeline } from "./pipeline.ts"
+import { CLOSED_BY_SCOPE } from "./endings.ts"
+import { Pipeline } from "./pipeline.ts"
 
 const openFailed = (server: string, reason: Errors.BeanstalkdErrorReason) =>
   new Errors.BeanstalkdError({ command: "connect", server, sent: false, reason })

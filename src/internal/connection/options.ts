@@ -110,7 +110,7 @@ const checkKeepAlive = (operation: string, keepAlive: Options["keepAlive"]): Che
   if (keepAlive === false) return Result.succeed(undefined)
   const after = keepAlive === undefined || keepAlive === true
     ? DEFAULT_KEEP_ALIVE
-    : Validate.keepAlive(operation, "keepAlive", keepAlive)
+    : Validate.flagOrDuration(operation, "keepAlive", keepAlive)
   return Result.map(checked(after), (duration) => Math.max(1000, Duration.toMillis(duration)))
 }
 

@@ -5,7 +5,8 @@
  *
  * All of it runs synchronously: when a command is issued, when bytes arrive, when a timer fires.
  */
-import type * as Context from "effect/Context"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -17,16 +18,17 @@ import type { AnyCommand, Command, Request } from "../protocol/command.ts"
 import {
   decodeReply,
   describeReply,
+  jobOf,
   type ProtocolViolation,
-  type RawJob,
   type RawReply,
   ReplyParser
 } from "../protocol/replyReader.ts"
-import { encode, layOut, sizeOf } from "../protocol/requestWriter.ts"
+import { encode, layOut } from "../protocol/requestWriter.ts"
 import { JobIdFromString } from "../protocol/scalars.ts"
 import { CommandRecorder } from "../telemetry/commandRecorder.ts"
+import { afterwards, CLOSED_BY_SCOPE, RESERVE_INTERRUPTED } from "./endings.ts"
 import { giveBack, watchOnly } from "./housekeeping.ts"
-import { type CommandExit, CommandQueue, type PendingCommand, SessionState } from "./pipelineState.ts"
+import { changed, type CommandExit, CommandQueue, hasChanged, type PendingCommand, SessionState } from "./pipelineState.ts"
 import { SilenceTimer } from "./silenceTimer.ts"
 import type { Handlers, Transport } from "./transport.ts"
 
@@ -59,17 +61,12 @@ type State = "idle" | "scheduled" | "flushing" | "congested" | "quitting" | "dea
 // fibers get their tick. More than can be unanswered by default, so that other transports never get there.
 const COMMANDS_PER_TICK = 2000
 
-/** The reason of a pipeline's death when its Scope is closed. */
-export const CLOSED_BY_SCOPE = new Errors.ConnectionClosed({ detail: "its Scope was closed" })
-
-/** The client ends the connection, since nothing else ends a wait. A `timeout` of the caller does no harm to a server. */
-const RESERVE_INTERRUPTED = new Errors.ConnectionClosed({ detail: "a reserve that waited on it was interrupted" })
-
 /** A pipeline over one transport, from the moment that the transport is attached. */
 export class Pipeline implements Handlers {
   /** What the server keeps of this connection: tubes and jobs. */
   readonly session = new SessionState()
   readonly #settings: Settings
+  readonly #clock: Clock.Clock
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly #recorder: CommandRecorder
   readonly #parser: ReplyParser
@@ -83,20 +80,29 @@ export class Pipeline implements Handlers {
   #hasAnswered = false
   #closedBeforeFirstReply = false
   #wasLost = false
+  #lostServer = false
+  /** When it was opened, by the clock on the wall, in milliseconds. */
+  openedAt = 0
+  /** When bytes last came, by the clock on the wall, in milliseconds; 0 before the first. */
+  heardAt = 0
+  /** Called with the first reply. */
+  onFirstReply: () => void = () => {}
 
   constructor(settings: Settings, context: Context.Context<never>) {
     this.#settings = settings
+    this.#clock = Context.get(context, Clock.Clock)
     this.#fork = Effect.runForkWith(context)
     this.#recorder = new CommandRecorder(settings.server, context)
     this.#parser = new ReplyParser(settings.maxReplySize, this.#onReply)
     const { commandTimeoutMillis: timeoutMillis } = settings
-    const onSilence = () => this.die(new Errors.CommandTimeout({ timeoutMillis }))
+    const onSilence = () => this.#lose(new Errors.CommandTimeout({ timeoutMillis }))
     this.#silence = new SilenceTimer(timeoutMillis, onSilence, context)
   }
 
   /** Begins to use a transport that was opened with this pipeline as its handlers. */
   attach(transport: Transport): void {
     this.#transport = transport
+    this.openedAt = this.#clock.currentTimeMillisUnsafe()
     if (this.#death !== undefined) return transport.destroy()
     this.#recorder.opened()
   }
@@ -124,6 +130,11 @@ export class Pipeline implements Handlers {
   /** Whether it ended against the will of its owner. */
   get wasLost(): boolean {
     return this.#wasLost
+  }
+
+  /** Whether the server, or the way to it, ended it. */
+  get lostServer(): boolean {
+    return this.#lostServer
   }
 
   /** How many commands are on their way: queued, or without their reply. */
@@ -230,7 +241,7 @@ export class Pipeline implements Handlers {
       const goesOn = this.#transport?.write(layOut(batch))
       if (goesOn === false && this.#isFlushing()) this.#state = "congested"
     } catch (cause) {
-      this.die(new Errors.WriteError({ cause }))
+      this.#lose(new Errors.WriteError({ cause }))
     }
   }
 
@@ -275,6 +286,10 @@ export class Pipeline implements Handlers {
     this.#send(this.#sent.add(commands.use, { head: `use ${tube}`, tube }, undefined), batch)
   }
 
+  onSent(isLast: boolean): void {
+    if (this.#death === undefined) this.#silence.onSent(isLast, this.#sent.head)
+  }
+
   onDrain(): void {
     if (this.#state === "congested") this.#flush()
   }
@@ -284,6 +299,7 @@ export class Pipeline implements Handlers {
   // -------------------------------------------------------------------------------------------------------------------
 
   onData(piece: Uint8Array): void {
+    this.heardAt = this.#clock.currentTimeMillisUnsafe()
     // The fibers that are resumed here issue their next commands at once, and these leave together.
     const flushes = this.#state === "idle" || this.#state === "scheduled"
     if (flushes) this.#state = "flushing"
@@ -308,14 +324,19 @@ export class Pipeline implements Handlers {
     if (pending.command === commands.use && !isUsing(exit, pending.request.tube)) {
       return this.#dieOfReply(pending, reply, `not the answer to use ${pending.request.tube}`)
     }
-    if (reply.word === "RESERVED" && Exit.isSuccess(exit)) pending.reserved = (exit.value as RawJob).id
-    this.#hasAnswered = true
+    if (reply.word === "RESERVED") pending.reserved = jobOf(exit)
+    if (!this.#hasAnswered) this.#onFirstReply()
     // A command on the tube in use neither takes a job nor chooses tubes.
     if (pending.request.usesTube !== true) this.session.onReply(pending, exit)
     this.#recorder.answered(pending.command.name)
     if (Exit.isFailure(exit)) this.#recorder.failed(pending.command.name, exit)
     this.#answer(pending, exit)
     return this.#death === undefined
+  }
+
+  #onFirstReply(): void {
+    this.#hasAnswered = true
+    this.onFirstReply()
   }
 
   #answer(pending: PendingCommand, exit: CommandExit): void {
@@ -358,7 +379,7 @@ export class Pipeline implements Handlers {
     const hasQuit = last?.command === commands.quit && reason._tag === "ConnectionClosed"
     if (hasQuit) this.#sent.remove(last)
     this.#closedBeforeFirstReply = !this.#hasAnswered && !hasQuit
-    this.die(reason)
+    this.#lose(reason)
     if (hasQuit) this.#answer(last, Exit.void)
   }
 
@@ -371,9 +392,16 @@ export class Pipeline implements Handlers {
   #dieOfViolation(culprit: PendingCommand | undefined, { detail, reply, tornJob }: ProtocolViolation): void {
     const id = Schema.decodeUnknownOption(JobIdFromString)(tornJob)
     const reason = new Errors.UnexpectedReply({ reply, detail, ...(Option.isSome(id) ? { tornJob: id.value } : {}) })
+    if (this.#death === undefined) this.#lostServer = true
     this.#end(afterwards(reason), () => {
       if (culprit !== undefined) this.#fail(culprit, reason)
     })
+  }
+
+  #lose(reason: Errors.BeanstalkdErrorReason): void {
+    if (this.#death !== undefined) return
+    this.#lostServer = this.#state !== "quitting"
+    this.die(reason)
   }
 
   /** Ends it, unless it has ended: nothing is sent any more, and every unanswered command fails. */
@@ -421,21 +449,4 @@ export class Pipeline implements Handlers {
 
 const isRequest = (encoded: unknown): encoded is Request => !(encoded instanceof Errors.InvalidArgument)
 
-// An array whose memory was given away (or shrunk) since it was passed: its length is no longer what it was.
-const hasChanged = ({ body, size }: Request): boolean => typeof body === "object" && sizeOf(body) !== size
-
-const changed = ({ command, request }: PendingCommand): Errors.InvalidArgument =>
-  new Errors.InvalidArgument({
-    operation: command.name,
-    argument: "body",
-    value: request.body,
-    rule: `left alone until it has been sent: it had ${request.size} bytes when it was passed`
-  })
-
 const isUsing = (exit: CommandExit, tube: string | undefined): boolean => Exit.isSuccess(exit) && exit.value === tube
-
-// The reason for commands that did not cause the death, or came after it.
-const afterwards = (reason: Errors.BeanstalkdErrorReason): Errors.ConnectionClosed =>
-  reason._tag === "ConnectionClosed"
-    ? reason
-    : new Errors.ConnectionClosed({ detail: reason.message, cause: reason })

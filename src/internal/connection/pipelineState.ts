@@ -7,6 +7,7 @@ import * as Errors from "../../Errors.ts"
 import { commands } from "../../Protocol.ts"
 import type { JobState } from "../../Stats.ts"
 import type { AnyCommand, Request } from "../protocol/command.ts"
+import { sizeOf } from "../protocol/requestWriter.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import { jobCounters } from "./jobCounters.ts"
 
@@ -34,6 +35,18 @@ export class PendingCommand {
     this.resume = resume
   }
 }
+
+/** Whether the memory of a body was given away (or shrunk) since it was passed: its length is no longer what it was. */
+export const hasChanged = ({ body, size }: Request): boolean => typeof body === "object" && sizeOf(body) !== size
+
+/** The error for such a body. */
+export const changed = ({ command, request }: PendingCommand): Errors.InvalidArgument =>
+  new Errors.InvalidArgument({
+    operation: command.name,
+    argument: "body",
+    value: request.body,
+    rule: `left alone until it has been sent: it had ${request.size} bytes when it was passed`
+  })
 
 /** Commands, first in, first out. A linked list, since a command that is withdrawn leaves from the middle. */
 export class CommandQueue {

@@ -1,6 +1,7 @@
 /**
  * Notices a server that has gone silent. The time counts from when the oldest unanswered command became the oldest: a
- * reply, or enough bytes of a long one, begins it anew. One timer serves all commands of a connection.
+ * reply, enough bytes of a long one, or a part of a large command that leaves, begins it anew. One timer serves all commands
+ * of a connection.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -10,6 +11,11 @@ import type { PendingCommand } from "./pipelineState.ts"
 
 // A long reply can take longer than the command timeout, so each of these many bytes of it counts as progress.
 const PROGRESS_BYTES = 64 * 1024
+
+// A timer that fires so late tells that this process was busy or suspended, and that answers may lie unread.
+const LATE_MILLIS = 50
+// They are read long before this is over, on every runtime.
+const READING_MILLIS = 100
 
 /** The timer of one connection. */
 export class SilenceTimer {
@@ -21,9 +27,15 @@ export class SilenceTimer {
   /** When the oldest command runs out of time; never while there is none. */
   #deadline = Infinity
   #bytesSinceProgress = 0
+  /** When the first part of a large command left, as long as others follow. */
+  #sendingSince: number | undefined
+  /** No time counts before this. */
+  #notBefore = -Infinity
   #timer: Fiber.Fiber<void> | undefined
   #firesAt = 0
   #isCanceled = false
+  /** The time that counts was given once more, after a timer that fired late. */
+  #isExtended = false
 
   /** Calls `onSilence` when an oldest command has been the oldest for `timeoutMillis`, and as long as it may wait. */
   constructor(timeoutMillis: number, onSilence: () => void, context: Context.Context<never>) {
@@ -42,7 +54,6 @@ export class SilenceTimer {
     if (deadline === Infinity || (this.#timer !== undefined && this.#firesAt <= deadline)) return
     this.#timer?.interruptUnsafe()
     this.#firesAt = deadline
-    // The tick after the timer lets in a reply that arrived while this process was busy or suspended.
     this.#timer = this.#fork(
       Effect.sleep(deadline - this.#now()).pipe(
         Effect.andThen(Effect.yieldNow),
@@ -56,6 +67,21 @@ export class SilenceTimer {
   onProgress(bytes: number, oldest: PendingCommand | undefined): void {
     this.#bytesSinceProgress += bytes
     if (oldest === this.#oldest && this.#bytesSinceProgress < PROGRESS_BYTES) return
+    this.#begin(oldest)
+    this.arm(oldest)
+  }
+
+  /**
+   * A part of a large command has left, the last one or not, and this is the oldest command. The operating system still has
+   * bytes after the last one, which may need as long again.
+   */
+  onSent(isLast: boolean, oldest: PendingCommand | undefined): void {
+    const now = this.#now()
+    const since = this.#sendingSince ??= now
+    if (isLast) {
+      this.#sendingSince = undefined
+      this.#notBefore = now + (now - since)
+    }
     this.#begin(oldest)
     this.arm(oldest)
   }
@@ -75,9 +101,10 @@ export class SilenceTimer {
   #begin(oldest: PendingCommand | undefined): void {
     this.#oldest = oldest
     this.#bytesSinceProgress = 0
+    this.#isExtended = false
     this.#deadline = oldest === undefined
       ? Infinity
-      : this.#now() + (oldest.request.seconds ?? 0) * 1000 + this.#timeoutMillis
+      : Math.max(this.#now(), this.#notBefore) + (oldest.request.seconds ?? 0) * 1000 + this.#timeoutMillis
   }
 
   // Forking runs code of others, such as a scheduler, which may have ended the connection.
@@ -87,7 +114,13 @@ export class SilenceTimer {
 
   readonly #onTimer = (): void => {
     this.#timer = undefined
-    if (this.#deadline > this.#now()) this.arm(this.#oldest)
-    else this.#onSilence()
+    const now = this.#now()
+    if (this.#deadline > now) return this.arm(this.#oldest)
+    const isLate = now - this.#firesAt > LATE_MILLIS
+    if (!isLate || this.#isExtended) return this.#onSilence()
+    // Once only, so that a process that is always late finds out in the end.
+    this.#isExtended = true
+    this.#deadline = now + READING_MILLIS
+    this.arm(this.#oldest)
   }
 }

@@ -12,6 +12,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Errors from "../../Errors.ts"
 import { describeCause } from "../protocol/describe.ts"
+import { SlicedWriter } from "./slicedWriter.ts"
 
 /** The owner of a transport, as far as the transport calls it. */
 export interface Handlers {
@@ -19,6 +20,11 @@ export interface Handlers {
   readonly onData: (piece: Uint8Array) => void
   /** The transport takes bytes again, after a `write` that returned `false`. */
   readonly onDrain: () => void
+  /**
+   * A part of what was handed over has left, the last part or another one. A transport over a slow link should tell, so
+   * that bytes which leave are not taken for silence.
+   */
+  readonly onSent?: ((isLast: boolean) => void) | undefined
   /** The transport has ended by itself. Called at most once; nothing is called after it. */
   readonly onClose: (reason: Errors.BeanstalkdErrorReason) => void
 }
@@ -115,8 +121,13 @@ const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
   socket.on("data", (piece: Uint8Array) => {
     if (!ended) handlers.onData(piece)
   })
-  socket.on("drain", () => {
-    if (!ended) handlers.onDrain()
+  const writer = new SlicedWriter(socket, {
+    onSent: (isLast) => {
+      if (!ended) handlers.onSent?.(isLast)
+    },
+    onDrain: () => {
+      if (!ended) handlers.onDrain()
+    }
   })
   socket.on("end", () => end(new Errors.ConnectionClosed({ detail: "the server closed it" })))
   socket.on(
@@ -126,7 +137,7 @@ const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
   )
   socket.on("close", () => end(new Errors.ConnectionClosed({ detail: "the socket was closed" })))
   return {
-    write: (bytes) => socket.write(bytes),
+    write: (bytes) => writer.write(bytes),
     destroy: () => {
       ended = true
       socket.destroy()

@@ -8,7 +8,9 @@ import { commands, type RawJob } from "../../Protocol.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import { RESERVE_SLICE_SECONDS } from "../connection/reserveSliced.ts"
 import type { JobListener } from "../job/lease.ts"
+import { handleOf } from "../job/oversized.ts"
 import { type JobOrigin, ReservedJob } from "../job/reservedJob.ts"
+import { jobOf } from "../protocol/replyReader.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import type { Candidate } from "./plan.ts"
 
@@ -32,6 +34,10 @@ export interface FetchListener {
   readonly mayReuse: (job: ReservedJob) => boolean
   /** A job that the connection holds has less than a second left. */
   readonly onDeadlineSoon: (connection: FetchConnection) => void
+  /** A reserve brought a job that is larger than allowed. Only this handle of it, which takes room, can settle it. */
+  readonly onOversizedJob: (job: ReservedJob, error: Errors.ReplyTooLarge) => void
+  /** The server refused a reserve. */
+  readonly onRefusal: (reason: Errors.BeanstalkdErrorReason) => void
   /** A reserve met a torn job. */
   readonly onTornJob: (id: JobId) => void
   /** A reserve was answered, and all that follows from it is done. */
@@ -59,6 +65,8 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   window = 1
   /** Whether its last reserve was answered, be it without a job. A refusal is no answer. */
   hasAnswered = false
+  /** Whether its last reserve was refused. */
+  isRefused = false
 
   constructor(
     pipeline: Pipeline,
@@ -115,30 +123,45 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   #onAnswer(answer: Reserved, nextWindow: number): void {
     // The server has taken the job back meanwhile: the older handle must not settle the new lease. Nor does losing it make
     // room for another job, so the reserve counts until the older handle has gone.
-    if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose("expired")
+    const id = jobOf(answer)
+    if (id !== undefined) this.held.get(id)?.lose("expired")
     this.#counts.asked--
-    this.lastHit = Exit.isSuccess(answer)
-    this.window = this.lastHit ? nextWindow : 1
     const error = Exit.isFailure(answer) ? Cause.squash(answer.cause) : undefined
-    this.hasAnswered = !(error instanceof Errors.BeanstalkdError)
+    this.lastHit = Exit.isSuccess(answer) || error instanceof Errors.ReplyTooLarge
+    this.window = this.lastHit ? nextWindow : 1
+    this.isRefused = error instanceof Errors.BeanstalkdError
+    this.hasAnswered = !this.isRefused
     if (Exit.isSuccess(answer)) this.#onReserved(answer.value)
     else if (error instanceof Errors.DeadlineSoon) this.#fetcher.onDeadlineSoon(this)
+    else if (error instanceof Errors.ReplyTooLarge) this.#onOversized(error)
     else if (error instanceof Errors.BeanstalkdError) this.#onRefusal(error.reason)
     this.#fetcher.onAnswered()
   }
 
   #onReserved(received: RawJob): void {
     const job = new ReservedJob(received, this)
-    // An older handle that is being settled keeps the room that it takes: it passes on to the new one.
-    if (this.held.has(job.id)) this.held.set(job.id, job)
-    else this.#hold(job)
+    this.#take(job)
     this.#fetcher.onJob(job)
+  }
+
+  // Whoever takes jobs never sees this one, so it has a listener of its own.
+  #onOversized(error: Errors.ReplyTooLarge): void {
+    const listener: JobListener<ReservedJob> = { onOver: (job) => this.#onOversizedOver(job) }
+    const job = handleOf(error, { pipeline: this.pipeline, shared: this.shared, listener })
+    this.#take(job)
+    this.#fetcher.onOversizedJob(job, error)
+  }
+
+  #onOversizedOver(job: ReservedJob): void {
+    this.#letGo(job)
+    this.#fetcher.onAnswered()
   }
 
   // Asking a server that refuses over and over would load both. Unless jobs would be lost, the connection is closed, and
   // the dial of the next one waits as after a failed dial.
   #onRefusal(cause: Errors.BeanstalkdErrorReason): void {
     if (cause._tag === "UnexpectedReply" && cause.tornJob !== undefined) this.#fetcher.onTornJob(cause.tornJob)
+    if (this.pipeline.death === undefined) this.#fetcher.onRefusal(cause)
     if (this.isIdle) this.pipeline.die(new Errors.ConnectionClosed({ detail: "a reserve was refused", cause }))
   }
 
@@ -165,6 +188,12 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   onOver(job: ReservedJob): void {
     this.#letGo(job)
     this.#fetcher.onOver(job)
+  }
+
+  // An older handle that is being settled keeps the room that it takes: it passes on to the new one.
+  #take(job: ReservedJob): void {
+    if (this.held.has(job.id)) this.held.set(job.id, job)
+    else this.#hold(job)
   }
 
   #hold(job: ReservedJob): void {

@@ -11,12 +11,15 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
-import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
+import type { Pipeline } from "../connection/pipeline.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import type { Contact } from "../pool/contact.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "../pool/dialBackoff.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import { FetchConnection, type FetchCounts, type FetchListener } from "./fetchConnection.ts"
 import type { Intake, IntakeSettings } from "./intake.ts"
+import { buryOversized } from "./oversizedJob.ts"
 import { fewestJobs, next, type Situation, type Step } from "./plan.ts"
 import { type ScopedFork, scopedFork } from "./scopedFork.ts"
 import { deleteTorn } from "./tornJob.ts"
@@ -27,6 +30,8 @@ export interface FetchSource {
   readonly open: (tubes: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
   /** When to dial again after a failed dial. */
   readonly reconnect: Reconnect
+  /** Logs what the server refuses. */
+  readonly contact: Pick<Contact, "onRefusal">
   /** The connection for commands that need none of their own. */
   readonly shared: Pick<Pipeline, "run">
 }
@@ -37,6 +42,8 @@ const LAST_ANSWERS = "1 second"
 
 // Shorter would cost a round trip more often while there is nothing to be had; longer would let a job wait for it.
 const POLL_INTERVAL = "20 millis"
+// A connection that holds jobs is not closed when the server refuses its reserve, but must not ask that often either.
+const POLL_INTERVAL_REFUSED = "1 second"
 
 const SILENT_AS_ANOTHER = new Errors.ConnectionClosed({ detail: "it was idle when another one had become silent" })
 
@@ -176,7 +183,8 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       if (this.#isStopped || this.asked > 0 || this.room <= 0) return
       fewestJobs(this.connections)?.ask()
     })
-    this.#polling = this.#fork(Effect.andThen(Effect.sleep(POLL_INTERVAL), ask))
+    const isRefused = fewestJobs(this.connections)?.isRefused === true
+    this.#polling = this.#fork(Effect.andThen(Effect.sleep(isRefused ? POLL_INTERVAL_REFUSED : POLL_INTERVAL), ask))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -205,6 +213,14 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     for (const job of connection.held.values()) {
       if (this.#settings.isKept(job)) this.#fork(Effect.ignore(job.touch))
     }
+  }
+
+  onOversizedJob(job: ReservedJob, error: Errors.ReplyTooLarge): void {
+    this.#fork(this.#isStopped ? job.end : buryOversized(job, error, this.#settings.tubes))
+  }
+
+  onRefusal(reason: Errors.BeanstalkdErrorReason): void {
+    this.#source.contact.onRefusal("reserve", reason)
   }
 
   onTornJob(id: JobId): void {

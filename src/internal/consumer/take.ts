@@ -118,7 +118,7 @@ export const take = (
   client: Client.Service,
   tubes: Client.Tubes,
   options: Consumer.TakeOptions = {}
-): Effect.Effect<Job, Errors.TimedOut | Errors.BeanstalkdError, Scope.Scope> =>
+): Effect.Effect<Job, Errors.TimedOut | Errors.ReplyTooLarge | Errors.BeanstalkdError, Scope.Scope> =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const settings = yield* settingsOf(client, tubes, options)
     const reserve = client.reserve(settings.tubes, { timeout: settings.timeout }).pipe(

@@ -5,21 +5,33 @@
  * A connection that the server closed before its first reply counts as a dial that failed: a proxy whose server is down
  * accepts and closes. There a successful dial proves nothing, so each dial waits for its step of the Schedule until a
  * connection has heard a reply, and no Schedule makes the dials more frequent than {@link MIN_INTERVAL_MILLIS} allows.
+ *
+ * The Schedule is for a time in which nobody asks. Whoever does ({@link DialBackoff.urgently}) must not fail on a server that
+ * has been back for long: the next dial comes at once, unless one has just failed, and while somebody waits no pause is
+ * longer than a part of that wait.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
-import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
+import type { Pipeline } from "../connection/pipeline.ts"
 
 /** When to dial again. */
 export type Reconnect = Schedule.Schedule<unknown, Errors.BeanstalkdError>
 
-/** The time between two dials of one owner while the server closes connections before their first reply. */
+/**
+ * The time between two dials of one owner while the server closes connections before their first reply, and between a dial
+ * that failed and one that somebody asks for.
+ */
 export const MIN_INTERVAL_MILLIS = 100
+
+// While somebody waits, this many dials at least go out before the wait is over.
+const DIALS_PER_WAIT = 3
 
 // Dials made at once while all was well count too, so that no second has more of them than the interval allows. The bound
 // keeps a pool of a hundred connections from waiting ten seconds for a server that closed all of them once.
@@ -75,10 +87,17 @@ export class DialBackoff {
   /** When the next dial would keep the interval. */
   #nextSlot = 0
   #hasEnded = false
+  /** Somebody has asked for a dial: the rest of the pause is left out. */
+  #isHurried = false
+  #waiting = 0
+  readonly #hurried = Latch.makeUnsafe(false)
+  readonly #longestPauseMillis: number
 
-  constructor(reconnect: Reconnect, clock: Clock.Clock) {
+  /** `waitMillis` is how long those wait who ask. */
+  constructor(reconnect: Reconnect, clock: Clock.Clock, waitMillis = Infinity) {
     this.#reconnect = reconnect
     this.#clock = clock
+    this.#longestPauseMillis = Math.max(MIN_INTERVAL_MILLIS, waitMillis / DIALS_PER_WAIT)
   }
 
   /** Why dials have to wait, or undefined while all is well. */
@@ -105,6 +124,16 @@ export class DialBackoff {
     this.#failure === undefined ? Effect.void : this.#oneAtATime.withPermits(1)(this.#pause)
   )
 
+  /** Waits for a connection that is dialed by somebody else, or again and again, and hurries the dials meanwhile. */
+  urgently<A, E, R>(wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      this.#waiting++
+      if (this.#now() - this.#dueSince >= MIN_INTERVAL_MILLIS) this.#isHurried = this.#failure !== undefined
+      Latch.openUnsafe(this.#hurried)
+      return Effect.ensuring(wait, Effect.sync(() => this.#waiting--))
+    })
+  }
+
   // A dial that succeeded meanwhile frees all who wait here to dial at once.
   #dialInTurn<A, R>(
     open: Effect.Effect<A, Errors.BeanstalkdError, R>,
@@ -123,6 +152,7 @@ export class DialBackoff {
   #attempt<A, R>(open: Effect.Effect<A, Errors.BeanstalkdError, R>): Effect.Effect<A, Errors.BeanstalkdError, R> {
     return Effect.suspend(() => {
       const now = this.#now()
+      this.#isHurried = false
       this.#nextSlot = Math.min(Math.max(this.#nextSlot, now) + MIN_INTERVAL_MILLIS, now + MAX_WAIT_MILLIS)
       return open.pipe(
         Effect.tap(() => Effect.sync(() => this.#onOpen())),
@@ -203,10 +233,17 @@ export class DialBackoff {
       this.#isStepDue = false
       this.#notBefore = this.#dueSince + Duration.toMillis(delay)
     }
-    const until = this.#closedBeforeFirstReply ? Math.max(this.#notBefore, this.#nextSlot) : this.#notBefore
-    const rest = until - this.#now()
-    if (rest > 0) yield* Effect.sleep(rest)
+    for (let rest = this.#until() - this.#now(); rest > 0; rest = this.#until() - this.#now()) {
+      Latch.closeUnsafe(this.#hurried)
+      yield* Effect.timeoutOrElse(Latch.await(this.#hurried), { duration: rest, orElse: () => Effect.void })
+    }
   })
+
+  #until(): number {
+    const longest = this.#isHurried ? 0 : this.#waiting > 0 ? this.#longestPauseMillis : Infinity
+    const until = Math.min(this.#notBefore, this.#dueSince + longest)
+    return this.#closedBeforeFirstReply ? Math.max(until, this.#nextSlot) : until
+  }
 
   #end(failure: Errors.BeanstalkdError): Effect.Effect<never, Errors.BeanstalkdError> {
     this.#hasEnded = true

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type * as Errors from "../../Errors.ts"
 import type { Service } from "../../Pool.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
+import type { Contact } from "./contact.ts"
 import type { Reconnect } from "./dialBackoff.ts"
 import type { ReconnectingConnection } from "./reconnectingConnection.ts"
 
@@ -21,6 +22,8 @@ export interface Internals {
   readonly open: (tubes: ReadonlyArray<string>) => Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
   /** When to dial again. */
   readonly reconnect: Reconnect
+  /** Whether the server can be reached. */
+  readonly contact: Contact
   /** The connection that fibers share. */
   readonly shared: ReconnectingConnection
 }

@@ -4,7 +4,9 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
-import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
+import type { Pipeline } from "../connection/pipeline.ts"
+import { Contact, type ContactRuntime } from "./contact.ts"
 
 /** Opens a connection that ends with the Scope. */
 export type Open = Effect.Effect<Pipeline, Errors.BeanstalkdError, Scope.Scope>
@@ -15,17 +17,29 @@ export class Opener {
   readonly server: string
   /** Opens one more connection, unless the pool is closed. */
   readonly open: Open
+  /** Whether the server can be reached. */
+  readonly contact: Contact
   readonly #pipelines = new Set<Pipeline>()
   #opened = 0
   #lost = 0
   #isClosed = false
 
-  constructor(server: string, open: Open) {
+  constructor(server: string, open: Open, runtime: ContactRuntime) {
     this.server = server
+    this.contact = new Contact(server, this.#pipelines, runtime)
     this.open = Effect.map(
-      Effect.suspend(() => this.#isClosed ? Effect.fail(this.failure(CLOSED_BY_SCOPE)) : open),
+      Effect.suspend(() =>
+        this.#isClosed
+          ? Effect.fail(this.failure(CLOSED_BY_SCOPE))
+          : Effect.tapError(open, (error) => Effect.sync(() => this.contact.onFailedDial(error)))
+      ),
       (pipeline) => this.#register(pipeline)
     )
+  }
+
+  /** The connections that are open. */
+  get pipelines(): ReadonlySet<Pipeline> {
+    return this.#pipelines
   }
 
   /** How many connections were opened. */
@@ -51,8 +65,10 @@ export class Opener {
   #register(pipeline: Pipeline): Pipeline {
     this.#opened++
     this.#pipelines.add(pipeline)
+    this.contact.onOpen(pipeline)
     pipeline.onDeath(() => {
       this.#pipelines.delete(pipeline)
+      this.contact.onDeath(pipeline)
       if (pipeline.wasLost) this.#lost++
     })
     // It was being dialed when the others were closed.
@@ -64,6 +80,7 @@ export class Opener {
   closeAll(): void {
     // First: a fiber that hears of a closed connection may ask for the next one at once.
     this.#isClosed = true
+    this.contact.ignore()
     for (const pipeline of this.#pipelines) pipeline.die(CLOSED_BY_SCOPE)
   }
 }

@@ -5,13 +5,14 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
 import type { Options, Service, Stats } from "../../Pool.ts"
 import * as Connect from "../connection/connect.ts"
 import { fromPipeline } from "../connection/fromPipeline.ts"
-import { CLOSED_BY_SCOPE } from "../connection/pipeline.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import { revocable } from "./borrowed.ts"
@@ -60,7 +61,8 @@ class PoolImpl implements Service {
         this.#take(tubes, acquireTimeout),
       open: (tubes) => this.#openBeside(tubes),
       reconnect: settings.reconnect,
-      shared
+      shared,
+      contact: opener.contact
     }
   }
 
@@ -170,10 +172,10 @@ class PoolImpl implements Service {
     return Effect.catchIf(lend, (error) => !this.#backoff.isFinal(error), next)
   }
 
-  // A dial that failed is repeated for as long as a command would wait for a server that is gone. By then the borrowers
+  // A dial that failed is repeated for as long as a command waits for a server that is gone. By then the borrowers
   // that wait for a permit have waited in vain as well.
   #patiently(first: Errors.BeanstalkdError, lend: Open): Open {
-    return lend.pipe(
+    return this.#backoff.urgently(lend).pipe(
       Effect.timeoutOrElse({
         duration: this.#settings.patience,
         orElse: () => Effect.fail(this.#backoff.failure ?? first)
@@ -217,10 +219,14 @@ export const makePool = (
   Effect.gen(function*() {
     const settings = yield* resolve(operation, yield* snapshot(operation, options))
     const { patience, reconnect, server } = settings
-    const opener = new Opener(server, Connect.open(settings.connection))
+    const clock = yield* Clock.Clock
+    const scope = yield* Effect.scope
+    const run = Effect.runForkWith(yield* Effect.context())
+    const fork = (effect: Effect.Effect<void>) => Fiber.runIn(run(effect), scope)
+    const opener = new Opener(server, Connect.open(settings.connection), { clock, fork })
     const patienceMillis = Duration.toMillis(patience)
     const shared = yield* ReconnectingConnection.make({ server, open: opener.open, reconnect, patienceMillis })
-    const backoff = new DialBackoff(reconnect, yield* Clock.Clock)
+    const backoff = new DialBackoff(reconnect, clock, patienceMillis)
     const exclusive = yield* ExclusivePool.make(opener, backoff, {
       ...settings,
       tube: settings.connection.use ?? "default"

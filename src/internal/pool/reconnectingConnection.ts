@@ -5,6 +5,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -13,7 +14,8 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Errors from "../../Errors.ts"
 import type * as Protocol from "../../Protocol.ts"
-import { CLOSED_BY_SCOPE, type Pipeline } from "../connection/pipeline.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
+import type { Pipeline } from "../connection/pipeline.ts"
 import { encode } from "../protocol/requestWriter.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "./dialBackoff.ts"
 import type { Open } from "./opener.ts"
@@ -64,7 +66,7 @@ export class ReconnectingConnection {
     this.#clock = clock
     this.#scope = scope
     this.#fork = fork
-    this.#backoff = new DialBackoff(settings.reconnect, clock)
+    this.#backoff = new DialBackoff(settings.reconnect, clock, settings.patienceMillis)
   }
 
   /** A connection that ends with the Scope. It is dialed by `connect`, by `supervise`, or by the first command. */
@@ -81,6 +83,22 @@ export class ReconnectingConnection {
   readonly connect: Effect.Effect<void, Errors.BeanstalkdError> = Effect.suspend(() =>
     Effect.map(this.#dial, () => this.supervise())
   )
+
+  /** Dials until it is connected, or until this time is over. After that it reconnects by itself. */
+  connectWithin(wait: Duration.Duration): Effect.Effect<void, Errors.BeanstalkdError> {
+    const { server } = this.#settings
+    const tooLate = () =>
+      new Errors.BeanstalkdError({
+        command: "connect",
+        server,
+        sent: false,
+        reason: new Errors.OpenTimeout({ timeoutMillis: Duration.toMillis(wait) })
+      })
+    return this.#backoff.urgently(this.#dialUntilConnected).pipe(
+      Effect.timeoutOrElse({ duration: wait, orElse: () => Effect.fail(this.#backoff.failure ?? tooLate()) }),
+      Effect.map(() => this.supervise())
+    )
+  }
 
   /** Whether it is connected. */
   readonly isUp: Effect.Effect<boolean> = Effect.sync(() => this.#current !== undefined)
@@ -125,8 +143,11 @@ export class ReconnectingConnection {
       const until = givenUntil ?? now + this.#settings.patienceMillis
       const request = encode(command, args)
       if (request instanceof Errors.InvalidArgument) return Effect.fail(request)
-      this.supervise()
-      return Latch.await(this.#up).pipe(
+      const wait = Effect.suspend(() => {
+        this.supervise()
+        return Latch.await(this.#up)
+      })
+      return this.#backoff.urgently(wait).pipe(
         Effect.timeoutOrElse({ duration: Math.max(0, until - now), orElse: () => this.#failure(command.name) }),
         Effect.andThen(this.#runNow(until, command, args))
       )
@@ -154,9 +175,7 @@ export class ReconnectingConnection {
   }
 
   // One life after the other, each from the dial to the death, until the Schedule ends.
-  readonly #lives: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.retry(this.#backoff.dial(this.#dial), { while: (error) => !this.#backoff.isFinal(error) })
-  ).pipe(
+  readonly #lives: Effect.Effect<void> = Effect.suspend(() => this.#dialUntilConnected).pipe(
     Effect.flatMap((pipeline) =>
       Effect.map(awaitDeath(pipeline), () => {
         if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
@@ -165,6 +184,10 @@ export class ReconnectingConnection {
     ),
     Effect.forever,
     Effect.ignore
+  )
+
+  readonly #dialUntilConnected = Effect.suspend(() =>
+    Effect.retry(this.#backoff.dial(this.#dial), { while: (error) => !this.#backoff.isFinal(error) })
   )
 
   readonly #dial: Effect.Effect<Pipeline, Errors.BeanstalkdError> = Effect.uninterruptibleMask((restore) =>

@@ -22,13 +22,14 @@ const DEFAULT_RECONNECT: Reconnect = Schedule.min([Schedule.exponential("50 mill
   .pipe(Schedule.jittered)
 
 /** The names of all options. */
-const OPTIONS: ReadonlyArray<keyof Options> = [
+export const OPTIONS: ReadonlyArray<keyof Options> = [
   ...ConnectionOptions.OPTIONS,
   ...Validate.optionNames<Omit<Options, keyof Connection.Options>>({
     maxConnections: true,
     minConnections: true,
     idleTimeout: true,
     acquireTimeout: true,
+    connectionWait: true,
     reconnect: true
   })
 ]
@@ -65,7 +66,7 @@ export const resolve = Effect.fnUntraced(function*(
     checked(Validate.positiveDuration(operation, argument, value))
   const count = (argument: string, value: number, least: number) =>
     checked(Validate.wholeNumber(operation, argument, value, least))
-  const { acquireTimeout, reconnect = DEFAULT_RECONNECT } = options
+  const { acquireTimeout, connectionWait, reconnect = DEFAULT_RECONNECT } = options
   return yield* Effect.gen(function*() {
     yield* checked(Validate.schedule(operation, "reconnect", reconnect))
     const maxConnections = yield* count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS, 1)
@@ -78,7 +79,9 @@ export const resolve = Effect.fnUntraced(function*(
       idleTimeout: yield* positive("idleTimeout", options.idleTimeout ?? DEFAULT_IDLE_TIMEOUT),
       acquireTimeout: acquireTimeout === undefined ? undefined : yield* positive("acquireTimeout", acquireTimeout),
       reconnect,
-      patience: Duration.millis(commandTimeoutMillis)
+      patience: connectionWait === undefined
+        ? Duration.millis(commandTimeoutMillis)
+        : yield* checked(Validate.duration(operation, "connectionWait", connectionWait))
     }
   }).pipe(Effect.mapError((invalid) => refused(server, invalid)))
 })

@@ -17,6 +17,20 @@ export const describe = (value: unknown): string => {
   }
 }
 
+/** A time span, to be read by people: `350 ms`, `1.5 s`, `15 s`, `2 min 5 s`, `3 h 20 min`. */
+export const describeMillis = (millis: number): string => {
+  if (millis < 1000) return `${Math.round(millis)} ms`
+  if (millis < 9_950) return `${Math.round(millis / 100) / 10} s`
+  const seconds = Math.round(millis / 1000)
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes >= 60) return both(Math.floor(minutes / 60), "h", minutes % 60, "min")
+  return both(minutes, "min", seconds % 60, "s")
+}
+
+const both = (large: number, unit: string, small: number, smallUnit: string): string =>
+  small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${smallUnit}`
+
 /** The message of an error, a string as it is, any other value as `describe` has it. */
 export const describeCause = (cause: unknown): string => {
   if (typeof cause === "string") return cause

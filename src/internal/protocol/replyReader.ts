@@ -3,6 +3,7 @@
  * rows of the table are built, say what a reply means; `decodeReply` looks a reply up in its command's row. The counterpart
  * of `requestWriter`.
  */
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Result from "effect/Result"
@@ -14,7 +15,7 @@ import { Buffer } from "node:buffer"
 import * as Errors from "../../Errors.ts"
 import type { Command, ReplyCase, Request } from "./command.ts"
 import { JobRef } from "./jobRef.ts"
-import { CountFromString, type JobId, JobIdFromString, TubeName } from "./scalars.ts"
+import { CountFromString, type JobId, JobIdFromString, MAX_UINT32, TubeName } from "./scalars.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Bytes to replies
@@ -27,6 +28,14 @@ import { CountFromString, type JobId, JobIdFromString, TubeName } from "./scalar
 export interface RawReply {
   readonly word: string
   readonly fields: ReadonlyArray<string | Uint8Array>
+  /** The body was larger than allowed: it was read and dropped, and is not among the fields. */
+  readonly skipped?: SkippedBody
+}
+
+/** A body that was dropped, and the most that would have been kept. Both are in bytes. */
+export interface SkippedBody {
+  readonly size: number
+  readonly limit: number
 }
 
 /**
@@ -46,6 +55,8 @@ export type OnReply = (reply: RawReply) => boolean
 
 /** More than any line needs: the longest of the protocol is `USING` with a tube of 200 characters. */
 const MAX_LINE = 1024
+/** `put` tells the length of a body in 32 bits: a longer one is that of no job. */
+const LARGEST_JOB = MAX_UINT32
 const CR = 13
 const LF = 10
 
@@ -60,7 +71,8 @@ const NO_LINE = Buffer.alloc(0)
  * Cuts the bytes that a server sends into replies, wherever the pieces were broken. The parser knows how replies are framed,
  * and nothing about their meaning: a line of words ended by CRLF, which for `RESERVED <id> <bytes>`, `FOUND <id> <bytes>` and
  * `OK <bytes>` is followed by that many bytes and another CRLF. `push` may be called with any piece of the stream; bodies are copied out of the piece, so a
- * body that is kept holds no more memory than its own length.
+ * body that is kept holds no more memory than its own length. The body of a job that is larger than `maxReplySize` takes
+ * none: it is skipped as it comes. Documents have no such grace, since nobody could do anything about them.
  */
 export class ReplyParser {
   readonly #maxReplySize: number
@@ -68,7 +80,9 @@ export class ReplyParser {
   #line: Buffer = NO_LINE
   /** The line of the reply whose body is being read. */
   #awaited: RawReply | undefined
-  #body: Uint8Array = NOTHING
+  /** Where that body goes, or undefined if it is skipped. */
+  #body: Uint8Array | undefined = NOTHING
+  #length = 0
   #filled = 0
   #stopped = false
 
@@ -126,32 +140,40 @@ export class ReplyParser {
     }
     const length = fields.pop()!
     if (!/^[0-9]+$/.test(length)) return this.#stop(line, "the length of the body is not a number")
-    if (Number(length) > this.#maxReplySize) {
+    const size = Number(length)
+    if (size <= this.#maxReplySize) {
+      try {
+        this.#body = new Uint8Array(size)
+      } catch {
+        return this.#stop(line, "there is no memory for the body")
+      }
+      this.#awaited = { word, fields }
+    } else if (word !== "OK" && size <= LARGEST_JOB) {
+      this.#body = undefined
+      this.#awaited = { word, fields, skipped: { size, limit: this.#maxReplySize } }
+    } else {
       return this.#stop(line, `a body of more than ${this.#maxReplySize} bytes (maxReplySize)`)
     }
-    try {
-      this.#body = new Uint8Array(Number(length))
-    } catch {
-      return this.#stop(line, "there is no memory for the body")
-    }
-    this.#awaited = { word, fields }
+    this.#length = size
     this.#filled = 0
     return undefined
   }
 
   // Returns the position after the bytes that belonged to the body.
-  #readBody({ fields, word }: RawReply, bytes: Buffer, from: number): number | ProtocolViolation {
+  #readBody(awaited: RawReply, bytes: Buffer, from: number): number | ProtocolViolation {
+    const { fields, word } = awaited
     const body = this.#body
+    const length = this.#length
     let at = from
-    if (this.#filled < body.length) {
-      const end = Math.min(bytes.length, at + body.length - this.#filled)
-      body.set(bytes.subarray(at, end), this.#filled)
+    if (this.#filled < length) {
+      const end = Math.min(bytes.length, at + length - this.#filled)
+      body?.set(bytes.subarray(at, end), this.#filled)
       this.#filled += end - at
       at = end
     }
-    while (at < bytes.length && this.#filled < body.length + 2) {
-      if (bytes[at] !== (this.#filled === body.length ? CR : LF)) {
-        const isTorn = bytes[at] === 0 && body.every((byte) => byte === 0)
+    while (at < bytes.length && this.#filled < length + 2) {
+      if (bytes[at] !== (this.#filled === length ? CR : LF)) {
+        const isTorn = bytes[at] === 0 && body?.every((byte) => byte === 0) === true
         return this.#stop(
           [word, ...fields].join(" "),
           "the body is not followed by CRLF",
@@ -161,10 +183,10 @@ export class ReplyParser {
       this.#filled++
       at++
     }
-    if (this.#filled === body.length + 2) {
+    if (this.#filled === length + 2) {
       this.#awaited = undefined
       this.#body = NOTHING
-      this.#stopped = !this.#onReply({ word, fields: [...fields, body] })
+      this.#stopped = !this.#onReply(body === undefined ? awaited : { word, fields: [...fields, body] })
     }
     return at
   }
@@ -192,7 +214,7 @@ const endOfLine = (bytes: Buffer, from: number): number => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Decodes UTF-8. A leading byte order mark is part of what was put, so it stays. */
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+export const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
 
 // Every put makes one, and the class's own constructor, which checks its fields, costs a twentieth of a put.
 function Unchecked(this: { server: string; id: JobId }, server: string, id: JobId): void {
@@ -295,11 +317,26 @@ export const notFound = (name: string): ReplyCase<never, Errors.NotFound> =>
 /** A success that has nothing to say. */
 export const done: ReplyCase<void, never> = replyCase([], () => Exit.void)
 
-/** A job, reserved or found. */
-export const job: ReplyCase<RawJob, never> = replyCase(
+const wholeJob: ReplyCase<RawJob, never> = replyCase(
   [JobIdFromString, Schema.Uint8Array],
   ([id, body], _, server) => Exit.succeed(new RawJob(id, body, server))
 )
+
+const decodeId = SchemaParser.decodeUnknownResult(Schema.Tuple([JobIdFromString]))
+
+/** A job, reserved or found, as the reply to this command. One whose body was skipped is a failure. */
+export const job = (name: string): ReplyCase<RawJob, Errors.ReplyTooLarge> => ({
+  fields: wholeJob.fields,
+  decode: (reply, request, server) => {
+    const { fields, skipped } = reply
+    return skipped === undefined
+      ? wholeJob.decode(reply, request, server)
+      : Result.map(
+        decodeId(fields),
+        ([id]) => Exit.fail(new Errors.ReplyTooLarge({ command: name, server, id, ...skipped }))
+      )
+  }
+})
 
 /** `DEADLINE_SOON`. */
 export const deadlineSoon: ReplyCase<never, Errors.DeadlineSoon> = fails(
@@ -344,15 +381,24 @@ const describeIssue = SchemaIssue.makeFormatterDefault()
 
 /** The beginning of a reply, for an error. */
 export const describeReply = (reply: RawReply): string =>
-  [reply.word, ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`)].join(" ")
-    .slice(0, 200)
+  [
+    reply.word,
+    ...reply.fields.map((field) => typeof field === "string" ? field : `(${field.length} bytes)`),
+    ...(reply.skipped === undefined ? [] : [`(${reply.skipped.size} bytes)`])
+  ].join(" ").slice(0, 200)
 
 // A reply to a question about one job that brings another job belongs to another command: the two sides are out of
 // step.
-const isOfAnother = (exit: Exit.Exit<unknown, unknown>, id: number | undefined): boolean => {
-  if (id === undefined || Exit.isFailure(exit)) return false
-  const told = (exit.value as { readonly id?: number } | undefined)?.id
+const isOfAnother = (exit: Exit.Exit<unknown, unknown>, { skipped }: RawReply, id: number | undefined): boolean => {
+  if (id === undefined || (skipped === undefined && Exit.isFailure(exit))) return false
+  const told = jobOf(exit)
   return told !== undefined && told !== id
+}
+
+/** The id in a reply that brought a job, also one that was too large to be kept. */
+export const jobOf = (exit: Exit.Exit<unknown, unknown>): JobId | undefined => {
+  const outcome = Exit.isSuccess(exit) ? exit.value : Cause.squash(exit.cause)
+  return (outcome as { readonly id?: JobId } | undefined)?.id
 }
 
 /**
@@ -369,7 +415,7 @@ export const decodeReply = <A, E>(
   if (replyCase !== undefined) {
     const decoded = replyCase.decode(reply, request, server)
     if (Result.isFailure(decoded)) return { reply: describeReply(reply), detail: describeIssue(decoded.failure) }
-    return isOfAnother(decoded.success, request.id)
+    return isOfAnother(decoded.success, reply, request.id)
       ? { reply: describeReply(reply), detail: `not about job ${request.id}` }
       : decoded.success
   }

@@ -230,9 +230,9 @@ export const duration = (
 }
 
 /**
- * The silence after which TCP keep-alive begins: a duration.
+ * The duration in an option that can be true or false as well.
  */
-export const keepAlive = (
+export const flagOrDuration = (
   operation: string,
   argument: string,
   value: unknown

@@ -24,7 +24,7 @@ export const makeCommands = (attributes: Attributes = {}): Metric.Counter<number
 
 /** Commands that failed. */
 export const errors: Metric.Counter<number> = Metric.counter("beanstalkd_errors_total", {
-  description: "Commands that failed",
+  description: "Commands that failed, other than reserves that met no job",
   incremental: true
 })
 
@@ -43,6 +43,9 @@ const tagOf = (error: unknown): string => {
   const tagged = Predicate.hasProperty(error, "reason") ? error.reason : error
   return Predicate.hasProperty(tagged, "_tag") ? String(tagged._tag) : "defect"
 }
+
+// What a server says while there is nothing to do.
+const NO_JOB: ReadonlySet<string> = new Set(["TimedOut", "DeadlineSoon"])
 
 /** The answers to one command that have not been committed. */
 interface Tally {
@@ -104,9 +107,10 @@ export class CommandRecorder {
     return tally
   }
 
-  /** Counts a command that failed. */
+  /** Counts a command that failed, unless it is a reserve that met no job: an idle worker is no error. */
   failed(command: string, exit: Exit.Failure<unknown, unknown>): void {
     const error = tagOf(Cause.squash(exit.cause))
+    if (NO_JOB.has(error)) return
     Metric.withAttributes(errors, { server: this.#server, command, error }).updateUnsafe(1, this.#context)
   }
 }

@@ -255,7 +255,8 @@ const poolOptions = {
   maxConnections: among(1, 2),
   minConnections: among(0),
   idleTimeout: ttr,
-  acquireTimeout: ttr
+  acquireTimeout: ttr,
+  connectionWait: delay
 }
 
 const addressOptions = {

@@ -6,11 +6,15 @@ import type { Protocol } from "effect-beanstalkd"
 
 export const MAX_REPLY_SIZE = 4096
 const MAX_LINE = 1024
+// The largest that a put can announce.
+const MAX_JOB_SIZE = 4_294_967_295
 
 /** A reply, of one character a byte. */
 export interface Frame {
   readonly line: string
   readonly body?: string | undefined
+  /** The body was larger than allowed, so nobody sees it. */
+  readonly isTooLarge?: boolean | undefined
 }
 
 /** The replies in the order in which they came, and what is behind them. */
@@ -35,14 +39,16 @@ export const read = (stream: string): Reading => {
       continue
     }
     const digits = length[1] ?? length[2]!
-    if (!/^\d+$/.test(digits) || Number(digits) > MAX_REPLY_SIZE) return { frames, rest: "nonsense" }
+    const isTooLarge = Number(digits) > MAX_REPLY_SIZE
+    const most = length[1] === undefined ? MAX_REPLY_SIZE : MAX_JOB_SIZE
+    if (!/^\d+$/.test(digits) || Number(digits) > most) return { frames, rest: "nonsense" }
     const body = stream.slice(at, at + Number(digits))
     at += Number(digits)
     const ending = stream.slice(at, at + 2)
     if (!"\r\n".startsWith(ending)) return { frames, rest: "nonsense" }
     if (ending !== "\r\n") return { frames, rest: "the beginning of a reply" }
     at += 2
-    frames.push({ line, body })
+    frames.push(isTooLarge ? { line, isTooLarge } : { line, body })
   }
   return { frames, rest: "nothing" }
 }
@@ -71,15 +77,16 @@ const notFound = says("NOT_FOUND", "NotFound")
 const counts = (word: string): Row[number] => [new RegExp(`^${word} (\\d+)$`), (found) => id(found[1]!)]
 const job = (word: string): Row[number] => [
   new RegExp(`^${word} (\\d+) \\d+$`),
-  (found, { body }) => {
+  (found, { body, isTooLarge }) => {
     const meaning = id(found[1]!)
-    return meaning === "nonsense" ? meaning : { value: { id: Number(found[1]), body } }
+    if (meaning === "nonsense") return meaning
+    return isTooLarge === true ? { error: "ReplyTooLarge" } : { value: { id: Number(found[1]), body } }
   }
 ]
 /** A job that was asked for by its id. */
 const thisJob = (word: string): Row[number] => [
   new RegExp(`^${word} 0*${ASKED_FOR} \\d+$`),
-  (_, { body }) => ({ value: { id: ASKED_FOR, body } })
+  (_, { body, isTooLarge }) => isTooLarge === true ? { error: "ReplyTooLarge" } : { value: { id: ASKED_FOR, body } }
 ]
 const document: Row[number] = [/^OK \d+$/, () => "document"]
 const tube = (pattern: string): Row[number] => [new RegExp(`^USING (${pattern})$`), (found) => ({ value: found[1] })]

@@ -1,6 +1,7 @@
 /**
  * Everything that the client and its pool offer.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Inspectable from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
@@ -49,6 +50,7 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
   statsJob: of(({ client, ready }) => client.statsJob(ready)),
   listTubes: of(({ client }) => client.listTubes),
   connection: of(({ client }) => Effect.flatMap(client.connection, ({ listTubes }) => listTubes)),
+  health: of(({ client }) => client.health),
   poolStats: of(({ client }) => client.poolStats),
   run: of(({ client }) => client.run(Protocol.commands.peekReady, "jobs")),
   intake: of(({ client }) =>
@@ -76,7 +78,7 @@ const ofPool = <A, E>(f: (pool: Pool.Service) => Effect.Effect<A, E, Scope.Scope
 /** Each member of the pool, and making one. */
 export const pool: Record<
   | Effects<Pool.Service>
-  | Exclude<keyof Internals, "reconnect" | "shared">
+  | Exclude<keyof Internals, "reconnect" | "shared" | "contact">
   | `shared.${Exclude<keyof Internals["shared"], "load" | "supervise">}`
   | `${string}.make`,
   Interruptible
@@ -91,6 +93,7 @@ export const pool: Record<
   ),
   stats: ofPool((pool) => pool.stats),
   "shared.connect": ofPool((pool) => internals(pool).shared.connect),
+  "shared.connectWithin": ofPool((pool) => internals(pool).shared.connectWithin(Duration.hours(1))),
   "shared.run": ofPool((pool) => internals(pool).shared.run(Protocol.commands.listTubes)),
   "shared.isUp": ofPool((pool) => internals(pool).shared.isUp),
   "Pool.make": of(({ options }) =>

@@ -76,7 +76,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "an older handle outlives the next lease of its job",
     module: "internal/consumer/fetchConnection",
-    from: `if (Exit.isSuccess(answer)) this.held.get(answer.value.id)?.lose("expired")`,
+    from: `if (id !== undefined) this.held.get(id)?.lose("expired")`,
     to: ``
   },
   {

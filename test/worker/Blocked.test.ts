@@ -33,28 +33,32 @@ const started = (port: number) =>
   )
 
 RealServer.describeReal("two worker processes that block for 3.5 seconds, on a job whose ttr is 2", () => {
-  it.live("run it twice at most, and it ends deleted; the log names the blocked event loop", () =>
-    Effect.gen(function*() {
-      const { beanstalkd, server } = yield* onServer(RealServer)()
-      const workers = [yield* started(server.port), yield* started(server.port)]
-      yield* eventually(
-        Effect.map(beanstalkd.statsTube(TUBE), (stats) => assert.strictEqual(stats.currentWaiting, 2)),
-        { within: "20 seconds" }
-      )
-      yield* beanstalkd.put(TUBE, "hello", { ttr: "2 seconds" })
-      yield* eventually(
-        Effect.map(beanstalkd.stats, (stats) => assert.isAbove(stats.cmdDelete, 0)),
-        { within: "10 seconds" }
-      )
-      yield* eventually(areIn(beanstalkd, {}), { within: "20 seconds" })
-      const output = workers.map((worker) => worker.output()).join("")
-      assert.isAtLeast(output.split("began").length - 1, 1)
-      assert.isAtMost(output.split("began").length - 1, 2)
-      yield* eventually(Effect.sync(() => {
-        const all = workers.map((worker) => worker.output()).join("")
-        assert.match(all, /its time ran out, since the event loop of this process was blocked for 3(\.\d)? s/)
-      }))
-    }), 60_000)
+  it.live(
+    "run it twice at most, and it ends deleted; the log names the blocked event loop",
+    () =>
+      Effect.gen(function*() {
+        const { beanstalkd, server } = yield* onServer(RealServer)()
+        const workers = [yield* started(server.port), yield* started(server.port)]
+        yield* eventually(
+          Effect.map(beanstalkd.statsTube(TUBE), (stats) => assert.strictEqual(stats.currentWaiting, 2)),
+          { within: "20 seconds" }
+        )
+        yield* beanstalkd.put(TUBE, "hello", { ttr: "2 seconds" })
+        yield* eventually(
+          Effect.map(beanstalkd.stats, (stats) => assert.isAbove(stats.cmdDelete, 0)),
+          { within: "10 seconds" }
+        )
+        yield* eventually(areIn(beanstalkd, {}), { within: "20 seconds" })
+        const output = workers.map((worker) => worker.output()).join("")
+        assert.isAtLeast(output.split("began").length - 1, 1)
+        assert.isAtMost(output.split("began").length - 1, 2)
+        yield* eventually(Effect.sync(() => {
+          const all = workers.map((worker) => worker.output()).join("")
+          assert.match(all, /its time ran out, since the event loop of this process was blocked for 3(\.\d)? s/)
+        }))
+      }),
+    60_000
+  )
 })
 
 describe("a handler that succeeds although its lease has run out unnoticed", () => {
@@ -124,7 +128,8 @@ describe("a job that is finished", () => {
 
   it("is forgotten when 10,000 others have come after it", () => {
     const finished = new FinishedJobs<never>()
-    const nth = (n: number) => ({ ref: { toString: () => `server/${n}` }, body: Buffer.from("a"), known: undefined }) as never
+    const nth = (n: number) =>
+      ({ ref: { toString: () => `server/${n}` }, body: Buffer.from("a"), known: undefined }) as never
     for (let n = 0; n <= 10_000; n++) finished.add(nth(n), 0, { _tag: "Delete" })
     assert.isFalse(finished.has(nth(0)))
     assert.isTrue(finished.has(nth(1)))

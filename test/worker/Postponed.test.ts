@@ -132,9 +132,11 @@ describe("the dead-letter tube", () => {
       yield* areIn(beanstalkd, { ready: 3 }, "dead")
       const dead: Array<string> = []
       for (let n = 0; n < 3; n++) {
-        dead.push(yield* Effect.scoped(Effect.map(beanstalkd.reserve("dead"), ({ text }) => text)).pipe(Effect.tap(
-          () => Effect.flatMap(beanstalkd.peekReady("dead"), (job) => beanstalkd.delete(job))
-        )))
+        dead.push(
+          yield* Effect.scoped(Effect.map(beanstalkd.reserve("dead"), ({ text }) => text)).pipe(Effect.tap(
+            () => Effect.flatMap(beanstalkd.peekReady("dead"), (job) => beanstalkd.delete(job))
+          ))
+        )
       }
       assert.deepStrictEqual(dead, bodies)
       const reasons = log.map(({ annotations, cause, message }) => [

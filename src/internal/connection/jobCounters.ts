@@ -6,8 +6,8 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Protocol from "../../Protocol.ts"
 import type { JobState, JobStats } from "../../Stats.ts"
-import { type Command, type ReplyCase, type Request, utf8 } from "../protocol/command.ts"
-import type { RawReply } from "../protocol/replyParser.ts"
+import type { Command, ReplyCase, Request } from "../protocol/command.ts"
+import { type RawReply, utf8 } from "../protocol/replyReader.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
 /** What the server has counted about a job, and the terms of its lease. Times are in whole seconds. */

@@ -192,7 +192,7 @@ const endOfLine = (bytes: Buffer, from: number): number => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Decodes UTF-8. A leading byte order mark is part of what was put, so it stays. */
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+export const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
 
 // Every put makes one, and the class's own constructor, which checks its fields, costs a twentieth of a put.
 function Unchecked(this: { server: string; id: JobId }, server: string, id: JobId): void {

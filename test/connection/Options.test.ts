@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Result } from "effect"
-import { Connection } from "effect-beanstalkd"
+import type { Connection } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { once } from "node:events"
 import * as Net from "node:net"
@@ -27,7 +27,8 @@ const refusalOf = (options: unknown): { readonly argument: string; readonly serv
   if (Result.isSuccess(settings)) return { argument: "none", server: "", rule: "" }
   const { command, reason, sent, server } = settings.failure
   assert.deepStrictEqual([command, sent], ["Connection.make", false])
-  return reason._tag === "InvalidOptions" ? { ...reason, server } : { argument: reason._tag, server, rule: "" }
+  if (reason._tag !== "InvalidOptions") return { argument: reason._tag, server, rule: "" }
+  return { argument: reason.argument, server, rule: reason.rule }
 }
 
 describe("what is left out", () => {

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
-import { Connection, Errors, Pool } from "effect-beanstalkd"
+import { type Connection, Errors, Pool } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 
 describe("a borrower that no dial has served in time", () => {

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Schedule } from "effect"
-import type { Pool } from "effect-beanstalkd"
+import { Errors, type Pool } from "effect-beanstalkd"
 import { resolve, snapshot } from "../../src/internal/pool/settings.ts"
 
 const settingsOf = (options: Pool.Options) => Effect.runSync(resolve("Pool.make", options))
@@ -75,22 +75,20 @@ describe("the options of a pool", () => {
     assert.deepStrictEqual(copy, { host: "queue", maxConnections: 2, watch: ["a"] })
   })
 
-  it("reconnect sooner at first, and at least every 5 seconds for ever", () => {
-    const { reconnect } = settingsOf({})
-    const step = Effect.runSync(Schedule.toStep(reconnect as Schedule.Schedule<unknown>))
-    const delays: Array<number> = []
-    for (let now = 0, i = 0; i < 30; i++) {
-      const [, delay] = Effect.runSync(Effect.orDie(step(now, undefined) as never)) as readonly [
-        unknown,
-        Duration.Duration
-      ]
-      delays.push(Duration.toMillis(delay))
-      now += delays.at(-1)!
-    }
-    // Jittered by a fifth.
-    assert.isAtMost(delays[0]!, 60)
-    assert.isAtLeast(delays[0]!, 40)
-    for (const delay of delays) assert.isAtMost(delay, 6000)
-    for (const delay of delays.slice(10)) assert.isAtLeast(delay, 4000)
-  })
+  it.effect("reconnect sooner at first, and at least every 5 seconds for ever", () =>
+    Effect.gen(function*() {
+      const step = yield* Schedule.toStep(settingsOf({}).reconnect)
+      const reason = new Errors.ConnectionClosed({ detail: "gone" })
+      const error = new Errors.BeanstalkdError({ command: "put", server: "x", sent: false, reason })
+      const delays: Array<number> = []
+      for (let now = 0; delays.length < 30; now += delays.at(-1)!) {
+        const [, delay] = yield* Effect.orDie(step(now, error))
+        delays.push(Duration.toMillis(delay))
+      }
+      // Jittered by a fifth.
+      assert.isAtMost(delays[0]!, 60)
+      assert.isAtLeast(delays[0]!, 40)
+      for (const delay of delays) assert.isAtMost(delay, 6000)
+      for (const delay of delays.slice(10)) assert.isAtLeast(delay, 4000)
+    }))
 })

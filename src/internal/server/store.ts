@@ -30,7 +30,7 @@ const SECOND = 1000
 export class Store {
   readonly #clock: () => number
   readonly #journal: Journal | undefined
-  now = 0
+  now: number
   readonly jobs = new JobTable<StoredJob>()
   ready = 0
   urgent = 0
@@ -57,7 +57,7 @@ export class Store {
     this.memory = memory
     this.tubes = new Tubes(memory, this.#deadlines.resumes)
     this.#journal = journal
-    this.setNow()
+    this.now = clock()
   }
 
   /** Reads the clock. */

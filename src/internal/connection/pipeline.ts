@@ -28,7 +28,14 @@ import { JobIdFromString } from "../protocol/scalars.ts"
 import { CommandRecorder } from "../telemetry/commandRecorder.ts"
 import { afterwards, CLOSED_BY_SCOPE, RESERVE_INTERRUPTED } from "./endings.ts"
 import { giveBack, watchOnly } from "./housekeeping.ts"
-import { changed, type CommandExit, CommandQueue, hasChanged, type PendingCommand, SessionState } from "./pipelineState.ts"
+import {
+  changed,
+  type CommandExit,
+  CommandQueue,
+  hasChanged,
+  type PendingCommand,
+  SessionState
+} from "./pipelineState.ts"
 import { SilenceTimer } from "./silenceTimer.ts"
 import type { Handlers, Transport } from "./transport.ts"
 
@@ -252,7 +259,7 @@ export class Pipeline implements Handlers {
     while (this.#hasRoom() && bytes < this.#settings.maxUnsentBytes) {
       const pending = this.#queued.head
       if (pending === undefined) break
-      if (hasChanged(pending.request)) {
+      if (typeof pending.request.body === "object" && hasChanged(pending.request)) {
         this.#queued.remove(pending)
         this.#answer(pending, Exit.fail(changed(pending)))
         continue

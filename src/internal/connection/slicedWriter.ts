@@ -5,7 +5,7 @@
 import type * as Net from "node:net"
 
 /** What is written in one go. Busy producers stay below it, and a slice less than that would cost them turns. */
-const MOST_AT_ONCE = 128 * 1024
+export const MOST_AT_ONCE = 128 * 1024
 const SLICE = 64 * 1024
 const NOTHING = new Uint8Array(0)
 
@@ -32,9 +32,8 @@ export class SlicedWriter {
     })
   }
 
-  /** Hands bytes over. `false` asks to wait for `onDrain` before handing over more. */
-  write(bytes: Uint8Array): boolean {
-    if (bytes.length <= MOST_AT_ONCE) return this.#socket.write(bytes)
+  /** Hands more than {@link MOST_AT_ONCE} over, and asks to wait for `onDrain` before anything else is handed over. */
+  write(bytes: Uint8Array): false {
     this.#isSlicing = true
     this.#rest = bytes
     this.#writeSlice()

@@ -12,7 +12,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Errors from "../../Errors.ts"
 import { describeCause } from "../protocol/describe.ts"
-import { SlicedWriter } from "./slicedWriter.ts"
+import { MOST_AT_ONCE, SlicedWriter } from "./slicedWriter.ts"
 
 /** The owner of a transport, as far as the transport calls it. */
 export interface Handlers {
@@ -137,7 +137,7 @@ const fromSocket = (socket: Net.Socket, handlers: Handlers): Transport => {
   )
   socket.on("close", () => end(new Errors.ConnectionClosed({ detail: "the socket was closed" })))
   return {
-    write: (bytes) => writer.write(bytes),
+    write: (bytes) => bytes.length > MOST_AT_ONCE ? writer.write(bytes) : socket.write(bytes),
     destroy: () => {
       ended = true
       socket.destroy()

@@ -98,6 +98,34 @@ describe("the health of a client", () => {
     }).pipe(silently))
 })
 
+describe("the health of a client whose server was silent for a while", () => {
+  it.effect("is well again although nobody uses the connection that has survived", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const inner = server.clientOptions.dialer!
+      let isFrozen = false
+      const dialer: typeof inner = {
+        server: "moody",
+        open: (handlers) =>
+          Effect.map(inner.open(handlers), (transport) => ({
+            ...transport,
+            write: (bytes) => isFrozen || transport.write(bytes)
+          }))
+      }
+      const client = yield* Client.make({ dialer })
+      yield* client.put("jobs", "x")
+      isFrozen = true
+      const connection = yield* start(Effect.exit(Effect.scoped(client.reserve("jobs", { timeout: 0 }))))
+      yield* seconds(9)
+      isFrozen = false
+      yield* seconds(2)
+      assert.isDefined(connection.pollUnsafe())
+      yield* seconds(8)
+      assert.isTrue((yield* client.health).isReachable)
+      assert.strictEqual((yield* client.poolStats).lost, 1)
+    }).pipe(silently))
+})
+
 describe("a client that waits for its server", () => {
   it.effect("is there when the server is, and logs what it waits for", () => {
     const { log, logged } = keepLog()

@@ -45,10 +45,10 @@ export class Health extends Schema.Class<Health>("effect-beanstalkd/Client/Healt
 
 /** The health of the client that has these connections. */
 export const healthOf = (server: string, contact: Contact): Health => {
-  const { connections, lastHeardAt, reason } = contact
+  const { count, lastHeardAt, reason } = contact
   let commandsInFlight = 0
   let jobsInFlight = 0
-  for (const { load, session } of connections) {
+  for (const { load, session } of contact.connections) {
     commandsInFlight += load
     jobsInFlight += session.held.size
   }
@@ -57,7 +57,7 @@ export const healthOf = (server: string, contact: Contact): Health => {
     isReachable: contact.isReachable,
     ...(reason === undefined ? {} : { reason: reason.message }),
     ...(lastHeardAt === 0 ? {} : { lastHeard: DateTime.makeUnsafe(lastHeardAt) }),
-    connections: connections.size,
+    connections: count,
     commandsInFlight,
     jobsInFlight
   })

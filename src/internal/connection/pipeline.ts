@@ -88,8 +88,6 @@ export class Pipeline implements Handlers {
   #closedBeforeFirstReply = false
   #wasLost = false
   #lostServer = false
-  /** When it was opened, by the clock on the wall, in milliseconds. */
-  openedAt = 0
   /** When bytes last came, by the clock on the wall, in milliseconds; 0 before the first. */
   heardAt = 0
   /** Called with the first reply. */
@@ -109,7 +107,6 @@ export class Pipeline implements Handlers {
   /** Begins to use a transport that was opened with this pipeline as its handlers. */
   attach(transport: Transport): void {
     this.#transport = transport
-    this.openedAt = this.#clock.currentTimeMillisUnsafe()
     if (this.#death !== undefined) return transport.destroy()
     this.#recorder.opened()
   }

@@ -29,13 +29,12 @@ const STILLBORN_MILLIS = 5000
 
 type Reason = Errors.BeanstalkdErrorReason
 
-/** A loss: what caused it, and when, on both clocks. */
+/** A loss: what caused it, and when. */
 interface Loss {
   readonly reason: Reason
-  /** For durations. */
   readonly at: number
-  /** For comparison with what connections tell. */
-  readonly wallAt: number
+  /** The connections that were open then, and when each was last heard. */
+  readonly heard: ReadonlyMap<Pipeline, number>
   readonly isLogged: boolean
   /** The server had never been reached. */
   readonly isFirst: boolean
@@ -50,6 +49,11 @@ export interface ContactRuntime {
 
 const isSilence = (reason: Reason): boolean => reason._tag === "CommandTimeout"
 
+// Any answer will do, and no server lacks this command.
+const ask = (pipeline: Pipeline): void => {
+  pipeline.start(commands.use, [pipeline.session.chosenTube], () => {})
+}
+
 // The server is there: one of its jobs is not. Who deletes it says so.
 const isOfTornJob = (reason: Reason): boolean =>
   reason._tag === "ConnectionClosed" && reason.cause instanceof Errors.UnexpectedReply &&
@@ -62,7 +66,8 @@ const wasClosed = (reason: Reason): boolean =>
 /** The contact with one server, over all connections of one client. */
 export class Contact {
   readonly #server: string
-  readonly #connections: ReadonlySet<Pipeline>
+  /** The connections, and when each was opened. */
+  readonly #opened = new Map<Pipeline, number>()
   readonly #clock: Clock.Clock
   readonly #fork: ContactRuntime["fork"]
   readonly #losses: Throttle
@@ -77,9 +82,8 @@ export class Contact {
   #lastHeardAt = 0
   #isWatched = true
 
-  constructor(server: string, connections: ReadonlySet<Pipeline>, { clock, fork }: ContactRuntime) {
+  constructor(server: string, { clock, fork }: ContactRuntime) {
     this.#server = server
-    this.#connections = connections
     this.#clock = clock
     this.#fork = fork
     this.#losses = new Throttle(LOSSES_PER_MINUTE, LINE_INTERVAL_MILLIS)
@@ -103,14 +107,19 @@ export class Contact {
   }
 
   /** The connections that are open. */
-  get connections(): ReadonlySet<Pipeline> {
-    return this.#connections
+  get connections(): Iterable<Pipeline> {
+    return this.#opened.keys()
+  }
+
+  /** How many they are. */
+  get count(): number {
+    return this.#opened.size
   }
 
   /** When bytes last came, by the clock on the wall, in milliseconds; 0 before the first. */
   get lastHeardAt(): number {
     let last = this.#lastHeardAt
-    for (const { heardAt } of this.#connections) last = Math.max(last, heardAt)
+    for (const { heardAt } of this.connections) last = Math.max(last, heardAt)
     return last
   }
 
@@ -126,20 +135,23 @@ export class Contact {
 
   /** A connection is open. */
   onOpen(pipeline: Pipeline): void {
+    this.#opened.set(pipeline, this.#now())
     this.#suspicion = undefined
+    pipeline.onFirstReply = () => {
+      if (this.#loss?.heard.has(pipeline) === false) this.#onBack(this.#loss)
+    }
     if (this.#loss === undefined) this.#state = "there"
     else this.#prove(pipeline, this.#loss)
-    pipeline.onFirstReply = () => {
-      if (this.#loss !== undefined && pipeline.openedAt >= this.#loss.wallAt) this.#onBack(this.#loss)
-    }
   }
 
   /** A connection has ended, and its commands have not been told yet. */
   onDeath(pipeline: Pipeline): void {
-    const { death, heardAt, isQuiet, lostServer, openedAt, session } = pipeline
+    const { death, heardAt, isQuiet, lostServer, session } = pipeline
+    const openedAt = this.#opened.get(pipeline) ?? 0
+    this.#opened.delete(pipeline)
     this.#lastHeardAt = Math.max(this.#lastHeardAt, heardAt)
     if (death === undefined || !lostServer || !this.#isWatched || isOfTornJob(death)) return
-    const isStillborn = pipeline.closedBeforeFirstReply && this.#wallNow() - openedAt < STILLBORN_MILLIS
+    const isStillborn = pipeline.closedBeforeFirstReply && this.#now() - openedAt < STILLBORN_MILLIS
     const isIdle = wasClosed(death) && isQuiet && session.held.size === 0
     if (this.#loss !== undefined || !isIdle || isStillborn) return this.#onTrouble(death)
     this.#suspicion = this.#lossBy(death)
@@ -194,7 +206,7 @@ export class Contact {
 
   // A connection that nobody uses says nothing by itself.
   #prove(pipeline: Pipeline, loss: Loss): void {
-    if (isSilence(loss.reason)) pipeline.start(commands.use, [pipeline.session.chosenTube], () => {})
+    if (isSilence(loss.reason)) ask(pipeline)
     else this.#fork(Effect.andThen(Effect.sleep(SETTLING_MILLIS), Effect.sync(() => this.#look())))
   }
 
@@ -205,27 +217,36 @@ export class Contact {
         Effect.suspend(() => {
           this.#look()
           const isAway = this.#loss?.at === loss.at && this.#isWatched
+          if (isAway && isSilence(loss.reason)) this.#askOne()
           return isAway ? lookIn(Math.min(millis * 2, LINE_INTERVAL_MILLIS)) : Effect.void
         })
       )
     return lookIn(SETTLING_MILLIS)
   }
 
+  // An idle connection that has survived the silence would not tell that it works.
+  #askOne(): void {
+    for (const pipeline of this.connections) {
+      if (pipeline.isQuiet && pipeline.session.held.size === 0) return ask(pipeline)
+    }
+  }
+
+  // In the moment of a loss, connections that are about to end may still have something to read.
   #look(): void {
     const loss = this.#loss
     if (loss === undefined) return
-    const now = this.#wallNow()
-    for (const { death, heardAt, openedAt } of this.#connections) {
-      const hasSettled = now - Math.max(openedAt, loss.wallAt) >= SETTLING_MILLIS
-      if (death === undefined && (heardAt > loss.wallAt || (hasSettled && !isSilence(loss.reason)))) {
-        return this.#onBack(loss)
-      }
+    for (const [pipeline, openedAt] of this.#opened) {
+      const hasSettled = this.#now() - Math.max(openedAt, loss.at) >= SETTLING_MILLIS
+      const isHeard = pipeline.heardAt !== (loss.heard.get(pipeline) ?? 0)
+      if (hasSettled && (isHeard || !isSilence(loss.reason))) return this.#onBack(loss)
     }
   }
 
   #lossBy(reason: Reason): Loss {
     const isFirst = this.#state === "unknown"
-    return { reason, at: this.#now(), wallAt: this.#wallNow(), isLogged: false, isFirst }
+    const heard = new Map<Pipeline, number>()
+    for (const pipeline of this.connections) heard.set(pipeline, pipeline.heardAt)
+    return { reason, at: this.#now(), heard, isLogged: false, isFirst }
   }
 
   #warn(line: string): void {
@@ -240,9 +261,5 @@ export class Contact {
 
   #now(): number {
     return Number(this.#clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  }
-
-  #wallNow(): number {
-    return this.#clock.currentTimeMillisUnsafe()
   }
 }

@@ -19,14 +19,13 @@ export class Opener {
   readonly open: Open
   /** Whether the server can be reached. */
   readonly contact: Contact
-  readonly #pipelines = new Set<Pipeline>()
   #opened = 0
   #lost = 0
   #isClosed = false
 
   constructor(server: string, open: Open, runtime: ContactRuntime) {
     this.server = server
-    this.contact = new Contact(server, this.#pipelines, runtime)
+    this.contact = new Contact(server, runtime)
     this.open = Effect.map(
       Effect.suspend(() =>
         this.#isClosed
@@ -35,11 +34,6 @@ export class Opener {
       ),
       (pipeline) => this.#register(pipeline)
     )
-  }
-
-  /** The connections that are open. */
-  get pipelines(): ReadonlySet<Pipeline> {
-    return this.#pipelines
   }
 
   /** How many connections were opened. */
@@ -64,10 +58,8 @@ export class Opener {
 
   #register(pipeline: Pipeline): Pipeline {
     this.#opened++
-    this.#pipelines.add(pipeline)
     this.contact.onOpen(pipeline)
     pipeline.onDeath(() => {
-      this.#pipelines.delete(pipeline)
       this.contact.onDeath(pipeline)
       if (pipeline.wasLost) this.#lost++
     })
@@ -81,6 +73,6 @@ export class Opener {
     // First: a fiber that hears of a closed connection may ask for the next one at once.
     this.#isClosed = true
     this.contact.ignore()
-    for (const pipeline of this.#pipelines) pipeline.die(CLOSED_BY_SCOPE)
+    for (const pipeline of this.contact.connections) pipeline.die(CLOSED_BY_SCOPE)
   }
 }

@@ -100,6 +100,36 @@ export const breakages: ReadonlyArray<Breakage> = [
     if (pending === undefined ||`
   },
   {
+    name: "a job that is too large stays with its connection",
+    module: "internal/consumer/fetcher",
+    from: `this.#fork(this.#isStopped ? job.end : buryOversized(job, error, this.#settings.tubes))`,
+    to: ``
+  },
+  {
+    name: "a job that is too large is deleted",
+    module: "internal/consumer/oversizedJob",
+    from: `return job.bury().pipe(`,
+    to: `return job.delete.pipe(`
+  },
+  {
+    name: "a job that is too large ends its connection",
+    module: "internal/protocol/replyParser",
+    from: `word !== "OK" && size <= LARGEST_JOB`,
+    to: `size < 0`
+  },
+  {
+    name: "the log of the contact floods",
+    module: "internal/pool/throttle",
+    from: `if (kind.passed.length >= this.#most)`,
+    to: `if (kind.passed.length < 0)`
+  },
+  {
+    name: "a reserve that is refused is repeated without a pause",
+    module: "internal/consumer/fetchConnection",
+    from: `this.hasAnswered = !this.isRefused`,
+    to: `this.hasAnswered = true`
+  },
+  {
     name: "nobody notices silence",
     module: "internal/connection/silenceTimer",
     from: `if (deadline === Infinity ||`,

@@ -45,6 +45,7 @@ export class Machine {
       const client = yield* Client.make({
         dialer: network.dialer(process),
         commandTimeout: plan.commandTimeout,
+        maxReplySize: this.#run.maxReplySizeOf(process),
         maxConnections: plan.poolConnections
       }).pipe(Effect.retry(Schedule.spaced("300 millis")))
       this.#run.clients.set(process, client)

@@ -23,6 +23,8 @@ const FAULTS = {
   noMemoryForQueues: 1,
   refuse: 1,
   turnAway: 1,
+  refuseReserves: 1,
+  cutIdle: 2,
   slow: 2,
   inPieces: 2,
   kill: 3,
@@ -153,6 +155,19 @@ export class Nemesis {
         return this.#for(50, 3000, () => {
           network.turnsAway = false
         })
+      case "refuseReserves":
+        network.refusedCommand = "reserve-with-timeout"
+        return this.#for(100, 6000, () => {
+          network.refusedCommand = undefined
+        })
+      case "cutIdle":
+        network.idleMillis = dice.int(500, 3000)
+        return Effect.raceFirst(
+          Effect.forever(Effect.andThen(Effect.sync(() => network.cutIdle()), Effect.sleep(100))),
+          this.#for(2000, 12_000, () => {
+            network.idleMillis = Infinity
+          })
+        )
       case "slow":
         network.weather = { latency: [dice.int(1, 50), dice.int(50, 600)], splits: dice.one([0.05, 0.3]) }
         return this.#for(500, 8000, () => {

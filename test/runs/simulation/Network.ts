@@ -8,9 +8,14 @@ import type { Output, ServerConnection } from "../../../src/internal/server/serv
 import * as Errors from "../../../src/Errors.ts"
 import type { Dialer, Handlers, Transport } from "../../../src/internal/connection/transport.ts"
 import type { Dice } from "../../conformance/Dice.ts"
+import { Refuser } from "./Refuser.ts"
 import type { Process, World } from "./World.ts"
 
 const CONNECT_TIMEOUT = Duration.seconds(5)
+
+// Ten for the shared connection, ten for those of the pool and for each stream or worker, and all those of a pool that were
+// lost together.
+const MOST_DIALS_PER_SECOND = 60
 
 // How many bytes a socket takes before it asks the writer to wait.
 const ROOM = 16 * 1024
@@ -155,6 +160,8 @@ export class Link {
   /** Whether the connection is open as far as the server knows. */
   isServerOpen = false
   isBlackHole = false
+  /** When bytes last came to either end. */
+  lastUsedAt: number
   /** Whether the client has heard that it is open. */
   isEstablished = false
 
@@ -163,11 +170,17 @@ export class Link {
     this.client = client
     this.serial = serial
     this.#handlers = handlers
+    this.lastUsedAt = network.world.now
+    const refuser = new Refuser(() => network.refusedCommand)
     this.#up = new Direction(
       network,
       server,
       () => this.isBlackHole || network.isBlocked(this.client, "up"),
-      (piece) => this.conn?.receive(piece) ?? true,
+      (piece) => {
+        this.lastUsedAt = network.world.now
+        const passed = refuser.pass(piece)
+        return passed.length === 0 || (this.conn?.receive(passed) ?? true)
+      },
       (end) => this.#onClientEnded(end),
       () => {
         if (this.isClientOpen) handlers.onDrain()
@@ -178,6 +191,7 @@ export class Link {
       client,
       () => !this.isEstablished || this.isBlackHole || network.isBlocked(this.client, "down"),
       (piece) => {
+        this.lastUsedAt = network.world.now
         if (this.isClientOpen) {
           network.onDelivery(this, piece)
           handlers.onData(piece)
@@ -330,6 +344,11 @@ export class Network {
   refuses = false
   /** Whether the server closes new connections at once. */
   turnsAway = false
+  /** The beginning of the commands that the server does not know. */
+  refusedCommand: string | undefined
+  /** After how many milliseconds without a byte a connection is cut, as by a load balancer. */
+  idleMillis = Infinity
+  readonly #dials = new Map<Process, Array<number>>()
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
 
   constructor(world: World, server: Process, accept: (link: Link) => ServerConnection | undefined) {
@@ -388,7 +407,26 @@ export class Network {
     }
   }
 
+  /** Cuts the connections that have been idle for too long. */
+  cutIdle(): void {
+    for (const link of this.links) {
+      if (this.world.now - link.lastUsedAt >= this.idleMillis) link.reset()
+    }
+  }
+
+  // Whatever goes wrong, nothing dials in a loop.
+  #countDial(client: Process): void {
+    const { now } = this.world
+    const dials = (this.#dials.get(client) ?? []).filter((at) => now - at < 1000)
+    dials.push(now)
+    this.#dials.set(client, dials)
+    if (dials.length > MOST_DIALS_PER_SECOND) {
+      this.world.violate(`${client.name} has dialed ${dials.length} times within a second`)
+    }
+  }
+
   #dial(client: Process, handlers: Handlers, answer: (link: Link | undefined) => void): void {
+    this.#countDial(client)
     const arrive = () => {
       if (this.isBlocked(client, "up")) return void this.#waiting.push(arrive)
       if (!client.isAlive) return
@@ -448,6 +486,8 @@ export class Network {
     this.#isHealed = true
     this.weather = FAIR
     this.refuses = this.turnsAway = false
+    this.refusedCommand = undefined
+    this.idleMillis = Infinity
     this.#blocked.clear()
     for (const link of this.links) {
       if (!link.isClientOpen || !link.isServerOpen) this.breakOnceHealed(link)

@@ -52,6 +52,8 @@ export interface Plan {
   /** The probability that a command is interrupted. */
   readonly interruptions: number
   readonly commandTimeout: Duration.Duration
+  /** The largest body that workers and streams accept, in bytes. */
+  readonly maxReplySize: number
   readonly poolConnections: number
   readonly producers: number
   readonly putsPerProducer: number
@@ -86,6 +88,7 @@ export const planOf = (dice: Dice): Plan => {
     faults: isCalm ? 0 : dice.one([0.2, 0.5, 1, 3]),
     interruptions: isCalm ? 0 : dice.one([0, 0.1, 0.4]),
     commandTimeout: Duration.seconds(dice.int(2, 10)),
+    maxReplySize: dice.chance(0.3) ? 4000 : 64 * 1024 * 1024,
     poolConnections: isCalm ? 4 : dice.int(1, 4),
     producers: dice.int(1, 2),
     putsPerProducer: dice.int(4, 16),

@@ -107,6 +107,7 @@ export const simulate = (seed: number): Result => {
 
   const witness = new Witness(ledger, store)
   witness.knowShortage(() => host.engine.shortage === "queues")
+  witness.knowLimit((process) => run.maxReplySizeOf(process))
   const network: Network = new Network(world, server, (link) => {
     const conn = host.accept(link.output)
     if (conn !== undefined) witness.meet(link, conn.reserver)

@@ -6,7 +6,7 @@ import type { Reserver, StoredJob, StoredTube } from "../../../src/internal/serv
 import type { Store } from "../../../src/internal/server/store.ts"
 import type { Job, Lease, Ledger, Put, Rules, Run, Settling } from "./Ledger.ts"
 import type { Link } from "./Network.ts"
-import type { World } from "./World.ts"
+import type { Process, World } from "./World.ts"
 
 const KEY = /"key":(\d+)/
 
@@ -387,8 +387,16 @@ export class Witness {
     if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
     if (run?.settling !== undefined || this.#isOutOfMemory()) return undefined
     const rules = this.#ledger.rules.get(job.tube)
+    if (run === undefined && job.put.body.length > this.#limitOf(lease.link.client)) return undefined
     const may = mayBury(lease, rules) || (run?.lease !== undefined && mayBury(run.lease, rules))
     return may ? undefined : `job ${job.id} was buried without a reason (${run?.outcome ?? "no run"})`
+  }
+
+  #limitOf: (process: Process) => number = () => Infinity
+
+  /** Sets how to ask which body is too large for a process: it buries such a job. */
+  knowLimit(limitOf: (process: Process) => number): void {
+    this.#limitOf = limitOf
   }
 
   #isOutOfMemory: () => boolean = () => false

@@ -250,6 +250,7 @@ export class Process {
   fibers = 0
   /** How many timers run for it. */
   timers = 0
+  #contactLines: Array<number> = []
 
   constructor(world: World, name: string) {
     this.world = world
@@ -277,7 +278,7 @@ export class Process {
       Context.add(Clock.Clock, clockOf(this)),
       Context.add(Random.Random, random),
       Context.add(Metric.FiberRuntimeMetrics, count),
-      Context.add(Logger.CurrentLoggers, new Set()),
+      Context.add(Logger.CurrentLoggers, new Set([this.#contactLog])),
       Context.add(References.TracerEnabled, false)
     )
   }
@@ -285,6 +286,17 @@ export class Process {
   fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
     return Effect.runForkWith(this.context)(effect)
   }
+
+  // Never a flood: three losses per minute, their ends, and what lasts or is refused once per minute.
+  readonly #contactLog = Logger.make(({ message }) => {
+    const line = String(message)
+    if (!/contact with|refuses reserve/.test(line)) return
+    const { world } = this
+    world.tell(`${this.name} logs: ${line}`)
+    this.#contactLines = this.#contactLines.filter((at) => world.now - at < 60_000)
+    this.#contactLines.push(world.now)
+    if (this.#contactLines.length > 9) world.violate(`${this.name} floods the log: ${line}`)
+  })
 
   /** Kills the process, as SIGKILL does: none of its fibers runs again. */
   kill(): void {

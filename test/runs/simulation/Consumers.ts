@@ -15,7 +15,7 @@ import * as Worker from "../../../src/Worker.ts"
 import { settle, work } from "./Handler.ts"
 import type { Run as InHand, Settling } from "./Ledger.ts"
 import type { Program } from "./Machine.ts"
-import type { Failure, Streamed, Worked } from "./Plan.ts"
+import { type Failure, type Streamed, TOUCH_INTERVAL, type Worked } from "./Plan.ts"
 import { typed, type Value } from "./Producer.ts"
 import type { Run } from "./Run.ts"
 
@@ -34,6 +34,7 @@ export const worker = (run: Run, worked: Worked): Program => (client, process) =
     onDefect: worked.onDefect,
     onUndecodable: worked.onUndecodable,
     deadLetter: worked.deadLetter,
+    touchInterval: TOUCH_INTERVAL,
     shutdownTimeout: Duration.seconds(worked.shutdownSeconds),
     retrySchedule: worked.retry.schedule,
     retryIf: (error) => error === "again",
@@ -92,7 +93,7 @@ export const stream = (run: Run, streamed: Streamed): Program => (client, proces
   const once = Effect.suspend(() => {
     const { dice, ledger } = run
     ledger.ending.delete(process)
-    let left = run.isOn && run.plan.faults > 0 && dice.chance(0.5) ? dice.int(1, 5) : Infinity
+    let left = run.isOn && (run.plan.faults > 0 || run.plan.restarts) && dice.chance(0.5) ? dice.int(1, 5) : Infinity
     const all = Stream.mapEffect(
       Consumer.fromClient(client, tube, options),
       (job) =>

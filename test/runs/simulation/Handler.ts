@@ -130,6 +130,7 @@ const doIt = (run: Run, inHand: InHand, job: Job, fate: Fate, dice: Dice): Effec
     case "asks":
       return Effect.andThen(ask(run, inHand, job), nap(0, 300))
     case "interrupts":
+      inHand.isSelfInterrupting = isEarly
       return isEarly ? Effect.andThen(nap(0, 200), Effect.interrupt) : Effect.void
     case "insists":
       return Effect.uninterruptible(nap(500, 4000))

@@ -99,6 +99,8 @@ export interface Run {
   /** Whether an interruption ends it at once. */
   readonly isInterruptible: boolean
   outcome: "running" | "succeeded" | "snoozed" | "discarded" | "failed" | "gaveUp" | "died" | "interrupted"
+  /** Whether it interrupts itself, if anything does. */
+  isSelfInterrupting: boolean
   /** For how long it was snoozed. */
   delaySeconds: number
   /** Whether its job may have ended a process, so that no other handler may run. */
@@ -121,6 +123,9 @@ export interface Rules {
   readonly retryDelay: (attempt: number) => readonly [from: number, to: number]
   readonly deadLetter: string | undefined
 }
+
+// Whether a lease ended without its holder being told.
+const isUnnoticed = ({ end }: Lease): boolean => end === "expired" || end === "left"
 
 // Whether the server and the program both think that the program has the job.
 const isInHand = ({ lease }: Run): boolean =>
@@ -204,14 +209,14 @@ export class Ledger {
    * The newest lease that a program knows of and has not handled. Without one, a lease whose handler was interrupted:
    * the program had taken it for an older lease of the job, which was just lost.
    */
-  #newLease(process: Process, id: number): Lease | undefined {
+  #newLease(process: Process, wanted: Job): Lease | undefined {
     const told: Array<Lease> = []
     // With the crash guard the handler cannot begin in the step in which the job arrives.
     const before = this.workers.get(process)?.crashGuard === true ? this.world.steps : Infinity
     for (const [link, leases] of this.leases) {
       if (link.client !== process || !link.isClientOpen) continue
       const last = leases.findLast(({ deliveredAt = Infinity, end, isMistaken, job }) =>
-        job.id === id && deliveredAt < before &&
+        job === wanted && deliveredAt < before &&
         (end === undefined || end === "expired" || end === "left" || isMistaken)
       )
       if (last !== undefined) told.push(last)
@@ -222,23 +227,18 @@ export class Ledger {
   }
 
   /** The lease of a handle that was lost before its handler began. */
-  #lostLease(process: Process, id: number): Lease | undefined {
-    for (const [link, leases] of this.leases) {
-      if (link.client !== process) continue
-      const lost = leases.find(({ end, job, run }) => job.id === id && end !== undefined && run === undefined)
-      if (lost !== undefined) return lost
-    }
-    return undefined
+  #lostLease(process: Process, wanted: Job): Lease | undefined {
+    return wanted.leases.find(({ end, link, run }) => link.client === process && end !== undefined && run === undefined)
   }
 
   /**
    * The lease of a second handle, if the first began in the step in which this lease arrived: then the first handle had
    * the older lease.
    */
-  #tradedLease(process: Process, id: number): Lease | undefined {
+  #tradedLease(process: Process, wanted: Job): Lease | undefined {
     for (const [link, leases] of this.leases) {
       if (link.client !== process) continue
-      const own = leases.filter(({ job }) => job.id === id)
+      const own = leases.filter(({ job }) => job === wanted)
       const newest = own.pop()
       const older = own.findLast(({ run }) => run === undefined)
       if (newest?.run === undefined || newest.run.startedIn !== newest.deliveredAt || older === undefined) continue
@@ -249,10 +249,22 @@ export class Ledger {
     return undefined
   }
 
+  // A server that has lost its jobs gives their ids again.
+  #jobOf(process: Process, id: number, body: string): Job | undefined {
+    const job = this.jobs.get(id)
+    if (job?.put.body === body) return job
+    for (const [link, leases] of this.leases) {
+      if (link.client !== process) continue
+      const lease = leases.findLast(({ job }) => job.id === id && job.put.body === body)
+      if (lease !== undefined) return lease.job
+    }
+    return job
+  }
+
   /** A handler begins. */
   begin(process: Process, handle: Handle, isInterruptible: boolean): Run | undefined {
     const { id, text: body } = handle
-    const job = this.jobs.get(id)
+    const job = this.#jobOf(process, id, body)
     if (job === undefined) {
       this.world.violate(`${process.name} was given job ${id}, which nobody has put`)
       return undefined
@@ -260,8 +272,8 @@ export class Ledger {
     if (job.put.body !== body) this.world.violate(`${process.name} was given job ${id} with another body than was put`)
     const isLost = reservedOf(handle)?.isOver === true
     const lease = isLost
-      ? this.#lostLease(process, id)
-      : this.#newLease(process, id) ?? this.#tradedLease(process, id)
+      ? this.#lostLease(process, job)
+      : this.#newLease(process, job) ?? this.#tradedLease(process, job) ?? this.#lostLease(process, job)
     const run: Run = {
       lease,
       job,
@@ -271,6 +283,7 @@ export class Ledger {
       startedIn: this.world.steps,
       isInterruptible,
       outcome: "running",
+      isSelfInterrupting: false,
       delaySeconds: 0,
       isSuspect: false,
       settling: undefined,
@@ -317,11 +330,14 @@ export class Ledger {
     }
   }
 
-  /** Whether the program of this lease had another job at the same time. */
+  /** Whether the program of this lease had another job at the same time, or thought so. */
   hadCompany(lease: Lease): boolean {
     for (const [link, leases] of this.leases) {
       if (link.client !== lease.link.client) continue
-      if (leases.some((other) => other !== lease && (other.endedAt ?? Infinity) >= lease.startedAt)) return true
+      const has = leases.some((other) =>
+        other !== lease && ((other.endedAt ?? Infinity) >= lease.startedAt || (isUnnoticed(other) && link.isClientOpen))
+      )
+      if (has) return true
     }
     return false
   }
@@ -352,6 +368,20 @@ export class Ledger {
     // The end of a stream releases the job, and interrupts the handler thereafter.
     if (this.#hasLost(run.process, lease) || this.ending.has(run.process)) return
     this.world.violate(`${command} of job ${run.job.id} by ${run.process.name} was NotFound, and it had the job`)
+  }
+
+  /**
+   * A proxy cuts a connection that has been silent for too long.
+   *
+   * @returns whether there is a proxy before this program
+   */
+  onSilence(link: Link): boolean {
+    if (!this.workers.has(link.client)) return false
+    for (const run of this.isCalm ? this.runs : []) {
+      if (run.lease?.link !== link || !isInHand(run) || run.settling !== undefined) continue
+      this.world.violate(`${link.name} was silent for too long, and has job ${run.job.id} in hand`)
+    }
+    return true
   }
 
   /** No task is ready, so every program has acted on the replies that it got. */
@@ -399,6 +429,13 @@ export class Ledger {
   /** A process was killed, and its handlers with it. */
   killed(process: Process): void {
     for (const run of this.runs) if (run.process === process) this.runs.delete(run)
+  }
+
+  /** The server has lost all jobs. */
+  forgetJobs(): void {
+    for (const job of this.jobs.values()) job.state = "gone"
+    this.jobs.clear()
+    this.deleting.clear()
   }
 
   forget(link: Link): void {

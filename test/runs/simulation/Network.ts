@@ -157,6 +157,8 @@ export class Link {
   isBlackHole = false
   /** Whether the client has heard that it is open. */
   isEstablished = false
+  /** When bytes last came through. */
+  heardAt = 0
 
   constructor(network: Network, client: Process, server: Process, serial: number, handlers: Handlers) {
     this.#network = network
@@ -167,7 +169,10 @@ export class Link {
       network,
       server,
       () => this.isBlackHole || network.isBlocked(this.client, "up"),
-      (piece) => this.conn?.receive(piece) ?? true,
+      (piece) => {
+        this.heardAt = network.world.now
+        return this.conn?.receive(piece) ?? true
+      },
       (end) => this.#onClientEnded(end),
       () => {
         if (this.isClientOpen) handlers.onDrain()
@@ -178,6 +183,7 @@ export class Link {
       client,
       () => !this.isEstablished || this.isBlackHole || network.isBlocked(this.client, "down"),
       (piece) => {
+        this.heardAt = network.world.now
         if (this.isClientOpen) {
           network.onDelivery(this, piece)
           handlers.onData(piece)
@@ -331,6 +337,10 @@ export class Network {
   /** Whether the server closes new connections at once. */
   turnsAway = false
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+  /** For how long a connection may be silent before a proxy cuts it, in milliseconds. */
+  silenceMillis = Infinity
+  /** Tells whether there is such a proxy before this client. */
+  onSilence: (link: Link) => boolean = () => false
 
   constructor(world: World, server: Process, accept: (link: Link) => ServerConnection | undefined) {
     this.world = world
@@ -401,11 +411,27 @@ export class Network {
       if (this.turnsAway) link.conn?.end()
       this.later(client, () => {
         link.isEstablished = true
+        this.#watchSilence(link)
         answer(link)
         link.kick()
       })
     }
     this.later(this.#server, arrive)
+  }
+
+  #watchSilence(link: Link): void {
+    if (this.silenceMillis === Infinity || this.#isHealed) return
+    link.heardAt = Math.max(link.heardAt, this.world.now)
+    const look = () => {
+      if (this.#isHealed || (!link.isClientOpen && !link.isServerOpen)) return
+      const at = link.heardAt + this.silenceMillis
+      if (this.world.now < at) this.world.at(at, this.#server, look)
+      else if (this.onSilence(link)) {
+        this.world.tell(`${link.name} is cut, since it was silent`)
+        link.reset()
+      }
+    }
+    this.world.at(link.heardAt + this.silenceMillis, this.#server, look)
   }
 
   // -------------------------------------------------------------------------------------------------------------------

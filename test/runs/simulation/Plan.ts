@@ -60,6 +60,10 @@ export interface Plan {
   readonly seconds: number
   /** How many faults per second. 0 is a calm run, in which no command may fail. */
   readonly faults: number
+  /** Whether programs are told to end, though there are no faults. */
+  readonly restarts: boolean
+  /** After how many seconds of silence a proxy before the workers cuts a connection. */
+  readonly silenceSeconds: number | undefined
   /** The probability that a command is interrupted. */
   readonly interruptions: number
   readonly commandTimeout: Duration.Duration
@@ -72,6 +76,12 @@ export interface Plan {
   readonly plain: { readonly tubes: ReadonlyArray<string>; readonly hands: number } | undefined
   readonly admins: number
 }
+
+// What is touched every 2 seconds is not silent for so long, even if the clock jumps.
+const SILENCE_SECONDS = 6
+
+/** How often workers touch their jobs at least. */
+export const TOUCH_INTERVAL = Duration.seconds(2)
 
 const workedOf = (dice: Dice, tube: string): Worked => {
   const maxAttempts = dice.one([2, 3, 4])
@@ -99,6 +109,8 @@ export const planOf = (dice: Dice): Plan => {
   return {
     seconds: dice.int(4, 20),
     faults: isCalm ? 0 : dice.one([0.2, 0.5, 1, 3]),
+    restarts: isCalm && dice.chance(0.5),
+    silenceSeconds: dice.chance(isCalm ? 0.4 : 0.1) ? SILENCE_SECONDS : undefined,
     interruptions: isCalm ? 0 : dice.one([0, 0.1, 0.4]),
     commandTimeout: Duration.seconds(dice.int(2, 10)),
     poolConnections: isCalm ? 4 : dice.int(1, 4),

@@ -113,12 +113,14 @@ export const simulate = (seed: number): Result => {
     if (conn !== undefined) witness.meet(link, conn.reserver)
     return conn
   })
+  if (plan.silenceSeconds !== undefined) network.silenceMillis = plan.silenceSeconds * 1000
+  network.onSilence = (link) => ledger.onSilence(link)
   const run = new Run(world, plan, dice, network, ledger)
   watchDeliveries(ledger, network)
   world.onRest = () => ledger.checkAtRest(run.commandTimeoutMillis)
 
   const machines = machinesOf(run)
-  const nemesis = new Nemesis(run, host, machines, () => witness.forgetPauses())
+  const nemesis = new Nemesis(run, host, machines, () => witness.forgetPauses(), () => witness.forgetJobs())
   const director = new Process(world, "director")
   const check = (isRight: boolean, what: () => string) => {
     if (!isRight) world.violate(what())

@@ -106,8 +106,9 @@ const afterRun = (
     case "died":
       return rules.onDefect === "bury" ? [{ command: "bury" }] : failed(counters, rules, ledger)
     case "failed":
-    case "interrupted":
       return failed(counters, rules, ledger)
+    case "interrupted":
+      return run.isSelfInterrupting ? failed(counters, rules, ledger) : []
   }
 }
 

@@ -49,6 +49,9 @@ export class Witness {
   readonly #links = new Map<Reserver, Link>()
   /** The ends of pauses. */
   readonly #pauses = new Map<StoredTube, number>()
+  #lastId = 0
+  /** Deletes a job unseen. */
+  #forget: (id: number) => void = () => {}
   #doing: Doing = "nothing"
   #deleter: Reserver | undefined
   /** Priority and delay of the current release or bury. */
@@ -83,6 +86,16 @@ export class Witness {
     this.#pauses.clear()
   }
 
+  /** The server has been restarted without a binlog: no job is left, and ids begin anew. */
+  forgetJobs(): void {
+    this.#world.tell("server: all jobs are gone")
+    for (const id of [...this.#ledger.jobs.keys()]) {
+      if (this.#store.jobs.get(id) !== undefined) this.#forget(id)
+    }
+    this.#lastId = 0
+    this.#ledger.forgetJobs()
+  }
+
   // -------------------------------------------------------------------------------------------------------------------
   // Commands
   // -------------------------------------------------------------------------------------------------------------------
@@ -98,6 +111,9 @@ export class Witness {
   #watch(store: Store): void {
     const { bury, kick, kickJob, leave, pause, put, putBuried, release, reserveJob, touch } = methodsOf(store)
     const remove = store.delete.bind(store)
+    const nobody = store.join({ onReserved: () => {}, onDeadlineSoon: () => {}, onTimedOut: () => {} })
+    this.#forget = (id) => remove(id, nobody)
+    store.nextId = () => ++this.#lastId
     store.put = (id, tube, body, pri, delay, ttr) => {
       this.#onPut(id, tube, text(body), pri, delay, ttr, delay > 0 ? "delayed" : "ready")
       put(id, tube, body, pri, delay, ttr)
@@ -316,9 +332,18 @@ export class Witness {
     job.lease = undefined
     job.state = "ready"
     if (how === "expired") job.timeouts++
-    else if (how === "left") job.crashes++
+    else if (how === "left") this.#onCrashed(lease)
     if (how === "release") this.#onReleased(lease)
     else if (how === "bury") this.#onBuried(lease)
+  }
+
+  // On a calm day no worker and no stream leaves a job of which it has heard to the end of its connection.
+  #onCrashed({ deliveredAt, job, link }: Lease): void {
+    job.crashes++
+    const isOrderly = this.#ledger.isCalm && this.#world.isSteady && this.#ledger.limits.has(link.client)
+    if (isOrderly && deliveredAt !== undefined) {
+      this.#world.violate(`${link.name} was closed on a calm day, and had job ${job.id}`)
+    }
   }
 
   #noticeKick(job: Job): void {

@@ -1,11 +1,12 @@
 /**
  * Jobs on which the worker has come to a final verdict that could not be carried out: the handler has succeeded but the
- * lease was lost meanwhile, or the server refused to delete or to bury the job. When the worker reserves one of them again,
- * it carries out the verdict instead of doing the work a second time.
+ * lease was lost meanwhile, or the server refused to delete or to bury the job, or has not answered yet. When the worker
+ * reserves one of them again, it carries out the verdict instead of doing the work a second time.
  */
 import * as Hash from "effect/Hash"
 import type { JobCounters } from "../job/lease.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import type { JobId } from "../protocol/scalars.ts"
 import type { Bury, GiveUp } from "./policy.ts"
 
 /** The oldest are forgotten first: they run again, as every job may. */
@@ -22,25 +23,49 @@ interface Finished<E> {
   readonly verdict: FinalVerdict<E>
 }
 
+const DELETE = { _tag: "Delete" } as const
+
 const keyOf = (job: ReservedJob): string => job.ref.toString()
 
 const hashOf = (job: ReservedJob): number => Hash.array([...job.body])
 
+const finished = <E>(job: ReservedJob, since: number, verdict: FinalVerdict<E>): Finished<E> => ({
+  since,
+  reserves: job.known?.reserves ?? 1,
+  body: hashOf(job),
+  verdict
+})
+
 /** Remembers the jobs of one worker. */
 export class FinishedJobs<E> {
   readonly #finished = new Map<string, Finished<E>>()
+  /** Jobs that are done and whose delete has not been answered, and when their handlers began. */
+  readonly #deleting = new Map<JobId, { readonly job: ReservedJob; readonly since: number }>()
+
+  /**
+   * The work is done, and the delete is on its way. The lease may be over, and the next one come here, long before the answer:
+   * on another connection, if this one has silently died.
+   */
+  onDeleting(job: ReservedJob, since: number): void {
+    this.#deleting.set(job.id, { job, since })
+  }
+
+  /** The delete was answered, or never will be. */
+  onDeleteAnswered(job: ReservedJob): void {
+    if (this.#deleting.get(job.id)?.job === job) this.#deleting.delete(job.id)
+  }
 
   /** There is a verdict on this job, which was there at `since`. */
   add(job: ReservedJob, since: number, verdict: FinalVerdict<E>): void {
     const key = keyOf(job)
     this.#finished.delete(key)
-    this.#finished.set(key, { since, reserves: job.known?.reserves ?? 1, body: hashOf(job), verdict })
+    this.#finished.set(key, finished(job, since, verdict))
     if (this.#finished.size > MAX_REMEMBERED) this.#finished.delete(this.#finished.keys().next().value!)
   }
 
   /** Whether there may be a verdict on this job: {@link verdictOn} tells, from its counters. */
   has(job: ReservedJob): boolean {
-    return this.#finished.size > 0 && this.#finished.has(keyOf(job))
+    return this.#deleting.has(job.id) || (this.#finished.size > 0 && this.#finished.has(keyOf(job)))
   }
 
   /**
@@ -52,11 +77,16 @@ export class FinishedJobs<E> {
     { age, reserves }: Pick<JobCounters, "age" | "reserves">,
     askedAt: number
   ): FinalVerdict<E> | undefined {
-    if (this.#finished.size === 0) return undefined
-    const finished = this.#finished.get(keyOf(job))
+    if (!this.has(job)) return undefined
+    const finished = this.#finished.get(keyOf(job)) ?? this.#beingDeleted(job)
     const isSame = finished !== undefined && reserves > finished.reserves &&
       age >= Math.floor((askedAt - finished.since) / 1000) && finished.body === hashOf(job)
     return isSame ? finished.verdict : undefined
+  }
+
+  #beingDeleted({ id, server }: ReservedJob): Finished<E> | undefined {
+    const deleting = this.#deleting.get(id)
+    return deleting?.job.server === server ? finished(deleting.job, deleting.since, DELETE) : undefined
   }
 
   /** The verdict was carried out. */

@@ -51,10 +51,13 @@ export class Settler<A, E, R> {
 
   /** The work is done, by a handler that began at `startedAt`. A callback instead of an Effect: so most jobs end. */
   delete(job: ReservedJob, startedAt: number): void {
+    const { finishedJobs } = this.#parts
+    finishedJobs.onDeleting(job, startedAt)
     job.settle(commands.delete, [job.id], (answer) => {
+      finishedJobs.onDeleteAnswered(job)
       if (Exit.isFailure(answer)) {
         // Somebody else has it by now, or the server refuses: the work need not be done again here.
-        this.#parts.finishedJobs.add(job, startedAt, { _tag: "Delete" })
+        finishedJobs.add(job, startedAt, { _tag: "Delete" })
         return this.conclude(job, answer)
       }
       this.#onSucceeded(job)

@@ -31,10 +31,16 @@ export const breakages: ReadonlyArray<Breakage> = [
     to: "this.reply(`INSERTED ${put.id}`)"
   },
   {
-    name: "an interrupted handler does not release its job",
-    module: "internal/worker/settler",
-    from: `return this.conclude(job, job.release())`,
-    to: `return this.conclude(job, Effect.void)`
+    name: "a handler that the shutdown interrupts has failed",
+    module: "internal/worker/policy",
+    from: `return wasStopped ? STOPPED : { _tag: "Interrupted", cause }`,
+    to: `return { _tag: "Interrupted", cause }`
+  },
+  {
+    name: "a handler that something else interrupts is released at once",
+    module: "internal/worker/policy",
+    from: `return wasStopped ? STOPPED : { _tag: "Interrupted", cause }`,
+    to: `return STOPPED`
   },
   {
     name: "a command that was sent is sent again on the next connection",
@@ -176,8 +182,10 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "the delay of a retry is forgotten",
     module: "internal/worker/settler",
-    from: `job.release({ delay })`,
-    to: `job.release()`
+    from: `      yield* this.#release(job, delay)
+      recorderOf`,
+    to: `      yield* this.#release(job, Duration.zero)
+      recorderOf`
   },
   {
     name: "attempts are counted from two",
@@ -188,14 +196,144 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "one attempt too many",
     module: "internal/worker/policy",
-    from: `if (reserves >= maxAttempts + kicks) return`,
-    to: `if (reserves > maxAttempts + kicks) return`
+    from: `if (reserves >= attempts) return`,
+    to: `if (reserves > attempts) return`
   },
   {
     name: "the crash guard lets everything through",
     module: "internal/worker/policy",
-    from: `if (reserves <= maxAttempts + kicks) return RUN`,
-    to: `if (reserves > 0) return RUN`
+    from: `if (crashes >= maxCrashes + kicks) {`,
+    to: `if (crashes < 0) {`
+  },
+  {
+    name: "a job that was released has crashed",
+    module: "internal/worker/policy",
+    from: `Math.max(0, reserves - 1 - releases - timeouts - buries)`,
+    to: `Math.max(0, reserves - 1 - timeouts - buries)`
+  },
+  {
+    name: "a job whose time ran out has crashed",
+    module: "internal/worker/policy",
+    from: `Math.max(0, reserves - 1 - releases - timeouts - buries)`,
+    to: `Math.max(0, reserves - 1 - releases - buries)`
+  },
+  {
+    name: "a kick gives a deadly job no further run",
+    module: "internal/worker/policy",
+    from: `if (crashes >= maxCrashes + kicks) {`,
+    to: `if (crashes >= maxCrashes) {`
+  },
+  {
+    name: "a suspect does not wait until it is alone",
+    module: "internal/worker/isolation",
+    from: `|| this.#isRunning || this.#others > 0) return`,
+    to: `|| this.#isRunning) return`
+  },
+  {
+    name: "jobs are taken while a suspect runs",
+    module: "internal/worker/isolation",
+    from: `return this.#suspect !== undefined
+`,
+    to: `return false
+`
+  },
+  {
+    name: "a job whose time ran out is no suspect",
+    module: "internal/worker/policy",
+    from: `crashes + timeouts === 0`,
+    to: `crashes === 0`
+  },
+  {
+    name: "a suspect that is refused comes again at once",
+    module: "internal/worker/lifecycle",
+    from: `this.#isStopping ? Policy.RELEASE : { _tag: "Release", delay }`,
+    to: `Policy.RELEASE`
+  },
+  {
+    name: "a defect is buried although it is to be retried",
+    module: "internal/worker/policy",
+    from: `return settings.onDefect === "bury"`,
+    to: `return settings.onDefect !== "never"`
+  },
+  {
+    name: "a defect is retried although it is to be buried",
+    module: "internal/worker/policy",
+    from: `return settings.onDefect === "bury"`,
+    to: `return settings.onDefect === "never"`
+  },
+  {
+    name: "a body that does not decode is given up although it is to be retried",
+    module: "internal/worker/policy",
+    from: `return settings.retriesUndecodable`,
+    to: `return settings === undefined`
+  },
+  {
+    name: "a snooze uses an attempt",
+    module: "internal/worker/settler",
+    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`,
+    to: `const copied = yield* Effect.exit(Effect.fail(tube))`
+  },
+  {
+    name: "a snoozed job is not put again",
+    module: "internal/worker/settler",
+    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`,
+    to: `const copied = Exit.succeed(tube)`
+  },
+  {
+    name: "a snoozed job is deleted before it is put again",
+    module: "internal/worker/settler",
+    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`,
+    to: `yield* job.delete
+      const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`
+  },
+  {
+    name: "a snoozed job loses its ttr",
+    module: "internal/worker/settler",
+    from: `this.#parts.put(tube, job.body, { priority: pri, delay, ttr: Duration.seconds(ttr) })`,
+    to: `this.#parts.put(tube, job.body, { priority: pri, delay })`
+  },
+  {
+    name: "an error that says when to come again is one like any other",
+    module: "internal/worker/policy",
+    from: `if (retryAfter?._tag === "Returned" && Option.isSome(retryAfter.value)) {`,
+    to: `if (retryAfter?._tag === "Died" && Option.isSome(Option.some(retryAfter))) {`
+  },
+  {
+    name: "a discarded job is given up",
+    module: "internal/worker/policy",
+    from: `return { _tag: "Drop", reason: ending.reason }`,
+    to: `return { _tag: "GiveUp", cause: Cause.empty }`
+  },
+  {
+    name: "a job that is done runs again",
+    module: "internal/worker/lifecycle",
+    from: `if (verdict !== undefined) return this.#finish(job, verdict, askedAt)`,
+    to: ``
+  },
+  {
+    name: "a job that could not be deleted is forgotten",
+    module: "internal/worker/settler",
+    from: `        finishedJobs.add(job, startedAt, { _tag: "Delete" })`,
+    to: ``
+  },
+  {
+    name: "another job with the id of one that is done is deleted",
+    module: "internal/worker/finishedJobs",
+    from: `    const isSame = finished !== undefined && reserves > finished.reserves &&
+      age >= Math.floor((askedAt - finished.since) / 1000) && finished.body === hashOf(job)`,
+    to: `    const isSame = finished !== undefined`
+  },
+  {
+    name: "the end of a stream or a worker closes its connections with jobs in hand",
+    module: "internal/consumer/fetcher",
+    from: `return Effect.asVoid(Effect.timeoutOption(fetcher.givenBack, LAST_ANSWERS))`,
+    to: `return Effect.void`
+  },
+  {
+    name: "a job is touched only when half of its ttr is over",
+    module: "internal/consumer/leaseKeeper",
+    from: `Math.min(Math.max(SHORTEST_TTR_SECONDS, ttr) * 500, this.#touchIntervalMillis)`,
+    to: `Math.max(SHORTEST_TTR_SECONDS, ttr) * 500`
   },
   {
     name: "a job is deleted although it was not moved",
@@ -213,7 +351,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "jobs are not kept from running out of time",
     module: "internal/consumer/leaseKeeper",
-    from: `yield* job.touch`,
+    from: `yield* Effect.catchTag(job.touch, "BeanstalkdError", () => Effect.void)`,
     to: ``
   },
   {

@@ -15,7 +15,7 @@ import * as Worker from "../../../src/Worker.ts"
 import { settle, work } from "./Handler.ts"
 import type { Run as InHand, Settling } from "./Ledger.ts"
 import type { Program } from "./Machine.ts"
-import type { Failure, Streamed, Worked } from "./Plan.ts"
+import { type Failure, type Streamed, TOUCH_INTERVAL, type Worked } from "./Plan.ts"
 import { typed, type Value } from "./Producer.ts"
 import type { Run } from "./Run.ts"
 
@@ -28,11 +28,17 @@ export const worker = (run: Run, worked: Worked): Program => (client, process) =
     concurrency: worked.concurrency,
     maxConnections: worked.maxConnections,
     maxAttempts: worked.maxAttempts,
+    maxCrashes: worked.maxCrashes,
+    isolateSuspects: worked.isolateSuspects,
     crashGuard: worked.crashGuard,
+    onDefect: worked.onDefect,
+    onUndecodable: worked.onUndecodable,
     deadLetter: worked.deadLetter,
+    touchInterval: TOUCH_INTERVAL,
     shutdownTimeout: Duration.seconds(worked.shutdownSeconds),
     retrySchedule: worked.retry.schedule,
-    retryIf: (error) => error === "again"
+    retryIf: (error) => error === "again",
+    retryAfter: (error) => error.startsWith("later ") ? Duration.seconds(Number(error.slice(6))) : undefined
   }
   const handler: Worker.Handler<typeof Value.Type, Failure, never> = (value, job) => work(run, process, job, value.key)
   return Worker.run(typed(worked.tube), handler, options).pipe(
@@ -85,16 +91,21 @@ export const stream = (run: Run, streamed: Streamed): Program => (client, proces
   run.ledger.limits.set(process, streamed.maxInFlight)
   const { hands, tube, ...options } = streamed
   const once = Effect.suspend(() => {
+    const { dice, ledger } = run
+    ledger.ending.delete(process)
+    let left = run.isOn && (run.plan.faults > 0 || run.plan.restarts) && dice.chance(0.5) ? dice.int(1, 5) : Infinity
     const all = Stream.mapEffect(
       Consumer.fromClient(client, tube, options),
-      (job) => inHand(run, process, job, false),
-      {
-        concurrency: hands
-      }
+      (job) =>
+        Effect.ensuring(
+          inHand(run, process, job, false),
+          Effect.sync(() => {
+            if (--left === 0) ledger.ending.add(process)
+          })
+        ),
+      { concurrency: hands }
     )
-    return Stream.runDrain(
-      run.isOn && run.plan.faults > 0 && run.dice.chance(0.5) ? Stream.take(all, run.dice.int(1, 5)) : all
-    )
+    return Stream.runDrain(left === Infinity ? all : Stream.take(all, left))
   })
   return Effect.forever(once).pipe(Effect.catchCause((cause) => run.unexpected(process, "a stream", cause)))
 }

@@ -1,5 +1,5 @@
 /**
- * The handlers of jobs: most succeed, some fail, die, hang, settle their job themselves, or are interrupted. The key of
+ * The handlers of jobs: most succeed, some fail, die, hang, settle or postpone their job themselves, or are interrupted. The key of
  * a job decides its fate, so every attempt knows how the others went.
  */
 import * as Cause from "effect/Cause"
@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Job } from "../../../src/Job.ts"
+import * as Worker from "../../../src/Worker.ts"
 import { Dice, seedOf } from "../../conformance/Dice.ts"
 import type { Run as InHand, Settling } from "./Ledger.ts"
 import type { Failure } from "./Plan.ts"
@@ -28,7 +29,10 @@ const FATES = {
   asks: 5,
   interrupts: 2,
   insists: 3,
-  hangs: 2
+  hangs: 2,
+  snoozes: 4,
+  discards: 2,
+  later: 4
 } as const
 
 type Fate = keyof typeof FATES
@@ -85,7 +89,9 @@ const ask = (run: Run, inHand: InHand, job: Job): Effect.Effect<void> =>
     Effect.catch((error) => Effect.sync(() => run.failed(`stats of ${inHand.job.id}`, error)))
   )
 
-const doIt = (run: Run, inHand: InHand, job: Job, fate: Fate, dice: Dice): Effect.Effect<void, Failure> => {
+type Ending = Failure | Worker.Snooze | Worker.Discard
+
+const doIt = (run: Run, inHand: InHand, job: Job, fate: Fate, dice: Dice): Effect.Effect<void, Ending> => {
   const nap = (from: number, to: number) => run.isOn ? Effect.sleep(dice.int(from, to)) : Effect.sleep(dice.int(0, 50))
   // A fate that leads to another attempt is met once or twice, so that the job can end.
   const isEarly = inHand.job.put.runs <= 2
@@ -124,23 +130,35 @@ const doIt = (run: Run, inHand: InHand, job: Job, fate: Fate, dice: Dice): Effec
     case "asks":
       return Effect.andThen(ask(run, inHand, job), nap(0, 300))
     case "interrupts":
+      inHand.isSelfInterrupting = isEarly
       return isEarly ? Effect.andThen(nap(0, 200), Effect.interrupt) : Effect.void
     case "insists":
       return Effect.uninterruptible(nap(500, 4000))
     case "hangs":
       return isEarly ? nap(30_000, 40_000) : Effect.void
+    case "snoozes":
+      return Effect.andThen(nap(0, 200), isEarly ? Worker.snooze(Duration.millis(dice.int(0, 2500))) : Effect.void)
+    case "discards":
+      return Effect.andThen(nap(0, 200), Worker.discard("nobody needs it"))
+    case "later":
+      return Effect.andThen(nap(0, 200), isEarly ? Effect.fail(`later ${dice.int(0, 3)}` as const) : Effect.void)
   }
 }
 
-const outcomeOf = (exit: Exit.Exit<void, Failure>): InHand["outcome"] => {
-  if (Exit.isSuccess(exit)) return "succeeded"
-  if (Cause.hasInterruptsOnly(exit.cause)) return "interrupted"
-  if (Cause.hasDies(exit.cause)) return "died"
-  return Cause.squash(exit.cause) === "again" ? "failed" : "gaveUp"
+/** How a handler ended, and for how many seconds its job is postponed. */
+const endOf = (exit: Exit.Exit<void, Ending>): readonly [InHand["outcome"], number?] => {
+  if (Exit.isSuccess(exit)) return ["succeeded"]
+  if (Cause.hasInterruptsOnly(exit.cause)) return ["interrupted"]
+  if (Cause.hasDies(exit.cause)) return ["died"]
+  const error = Cause.squash(exit.cause) as Ending
+  if (error instanceof Worker.Snooze) return ["snoozed", Duration.toSeconds(error.delay)]
+  if (error instanceof Worker.Discard) return ["discarded"]
+  if (error.startsWith("later ")) return ["snoozed", Number(error.slice(6))]
+  return [error === "again" ? "failed" : "gaveUp"]
 }
 
 /** Handles a job as its key says. */
-export const work = (run: Run, process: Process, job: Job, key: number): Effect.Effect<void, Failure> =>
+export const work = (run: Run, process: Process, job: Job, key: number): Effect.Effect<void, Ending> =>
   Effect.uninterruptibleMask((restore) => {
     const dice = new Dice(seedOf(run.world.seed, 1_000_000 + key))
     const fate = dice.weighted(FATES)
@@ -148,6 +166,6 @@ export const work = (run: Run, process: Process, job: Job, key: number): Effect.
     if (inHand === undefined) return Effect.void
     return Effect.onExit(
       restore(doIt(run, inHand, job, fate, dice)),
-      (exit) => Effect.sync(() => run.ledger.end(inHand, outcomeOf(exit)))
+      (exit) => Effect.sync(() => run.ledger.end(inHand, ...endOf(exit)))
     )
   })

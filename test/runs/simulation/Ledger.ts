@@ -6,6 +6,7 @@
 import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
 import type { Job as Handle } from "../../../src/Job.ts"
 import type { Link } from "./Network.ts"
+import { type Copy, isDeadly, isSuspect } from "./Verdicts.ts"
 import type { Process, World } from "./World.ts"
 
 /** The job that a put asks for. */
@@ -22,13 +23,12 @@ export interface Put extends Intent {
   readonly key: number
   /** The answer to the caller: none yet, the id, that the job was not put, or that nobody knows. */
   heard: "nothing" | "acknowledged" | "notDone" | "unknown"
-  /** The job that it became. */
+  /** The job that it became. Workers put copies of it, into its tube or into the dead-letter tube. */
   job: Job | undefined
-  /** How many copies workers have put into the dead-letter tube. */
-  copies: number
-  /** How often handlers have run, and how often they have failed. */
+  /** All leases of it and of its copies. */
+  readonly leases: Array<Lease>
+  /** How often handlers have run. */
   runs: number
-  failures: number
 }
 
 /** A job of the server. */
@@ -38,8 +38,15 @@ export interface Job {
   readonly put: Put
   readonly ttrSeconds: number
   priority: number
+  /** How often it was reserved and kicked, and how its leases have ended. */
   reserves: number
   kicks: number
+  releases: number
+  timeouts: number
+  buries: number
+  crashes: number
+  /** All its leases, oldest first. */
+  readonly leases: Array<Lease>
   /** The moment before which no reserve may get the job. */
   notBefore: number
   state: "ready" | "reserved" | "delayed" | "buried" | "gone"
@@ -60,6 +67,11 @@ export interface Lease {
   /** How often the job had been reserved, this time included, and how often kicked. */
   readonly attempt: number
   readonly kicks: number
+  /** How many leases of the job had ended with their connections, and how many by the end of their time. */
+  readonly crashes: number
+  readonly timeouts: number
+  readonly priority: number
+  readonly startedAt: number
   deadline: number
   /** The step in which the reply reached the holder. */
   deliveredAt: number | undefined
@@ -68,6 +80,10 @@ export interface Lease {
   end: string | undefined
   /** Whether a command that was meant for an older lease ended this one. */
   isMistaken: boolean
+  /** Whether the server has got the command of its holder. */
+  hasSettled: boolean
+  /** The copy that its holder has put. */
+  copy: Copy | undefined
   run: Run | undefined
 }
 
@@ -76,28 +92,44 @@ export interface Run {
   lease: Lease | undefined
   readonly job: Job
   readonly process: Process
+  readonly handle: Handle
   readonly startedAt: number
   /** The step in which it began. */
   readonly startedIn: number
   /** Whether an interruption ends it at once. */
   readonly isInterruptible: boolean
-  outcome: "running" | "succeeded" | "failed" | "gaveUp" | "died" | "interrupted"
+  outcome: "running" | "succeeded" | "snoozed" | "discarded" | "failed" | "gaveUp" | "died" | "interrupted"
+  /** Whether it interrupts itself, if anything does. */
+  isSelfInterrupting: boolean
+  /** For how long it was snoozed. */
+  delaySeconds: number
+  /** Whether its job may have ended a process, so that no other handler may run. */
+  isSuspect: boolean
   /** The command with which the handler settled the job itself. */
   settling: Settling | undefined
   /** The step in which the outcome, or that command, was known. */
   decidedAt: number | undefined
-  /** Whether the server has got its command. */
-  hasSettled: boolean
 }
 
 /** The options of the workers of a tube. */
 export interface Rules {
   readonly maxAttempts: number
+  readonly maxCrashes: number
+  readonly isolateSuspects: boolean
   readonly crashGuard: boolean
-  /** The delay in seconds after a failed attempt with this number. */
-  readonly retryDelay: (attempt: number) => number
+  readonly onDefect: "retry" | "bury"
+  readonly onUndecodable: "giveUp" | "retry"
+  /** The bounds of the delay in seconds after a failed attempt with this number. */
+  readonly retryDelay: (attempt: number) => readonly [from: number, to: number]
   readonly deadLetter: string | undefined
 }
+
+// Whether a lease ended without its holder being told.
+const isUnnoticed = ({ end }: Lease): boolean => end === "expired" || end === "left"
+
+// Whether the server and the program both think that the program has the job.
+const isInHand = ({ lease }: Run): boolean =>
+  lease !== undefined && lease.endedAt === undefined && lease.link.isClientOpen
 
 // Allows for a slow network and for a clock that was late.
 const SLACK = 5000
@@ -120,6 +152,14 @@ export class Ledger {
   readonly limits = new Map<Process, number>()
   /** Programs that are shutting down. */
   readonly stopping = new Set<Process>()
+  /** Programs whose stream has had all that it takes: its end releases jobs before it interrupts their handlers. */
+  readonly ending = new Set<Process>()
+  /** Whether the run has no faults. */
+  isCalm = false
+  /** The jobs that a program has done, and knows it. */
+  readonly #done = new Map<Process, Set<Job>>()
+  /** The runs that have succeeded since the last rest. */
+  #succeeded: Array<Run> = []
   #lastKey = 0
 
   constructor(world: World) {
@@ -135,7 +175,7 @@ export class Ledger {
   }
 
   began(key: number, intent: Intent): Put {
-    const put: Put = { ...intent, key, heard: "nothing", job: undefined, copies: 0, runs: 0, failures: 0 }
+    const put: Put = { ...intent, key, heard: "nothing", job: undefined, leases: [], runs: 0 }
     this.puts.set(key, put)
     this.world.tell(`put ${key} into ${intent.tube} begins`)
     return put
@@ -169,14 +209,14 @@ export class Ledger {
    * The newest lease that a program knows of and has not handled. Without one, a lease whose handler was interrupted:
    * the program had taken it for an older lease of the job, which was just lost.
    */
-  #newLease(process: Process, id: number): Lease | undefined {
+  #newLease(process: Process, wanted: Job): Lease | undefined {
     const told: Array<Lease> = []
     // With the crash guard the handler cannot begin in the step in which the job arrives.
     const before = this.workers.get(process)?.crashGuard === true ? this.world.steps : Infinity
     for (const [link, leases] of this.leases) {
       if (link.client !== process || !link.isClientOpen) continue
       const last = leases.findLast(({ deliveredAt = Infinity, end, isMistaken, job }) =>
-        job.id === id && deliveredAt < before &&
+        job === wanted && deliveredAt < before &&
         (end === undefined || end === "expired" || end === "left" || isMistaken)
       )
       if (last !== undefined) told.push(last)
@@ -187,23 +227,18 @@ export class Ledger {
   }
 
   /** The lease of a handle that was lost before its handler began. */
-  #lostLease(process: Process, id: number): Lease | undefined {
-    for (const [link, leases] of this.leases) {
-      if (link.client !== process) continue
-      const lost = leases.find(({ end, job, run }) => job.id === id && end !== undefined && run === undefined)
-      if (lost !== undefined) return lost
-    }
-    return undefined
+  #lostLease(process: Process, wanted: Job): Lease | undefined {
+    return wanted.leases.find(({ end, link, run }) => link.client === process && end !== undefined && run === undefined)
   }
 
   /**
    * The lease of a second handle, if the first began in the step in which this lease arrived: then the first handle had
    * the older lease.
    */
-  #tradedLease(process: Process, id: number): Lease | undefined {
+  #tradedLease(process: Process, wanted: Job): Lease | undefined {
     for (const [link, leases] of this.leases) {
       if (link.client !== process) continue
-      const own = leases.filter(({ job }) => job.id === id)
+      const own = leases.filter(({ job }) => job === wanted)
       const newest = own.pop()
       const older = own.findLast(({ run }) => run === undefined)
       if (newest?.run === undefined || newest.run.startedIn !== newest.deliveredAt || older === undefined) continue
@@ -214,10 +249,22 @@ export class Ledger {
     return undefined
   }
 
+  // A server that has lost its jobs gives their ids again.
+  #jobOf(process: Process, id: number, body: string): Job | undefined {
+    const job = this.jobs.get(id)
+    if (job?.put.body === body) return job
+    for (const [link, leases] of this.leases) {
+      if (link.client !== process) continue
+      const lease = leases.findLast(({ job }) => job.id === id && job.put.body === body)
+      if (lease !== undefined) return lease.job
+    }
+    return job
+  }
+
   /** A handler begins. */
   begin(process: Process, handle: Handle, isInterruptible: boolean): Run | undefined {
     const { id, text: body } = handle
-    const job = this.jobs.get(id)
+    const job = this.#jobOf(process, id, body)
     if (job === undefined) {
       this.world.violate(`${process.name} was given job ${id}, which nobody has put`)
       return undefined
@@ -225,32 +272,74 @@ export class Ledger {
     if (job.put.body !== body) this.world.violate(`${process.name} was given job ${id} with another body than was put`)
     const isLost = reservedOf(handle)?.isOver === true
     const lease = isLost
-      ? this.#lostLease(process, id)
-      : this.#newLease(process, id) ?? this.#tradedLease(process, id)
+      ? this.#lostLease(process, job)
+      : this.#newLease(process, job) ?? this.#tradedLease(process, job) ?? this.#lostLease(process, job)
     const run: Run = {
       lease,
       job,
       process,
+      handle,
       startedAt: this.world.now,
       startedIn: this.world.steps,
       isInterruptible,
       outcome: "running",
+      isSelfInterrupting: false,
+      delaySeconds: 0,
+      isSuspect: false,
       settling: undefined,
-      decidedAt: undefined,
-      hasSettled: false
-    }
-    if (lease !== undefined) {
-      lease.run = run
-      const rules = this.workers.get(process)
-      const isKnown = !this.#hasLost(process, lease)
-      if (rules?.crashGuard === true && isKnown && lease.attempt > rules.maxAttempts + lease.kicks) {
-        this.world.violate(`job ${id} was handled although it was attempt ${lease.attempt} of ${rules.maxAttempts}`)
-      }
+      decidedAt: undefined
     }
     this.world.tell(`${process.name} begins job ${id} (lease ${lease === undefined ? "lost" : lease.link.name})`)
+    const rules = this.workers.get(process)
+    if (lease !== undefined) {
+      if (rules !== undefined) this.#checkAdmission(run, lease, rules)
+      lease.run = run
+    }
     this.runs.add(run)
+    if (rules !== undefined) this.#checkCompany(run)
     job.put.runs++
     return run
+  }
+
+  // Whether the worker may run this job.
+  #checkAdmission(run: Run, lease: Lease, rules: Rules): void {
+    const { job, process } = run
+    if (this.#done.get(process)?.has(job) === true) {
+      this.world.violate(`${process.name} begins job ${job.id}, which it has done and knows it`)
+    }
+    if (!rules.crashGuard) return
+    const mayBe = job.leases.filter((other) =>
+      other === lease || (other.link.client === process && (other.run?.outcome ?? "interrupted") === "interrupted")
+    )
+    if (mayBe.every((lease) => isDeadly(lease, rules))) {
+      this.world.violate(`job ${job.id} was handled although it has crashed ${lease.crashes} times`)
+    }
+    run.isSuspect = rules.isolateSuspects && mayBe.every(isSuspect)
+  }
+
+  // Nothing runs beside a suspect, but for handlers that have lost their jobs.
+  #checkCompany(run: Run): void {
+    if (!isInHand(run)) return
+    for (const other of this.runs) {
+      if (other === run || other.process !== run.process || !isInHand(other)) continue
+      if (!run.isSuspect && !other.isSuspect) continue
+      const [suspect, neighbor] = run.isSuspect ? [run, other] : [other, run]
+      this.world.violate(
+        `${run.process.name} runs job ${suspect.job.id}, which has crashed or run out of time, beside ${neighbor.job.id}`
+      )
+    }
+  }
+
+  /** Whether the program of this lease had another job at the same time, or thought so. */
+  hadCompany(lease: Lease): boolean {
+    for (const [link, leases] of this.leases) {
+      if (link.client !== lease.link.client) continue
+      const has = leases.some((other) =>
+        other !== lease && ((other.endedAt ?? Infinity) >= lease.startedAt || (isUnnoticed(other) && link.isClientOpen))
+      )
+      if (has) return true
+    }
+    return false
   }
 
   /** A handler settles its job itself. */
@@ -260,12 +349,15 @@ export class Ledger {
     run.decidedAt ??= this.world.steps
   }
 
-  end(run: Run, outcome: Run["outcome"]): void {
+  end(run: Run, outcome: Run["outcome"], delaySeconds = 0): void {
     this.world.tell(`${run.process.name} ends job ${run.job.id}: ${outcome}`)
     run.outcome = outcome
+    run.delaySeconds = delaySeconds
     run.decidedAt ??= this.world.steps
     this.runs.delete(run)
-    if (outcome === "failed" || outcome === "gaveUp") run.job.put.failures++
+    if (outcome === "succeeded" && run.settling === undefined && this.workers.has(run.process)) {
+      this.#succeeded.push(run)
+    }
   }
 
   /** A handle has answered NotFound, which it may only if the program has lost the job. */
@@ -273,13 +365,29 @@ export class Ledger {
     this.world.tell(`${run.process.name} hears NOT_FOUND of ${command} ${run.job.id}`)
     const { lease } = run
     if (lease === undefined || lease.endedAt !== undefined || !lease.link.isClientOpen) return
-    if (this.#hasLost(run.process, lease)) return
+    // The end of a stream releases the job, and interrupts the handler thereafter.
+    if (this.#hasLost(run.process, lease) || this.ending.has(run.process)) return
     this.world.violate(`${command} of job ${run.job.id} by ${run.process.name} was NotFound, and it had the job`)
+  }
+
+  /**
+   * A proxy cuts a connection that has been silent for too long.
+   *
+   * @returns whether there is a proxy before this program
+   */
+  onSilence(link: Link): boolean {
+    if (!this.workers.has(link.client)) return false
+    for (const run of this.isCalm ? this.runs : []) {
+      if (run.lease?.link !== link || !isInHand(run) || run.settling !== undefined) continue
+      this.world.violate(`${link.name} was silent for too long, and has job ${run.job.id} in hand`)
+    }
+    return true
   }
 
   /** No task is ready, so every program has acted on the replies that it got. */
   checkAtRest(commandTimeoutMillis: number): void {
     const { now } = this.world
+    this.#noticeDone()
     for (const run of this.runs) {
       const { isInterruptible, job, lease, process, settling } = run
       if (lease === undefined || !isInterruptible || settling !== undefined) continue
@@ -299,6 +407,16 @@ export class Ledger {
     }
   }
 
+  // A handler that is interrupted as it succeeds has not succeeded for its worker: then its lease is lost.
+  #noticeDone(): void {
+    for (const { handle, job, process } of this.#succeeded) {
+      if (reservedOf(handle)?.isLost !== false) continue
+      const done = this.#done.get(process) ?? new Set()
+      this.#done.set(process, done.add(job))
+    }
+    this.#succeeded = []
+  }
+
   // Whether the program has lost an earlier lease of the job. A command does not say which of the two it was meant for.
   #hasLost(process: Process, { job }: Lease): boolean {
     for (const [link, leases] of this.leases) {
@@ -311,6 +429,13 @@ export class Ledger {
   /** A process was killed, and its handlers with it. */
   killed(process: Process): void {
     for (const run of this.runs) if (run.process === process) this.runs.delete(run)
+  }
+
+  /** The server has lost all jobs. */
+  forgetJobs(): void {
+    for (const job of this.jobs.values()) job.state = "gone"
+    this.jobs.clear()
+    this.deleting.clear()
   }
 
   forget(link: Link): void {

@@ -6,6 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Client from "../../../src/Client.ts"
+import * as Isolation from "../../../src/internal/worker/isolation.ts"
 import type { Run } from "./Run.ts"
 import { Process } from "./World.ts"
 
@@ -52,6 +53,7 @@ export class Machine {
       yield* this.#program(client, process)
     }).pipe(
       Effect.scoped,
+      Effect.provideService(Isolation.Current, new Isolation.Isolation()),
       Effect.ensuring(Effect.sync(() => this.#run.clients.delete(process))),
       Effect.catchCause((cause) => this.#run.unexpected(process, "its program", cause))
     )

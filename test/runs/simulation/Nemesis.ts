@@ -18,6 +18,7 @@ const FAULTS = {
   forget: 2,
   freeze: 2,
   crash: 3,
+  amnesia: 1,
   drain: 1,
   noMemoryForJobs: 1,
   noMemoryForQueues: 1,
@@ -42,20 +43,29 @@ export class Nemesis {
   readonly #host: EngineHost
   readonly #machines: ReadonlyArray<Machine>
   readonly #onRestart: () => void
+  readonly #onAmnesia: () => void
   faults = 0
 
-  constructor(run: Run, host: EngineHost, machines: ReadonlyArray<Machine>, onRestart: () => void) {
+  constructor(
+    run: Run,
+    host: EngineHost,
+    machines: ReadonlyArray<Machine>,
+    onRestart: () => void,
+    onAmnesia: () => void
+  ) {
     this.#run = run
     this.#dice = run.world.dice(4)
     this.#host = host
     this.#machines = machines
     this.#onRestart = onRestart
+    this.#onAmnesia = onAmnesia
   }
 
   /** Causes one fault after the other, until the run is to heal. */
   get work(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const { faults } = this.#run.plan
+      const { faults, restarts } = this.#run.plan
+      if (restarts) return yield* this.#restartPrograms
       if (faults === 0) return
       while (this.#run.isOn) {
         yield* Effect.sleep(Math.ceil((this.#dice.next() * 2000) / faults))
@@ -64,6 +74,20 @@ export class Nemesis {
         this.faults++
         this.#run.world.tell(`fault: ${fault}`)
         yield* Effect.forkChild(this.#bring(fault))
+      }
+    })
+  }
+
+  // Nothing is wrong: no job may end with its connection.
+  get #restartPrograms(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const machines = this.#machines.filter(({ name }) => /worker|streamer/.test(name))
+      while (this.#run.isOn && machines.length > 0) {
+        yield* Effect.sleep(this.#dice.int(100, 3000))
+        const machine = this.#dice.one(machines)
+        if (!this.#run.isOn || machine.isOver) continue
+        machine.stop()
+        yield* Effect.forkChild(this.#startWhenOver(machine))
       }
     })
   }
@@ -136,6 +160,10 @@ export class Nemesis {
         return this.#for(0, 6000, () => {
           network.refuses = false
         })
+      case "amnesia":
+        this.#restart()
+        this.#onAmnesia()
+        return Effect.void
       case "drain":
         this.#host.engine.drain()
         return this.#for(500, 6000, () => this.#restart())

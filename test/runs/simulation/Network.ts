@@ -160,24 +160,24 @@ export class Link {
   /** Whether the connection is open as far as the server knows. */
   isServerOpen = false
   isBlackHole = false
-  /** When bytes last came to either end. */
-  lastUsedAt: number
   /** Whether the client has heard that it is open. */
   isEstablished = false
+  /** When bytes last came to either end. */
+  heardAt: number
 
   constructor(network: Network, client: Process, server: Process, serial: number, handlers: Handlers) {
     this.#network = network
     this.client = client
     this.serial = serial
     this.#handlers = handlers
-    this.lastUsedAt = network.world.now
+    this.heardAt = network.world.now
     const refuser = new Refuser(() => network.refusedCommand)
     this.#up = new Direction(
       network,
       server,
       () => this.isBlackHole || network.isBlocked(this.client, "up"),
       (piece) => {
-        this.lastUsedAt = network.world.now
+        this.heardAt = network.world.now
         const passed = refuser.pass(piece)
         return passed.length === 0 || (this.conn?.receive(passed) ?? true)
       },
@@ -191,7 +191,7 @@ export class Link {
       client,
       () => !this.isEstablished || this.isBlackHole || network.isBlocked(this.client, "down"),
       (piece) => {
-        this.lastUsedAt = network.world.now
+        this.heardAt = network.world.now
         if (this.isClientOpen) {
           network.onDelivery(this, piece)
           handlers.onData(piece)
@@ -350,6 +350,10 @@ export class Network {
   idleMillis = Infinity
   readonly #dials = new Map<Process, Array<number>>()
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+  /** For how long a connection may be silent before a proxy cuts it, in milliseconds. */
+  silenceMillis = Infinity
+  /** Tells whether there is such a proxy before this client. */
+  onSilence: (link: Link) => boolean = () => false
 
   constructor(world: World, server: Process, accept: (link: Link) => ServerConnection | undefined) {
     this.world = world
@@ -410,7 +414,7 @@ export class Network {
   /** Cuts the connections that have been idle for too long. */
   cutIdle(): void {
     for (const link of this.links) {
-      if (this.world.now - link.lastUsedAt >= this.idleMillis) link.reset()
+      if (this.world.now - link.heardAt >= this.idleMillis) link.reset()
     }
   }
 
@@ -439,11 +443,27 @@ export class Network {
       if (this.turnsAway) link.conn?.end()
       this.later(client, () => {
         link.isEstablished = true
+        this.#watchSilence(link)
         answer(link)
         link.kick()
       })
     }
     this.later(this.#server, arrive)
+  }
+
+  #watchSilence(link: Link): void {
+    if (this.silenceMillis === Infinity || this.#isHealed) return
+    link.heardAt = Math.max(link.heardAt, this.world.now)
+    const look = () => {
+      if (this.#isHealed || (!link.isClientOpen && !link.isServerOpen)) return
+      const at = link.heardAt + this.silenceMillis
+      if (this.world.now < at) this.world.at(at, this.#server, look)
+      else if (this.onSilence(link)) {
+        this.world.tell(`${link.name} is cut, since it was silent`)
+        link.reset()
+      }
+    }
+    this.world.at(link.heardAt + this.silenceMillis, this.#server, look)
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -6,19 +6,26 @@ import * as Schedule from "effect/Schedule"
 import type { Dice } from "../../conformance/Dice.ts"
 
 /** The errors of handlers. */
-export type Failure = "again" | "never"
+export type Failure = "again" | "never" | `later ${number}`
 
 /** When a failed job is tried again. */
 export interface Retry {
-  readonly schedule: Schedule.Schedule<unknown, Failure>
-  /** The same delays in seconds, by the number of the attempt. */
-  readonly delay: (attempt: number) => number
+  /** Undefined for the default of the worker. */
+  readonly schedule: Schedule.Schedule<unknown, Failure> | undefined
+  /** The same delays in seconds, by the number of the attempt: the shortest and the longest. */
+  readonly delay: (attempt: number) => readonly [from: number, to: number]
 }
 
+const exactly = (seconds: number): readonly [number, number] => [seconds, seconds]
+
 const RETRIES: ReadonlyArray<Retry> = [
-  { schedule: Schedule.exponential("1 second"), delay: (attempt) => 2 ** (attempt - 1) },
-  { schedule: Schedule.spaced("1500 millis"), delay: () => 2 },
-  { schedule: Schedule.exponential("700 millis", 1.5), delay: (attempt) => Math.ceil(0.7 * 1.5 ** (attempt - 1)) }
+  { schedule: Schedule.exponential("1 second"), delay: (attempt) => exactly(2 ** (attempt - 1)) },
+  { schedule: Schedule.spaced("1500 millis"), delay: () => exactly(2) },
+  {
+    schedule: Schedule.exponential("700 millis", 1.5),
+    delay: (attempt) => exactly(Math.ceil(0.7 * 1.5 ** (attempt - 1)))
+  },
+  { schedule: undefined, delay: (attempt) => [1, 2 ** (attempt - 1)] }
 ]
 
 /** A tube with workers. */
@@ -28,7 +35,11 @@ export interface Worked {
   readonly concurrency: number
   readonly maxConnections: number
   readonly maxAttempts: number
+  readonly maxCrashes: number
+  readonly isolateSuspects: boolean
   readonly crashGuard: boolean
+  readonly onDefect: "retry" | "bury"
+  readonly onUndecodable: "giveUp" | "retry"
   readonly deadLetter: string | undefined
   readonly shutdownSeconds: number
   readonly retry: Retry
@@ -49,6 +60,10 @@ export interface Plan {
   readonly seconds: number
   /** How many faults per second. 0 is a calm run, in which no command may fail. */
   readonly faults: number
+  /** Whether programs are told to end, though there are no faults. */
+  readonly restarts: boolean
+  /** After how many seconds of silence a proxy before the workers cuts a connection. */
+  readonly silenceSeconds: number | undefined
   /** The probability that a command is interrupted. */
   readonly interruptions: number
   readonly commandTimeout: Duration.Duration
@@ -64,6 +79,12 @@ export interface Plan {
   readonly admins: number
 }
 
+// What is touched every 2 seconds is not silent for so long, even if the clock jumps.
+const SILENCE_SECONDS = 6
+
+/** How often workers touch their jobs at least. */
+export const TOUCH_INTERVAL = Duration.seconds(2)
+
 const workedOf = (dice: Dice, tube: string): Worked => {
   const maxAttempts = dice.one([2, 3, 4])
   return {
@@ -72,7 +93,11 @@ const workedOf = (dice: Dice, tube: string): Worked => {
     concurrency: dice.one([1, 2, 3, 8]),
     maxConnections: dice.one([1, 2, 8]),
     maxAttempts,
-    crashGuard: dice.chance(0.6),
+    maxCrashes: dice.one([1, 2, 3]),
+    isolateSuspects: dice.chance(0.8),
+    crashGuard: dice.chance(0.7),
+    onDefect: dice.chance(0.7) ? "retry" : "bury",
+    onUndecodable: dice.chance(0.7) ? "giveUp" : "retry",
     deadLetter: dice.chance(0.4) ? `${tube}.dead` : undefined,
     shutdownSeconds: dice.int(0, 4),
     retry: dice.one(RETRIES)
@@ -86,6 +111,8 @@ export const planOf = (dice: Dice): Plan => {
   return {
     seconds: dice.int(4, 20),
     faults: isCalm ? 0 : dice.one([0.2, 0.5, 1, 3]),
+    restarts: isCalm && dice.chance(0.5),
+    silenceSeconds: dice.chance(isCalm ? 0.4 : 0.1) ? SILENCE_SECONDS : undefined,
     interruptions: isCalm ? 0 : dice.one([0, 0.1, 0.4]),
     commandTimeout: Duration.seconds(dice.int(2, 10)),
     maxReplySize: dice.chance(0.3) ? 4000 : 64 * 1024 * 1024,

@@ -33,7 +33,7 @@ interface Terms {
 const termsOf = (dice: Dice): Terms => ({
   priority: dice.one([0, 1, 1023, 1024, 2 ** 31, 2 ** 32 - 1]),
   delay: dice.chance(0.75) ? 0 : dice.int(1, 4),
-  ttr: dice.one([1, 2, 3, 10])
+  ttr: dice.one([1, 2, 3, 10, 10, 60])
 })
 
 const optionsOf = ({ delay, priority, ttr }: Terms): Client.PutOptions => ({

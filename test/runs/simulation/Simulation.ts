@@ -77,8 +77,8 @@ const machinesOf = (run: Run): ReadonlyArray<Machine> => {
   const add = (name: string, program: ConstructorParameters<typeof Machine>[2]) =>
     machines.push(new Machine(run, name, program))
   for (const worked of plan.worked) {
-    const { crashGuard, deadLetter, maxAttempts, retry, tube, workers } = worked
-    run.ledger.rules.set(tube, { maxAttempts, crashGuard, deadLetter, retryDelay: retry.delay })
+    const { retry, tube, workers } = worked
+    run.ledger.rules.set(tube, { ...worked, retryDelay: retry.delay })
     for (let n = 1; n <= workers; n++) add(`${tube}-worker-${n}`, worker(run, worked))
   }
   if (plan.streamed !== undefined) add("streamer", stream(run, plan.streamed))
@@ -94,6 +94,7 @@ export const simulate = (seed: number): Result => {
   const dice = world.dice(3)
   const plan = planOf(dice)
   const ledger = new Ledger(world)
+  ledger.isCalm = plan.faults === 0
   const server = new Process(world, "server")
   const serverScope = Scope.makeUnsafe()
   let deadline = MINUTE
@@ -113,12 +114,14 @@ export const simulate = (seed: number): Result => {
     if (conn !== undefined) witness.meet(link, conn.reserver)
     return conn
   })
+  if (plan.silenceSeconds !== undefined) network.silenceMillis = plan.silenceSeconds * 1000
+  network.onSilence = (link) => ledger.onSilence(link)
   const run = new Run(world, plan, dice, network, ledger)
   watchDeliveries(ledger, network)
   world.onRest = () => ledger.checkAtRest(run.commandTimeoutMillis)
 
   const machines = machinesOf(run)
-  const nemesis = new Nemesis(run, host, machines, () => witness.forgetPauses())
+  const nemesis = new Nemesis(run, host, machines, () => witness.forgetPauses(), () => witness.forgetJobs())
   const director = new Process(world, "director")
   const check = (isRight: boolean, what: () => string) => {
     if (!isRight) world.violate(what())
@@ -144,6 +147,10 @@ export const simulate = (seed: number): Result => {
     deadline = world.now + MINUTE
     // Programs that were told to end during the faults start again.
     yield* until(() => {
+      // What is delayed has a minute from then on.
+      for (const { notBefore, state } of ledger.jobs.values()) {
+        if (state === "delayed") deadline = Math.max(deadline, notBefore + MINUTE)
+      }
       for (const machine of machines) if (machine.isOver && !/^(producer|admin)/.test(machine.name)) machine.start()
       return isDrained()
     })
@@ -200,11 +207,12 @@ export const simulate = (seed: number): Result => {
     )
     check(network.links.size === 0, () => `connections are still open: ${[...network.links].map(String).join()}`)
     check(host.engine.connectionCount === 0, () => `the server still has ${host.engine.connectionCount} connections`)
-    for (const put of ledger.puts.values()) {
-      const { heard, job, key } = put
+    for (const { heard, job, key } of ledger.puts.values()) {
       check(heard !== "acknowledged" || job !== undefined, () => `put ${key} was acknowledged, and never came`)
-      if (job === undefined || job.state === "gone") continue
-      check(store.jobs.get(job.id) !== undefined, () => `job ${job.id} (put ${key}) is lost`)
+    }
+    for (const { id, put, state } of ledger.jobs.values()) {
+      if (state === "gone") continue
+      check(store.jobs.get(id) !== undefined, () => `job ${id} (put ${put.key}) is lost`)
     }
     for (const { id, state, tube } of store.jobs.values()) {
       check(state === "buried" || !tubesOf(plan).includes(tube.name), () => `job ${id} is ${state}, and out of reach`)

@@ -4,8 +4,9 @@
  */
 import type { Reserver, StoredJob, StoredTube } from "../../../src/internal/server/entities.ts"
 import type { Store } from "../../../src/internal/server/store.ts"
-import type { Job, Lease, Ledger, Put, Rules, Run, Settling } from "./Ledger.ts"
+import type { Job, Lease, Ledger, Put } from "./Ledger.ts"
 import type { Link } from "./Network.ts"
+import { inWords, type Meaning, meaningsOf } from "./Verdicts.ts"
 import type { Process, World } from "./World.ts"
 
 const KEY = /"key":(\d+)/
@@ -15,6 +16,16 @@ const text = (body: Uint8Array | string): string =>
   (typeof body === "string" ? Buffer.from(body, "latin1") : Buffer.from(body)).toString("utf8")
 
 type Doing = "nothing" | "delete" | "release" | "bury" | "kick" | "reserve-job"
+
+const COUNTERS = ["reserves", "kicks", "releases", "timeouts", "buries"] as const
+
+/** A command that has ended a lease. */
+interface Command {
+  readonly command: Meaning["command"]
+  readonly priority: number
+  /** The delay in seconds; undefined if nobody can tell it any more. */
+  readonly delaySeconds: number | undefined
+}
 
 // The original methods. Each is replaced by one that calls it.
 const methodsOf = (store: Store) => ({
@@ -38,6 +49,9 @@ export class Witness {
   readonly #links = new Map<Reserver, Link>()
   /** The ends of pauses. */
   readonly #pauses = new Map<StoredTube, number>()
+  #lastId = 0
+  /** Deletes a job unseen. */
+  #forget: (id: number) => void = () => {}
   #doing: Doing = "nothing"
   #deleter: Reserver | undefined
   /** Priority and delay of the current release or bury. */
@@ -72,6 +86,16 @@ export class Witness {
     this.#pauses.clear()
   }
 
+  /** The server has been restarted without a binlog: no job is left, and ids begin anew. */
+  forgetJobs(): void {
+    this.#world.tell("server: all jobs are gone")
+    for (const id of [...this.#ledger.jobs.keys()]) {
+      if (this.#store.jobs.get(id) !== undefined) this.#forget(id)
+    }
+    this.#lastId = 0
+    this.#ledger.forgetJobs()
+  }
+
   // -------------------------------------------------------------------------------------------------------------------
   // Commands
   // -------------------------------------------------------------------------------------------------------------------
@@ -87,6 +111,9 @@ export class Witness {
   #watch(store: Store): void {
     const { bury, kick, kickJob, leave, pause, put, putBuried, release, reserveJob, touch } = methodsOf(store)
     const remove = store.delete.bind(store)
+    const nobody = store.join({ onReserved: () => {}, onDeadlineSoon: () => {}, onTimedOut: () => {} })
+    this.#forget = (id) => remove(id, nobody)
+    store.nextId = () => ++this.#lastId
     store.put = (id, tube, body, pri, delay, ttr) => {
       this.#onPut(id, tube, text(body), pri, delay, ttr, delay > 0 ? "delayed" : "ready")
       put(id, tube, body, pri, delay, ttr)
@@ -172,14 +199,18 @@ export class Witness {
       priority,
       reserves: 0,
       kicks: 0,
+      releases: 0,
+      timeouts: 0,
+      buries: state === "buried" ? 1 : 0,
+      crashes: 0,
+      leases: [],
       notBefore: this.#world.now + delaySeconds * 1000,
       state,
       lease: undefined
     }
     if (this.#ledger.jobs.has(id)) this.#world.violate(`the server gave the id ${id} twice`)
     this.#ledger.jobs.set(id, job)
-    if (tube.name === this.#ledger.rules.get(put.tube)?.deadLetter) return this.#onCopy(put, job)
-    if (put.job !== undefined) return this.#world.violate(`put ${put.key} came to the server twice`)
+    if (tube.name !== put.tube || put.job !== undefined) return this.#onCopy(put, job, delaySeconds)
     if (put.heard === "notDone") {
       this.#world.violate(`put ${put.key} came to the server after it was said not to be done`)
     }
@@ -189,15 +220,22 @@ export class Witness {
     if (got !== expected) this.#world.violate(`put ${put.key} was to be ${expected}, and is ${got}`)
   }
 
-  #onCopy(put: Put, copy: Job): void {
-    put.copies++
-    const { job } = put
-    const lease = job?.lease
-    if (lease === undefined) return
-    if (copy.priority !== job!.priority) this.#world.violate(`job ${job!.id} was moved with another priority`)
-    // A worker may move a job that it has lost without knowing it.
-    const mayBe = put.failures > 0 || lease.run === undefined
-    if (!mayBe) this.#world.violate(`job ${job!.id} was moved, and its handler ${lease.run!.outcome}`)
+  // A worker that has lost its lease without knowing it may still put the copy.
+  #onCopy(put: Put, copy: Job, delaySeconds: number): void {
+    const { id, priority, tube, ttrSeconds } = copy
+    const isOfIt = (lease: Lease) =>
+      lease.copy === undefined && ttrSeconds === lease.job.ttrSeconds &&
+      (priority === lease.priority || (lease.end !== undefined && priority === lease.job.priority)) &&
+      meaningsOf(lease, lease.job.leases.at(-1)!, this.#ledger).some(({ copy }) =>
+        copy?.tube === tube && copy.delaySeconds === delaySeconds
+      )
+    const lease = put.leases.findLast((lease) => lease.end === undefined && isOfIt(lease)) ??
+      put.leases.findLast(isOfIt)
+    if (lease !== undefined) {
+      lease.copy = { tube, delaySeconds }
+      return
+    }
+    this.#world.violate(`put ${put.key} came again as job ${id}, with ${priority}, ${delaySeconds} s, ${ttrSeconds} s`)
   }
 
   #onReserved(reserver: Reserver, link: Link, stored: StoredJob): void {
@@ -211,6 +249,7 @@ export class Witness {
     }
     if (this.#doing !== "reserve-job") this.#checkChoice(reserver, stored, job)
     job.reserves++
+    if (this.#doing === "kick") job.kicks = stored.kicks
     job.state = "reserved"
     job.notBefore = 0
     const deadline = now + job.ttrSeconds * 1000
@@ -218,18 +257,29 @@ export class Witness {
       job,
       link,
       attempt: job.reserves,
-      kicks: stored.kicks,
+      kicks: job.kicks,
+      crashes: Math.max(0, job.reserves - 1 - job.releases - job.timeouts - job.buries),
+      timeouts: job.timeouts,
+      priority: job.priority,
+      startedAt: now,
       deadline,
       deliveredAt: undefined,
       endedAt: undefined,
       end: undefined,
       isMistaken: false,
+      hasSettled: false,
+      copy: undefined,
       run: undefined
     }
     job.lease = lease
+    job.leases.push(lease)
+    job.put.leases.push(lease)
     this.#ledger.leases.get(link)?.push(lease)
     this.#checkLimit(link)
-    if (stored.reserves !== job.reserves) this.#world.violate(`the server has lost count of the reserves of ${job.id}`)
+    for (const counter of COUNTERS) {
+      if (stored[counter] === job[counter]) continue
+      this.#world.violate(`the server counts ${stored[counter]} ${counter} of job ${job.id}, not ${job[counter]}`)
+    }
   }
 
   // The client need not know of jobs on connections that only the server still has.
@@ -281,8 +331,19 @@ export class Witness {
     lease.end = how
     job.lease = undefined
     job.state = "ready"
+    if (how === "expired") job.timeouts++
+    else if (how === "left") this.#onCrashed(lease)
     if (how === "release") this.#onReleased(lease)
     else if (how === "bury") this.#onBuried(lease)
+  }
+
+  // On a calm day no worker and no stream leaves a job of which it has heard to the end of its connection.
+  #onCrashed({ deliveredAt, job, link }: Lease): void {
+    job.crashes++
+    const isOrderly = this.#ledger.isCalm && this.#world.isSteady && this.#ledger.limits.has(link.client)
+    if (isOrderly && deliveredAt !== undefined) {
+      this.#world.violate(`${link.name} was closed on a calm day, and had job ${job.id}`)
+    }
   }
 
   #noticeKick(job: Job): void {
@@ -298,98 +359,61 @@ export class Witness {
   // Whether the holder had a reason
   // -------------------------------------------------------------------------------------------------------------------
 
-  // The runs that may have sent the command which ends this lease: the run of this lease, once its reply has arrived,
-  // and a run of an older lease in the same process, which sent the command before it could know of this lease. The
-  // command itself does not tell the two apart.
-  *#senders(lease: Lease, command: Settling["command"]): Generator<Run | undefined> {
-    const { deliveredAt = Infinity, job, link, run } = lease
-    const isTold = lease.deliveredAt !== undefined
-    if (isTold && (run === undefined || couldMean(run, command))) yield run
-    for (const [other, leases] of this.#ledger.leases) {
-      if (other.client !== link.client) continue
-      for (const { end, job: of, run: older } of leases) {
-        const isOver = of === job && end !== undefined && older?.decidedAt !== undefined && !older.hasSettled &&
-          older !== run
-        if (isOver && couldMean(older, command) && (other !== link || (older.decidedAt ?? 0) <= deliveredAt)) {
-          yield older
-        }
-      }
+  // The leases whose holder may have sent the command which ends this one: this lease, once its reply has arrived, and an
+  // older one of the same process, whose holder sent the command before it could know of this lease, or has done the work
+  // meanwhile. The command itself does not tell them apart.
+  *#senders(lease: Lease): Generator<Lease> {
+    const { deliveredAt, job, link, run } = lease
+    if (deliveredAt !== undefined) yield lease
+    for (const older of job.leases) {
+      if (older === lease || older.link.client !== link.client || older.hasSettled || older.end === undefined) continue
+      const isDone = run === undefined && older.run?.outcome === "succeeded"
+      const wasInTime = older.link !== link || (older.run?.decidedAt ?? 0) <= (deliveredAt ?? Infinity)
+      if (isDone || wasInTime) yield older
     }
-    if (!isTold || run !== undefined) yield run
+    if (deliveredAt === undefined) yield lease
   }
 
-  // Credits the command to the first run that may have sent it; without one, reports the first complaint.
-  #judge(lease: Lease, command: Settling["command"], complaint: (run: Run | undefined) => string | undefined): void {
-    let first: string | undefined
-    for (const run of this.#senders(lease, command)) {
-      const heard = complaint(run)
-      if (heard === undefined) {
-        lease.isMistaken = lease.deliveredAt === undefined || run !== lease.run
-        if (run !== undefined) run.hasSettled = true
-        return
-      }
-      first ??= heard
+  // Credits the command to the first lease whose holder may have sent it.
+  #judge(lease: Lease, ...commands: ReadonlyArray<Command>): void {
+    const { job, link } = lease
+    for (const sender of this.#senders(lease)) {
+      const meanings = meaningsOf(sender, lease, this.#ledger)
+      if (!meanings.some((meaning) => commands.some((command) => matches(sender, meaning, command)))) continue
+      lease.isMistaken = lease.deliveredAt === undefined || sender !== lease
+      sender.hasSettled = true
+      return
     }
-    this.#world.violate(first ?? `nobody could have meant to ${command} job ${lease.job.id}`)
+    const [{ command, delaySeconds, priority }] = commands as [Command]
+    const terms = command === "delete" ? "" : ` at ${priority} for ${String(delaySeconds)} s`
+    const outcome = lease.run === undefined ? "had not run" : lease.run.outcome
+    const meant = inWords(meaningsOf(lease, lease, this.#ledger))
+    this.#world.violate(
+      `${link.client.name}: ${command} of job ${job.id}${terms}, and its handler ${outcome}; it was to ${meant}`
+    )
   }
 
   #onReleased(lease: Lease): void {
     const { job } = lease
     const { delaySeconds, priority } = this.#terms
-    this.#judge(lease, "release", (run) => this.#complaintOfRelease(lease, run))
+    this.#judge(lease, { command: "release", delaySeconds, priority })
+    job.releases++
     job.notBefore = this.#world.now + delaySeconds * 1000
     job.priority = priority
     job.state = delaySeconds > 0 ? "delayed" : "ready"
   }
 
-  #complaintOfRelease(lease: Lease, run: Run | undefined): string | undefined {
-    const { job } = lease
-    const { attempt, kicks } = run?.lease ?? lease
-    const { delaySeconds, priority } = this.#terms
-    const rules = this.#ledger.rules.get(job.tube)
-    const { settling } = run ?? {}
-    if (settling !== undefined && settling.command !== "release") {
-      return `job ${job.id} was released, not ${settling.command}d`
-    }
-    const wanted = settling?.priority ?? job.priority
-    if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
-    let expected = settling?.delaySeconds ?? 0
-    if (run !== undefined && settling === undefined) {
-      // The worker may have been told to end in the moment in which its handler ended.
-      const isStopping = this.#ledger.stopping.has(run.process)
-      if (run.outcome === "running") return `job ${job.id} was released while ${run.process.name} works on it`
-      if (run.outcome === "failed" && rules !== undefined && !(isStopping && delaySeconds === 0)) {
-        if (attempt >= rules.maxAttempts + kicks) {
-          return `job ${job.id} was released for another attempt after ${attempt}`
-        }
-        expected = rules.retryDelay(attempt)
-      }
-      const isOver = run.outcome === "gaveUp" || run.outcome === "died"
-      if (isOver && rules !== undefined && !isStopping) return `job ${job.id} was released although it ${run.outcome}`
-    }
-    return delaySeconds === expected
-      ? undefined
-      : `job ${job.id} was released for ${delaySeconds} s instead of ${expected} s`
-  }
-
   #onBuried(lease: Lease): void {
     const { job } = lease
-    this.#judge(lease, this.#isOutOfMemory() ? "release" : "bury", (run) => this.#complaintOfBury(lease, run))
-    job.priority = this.#terms.priority
+    const { priority } = this.#terms
+    const bury: Command = { command: "bury", delaySeconds: undefined, priority }
+    const isTooLarge = lease.run === undefined && job.put.body.length > this.#limitOf(lease.link.client)
+    if (this.#isOutOfMemory()) this.#judge(lease, bury, { ...bury, command: "release" })
+    else if (!isTooLarge || priority !== job.priority) this.#judge(lease, bury)
+    job.buries++
+    job.priority = priority
     job.state = "buried"
     job.notBefore = Infinity
-  }
-
-  #complaintOfBury(lease: Lease, run: Run | undefined): string | undefined {
-    const { job } = lease
-    const { priority } = this.#terms
-    const wanted = run?.settling?.priority ?? job.priority
-    if (priority !== wanted) return `job ${job.id} got the priority ${priority} instead of ${wanted}`
-    if (run?.settling !== undefined || this.#isOutOfMemory()) return undefined
-    const rules = this.#ledger.rules.get(job.tube)
-    if (run === undefined && job.put.body.length > this.#limitOf(lease.link.client)) return undefined
-    const may = mayBury(lease, rules) || (run?.lease !== undefined && mayBury(run.lease, rules))
-    return may ? undefined : `job ${job.id} was buried without a reason (${run?.outcome ?? "no run"})`
   }
 
   #limitOf: (process: Process) => number = () => Infinity
@@ -418,30 +442,18 @@ export class Witness {
       ? undefined
       : this.#ledger.leases.get(link)?.findLast((lease) => lease.job === job)
     if (lease === undefined) return this.#world.violate(`job ${id} was deleted by somebody who never had it`)
-    this.#judge(lease, "delete", (run) => {
-      if (run?.outcome === "succeeded" || run?.settling?.command === "delete") return undefined
-      if (job.put.copies > 0 && (lease.run === undefined || job.put.failures > 0)) return undefined
-      return `job ${id} was deleted, and its handler ${run === undefined ? "has not run" : run.outcome}`
-    })
+    this.#judge(lease, { command: "delete", delaySeconds: undefined, priority: job.priority })
   }
 }
 
-const OUTCOMES: Record<Settling["command"], ReadonlyArray<Run["outcome"]>> = {
-  delete: ["succeeded", "failed", "gaveUp"],
-  release: ["failed", "interrupted"],
-  bury: ["failed", "gaveUp", "died"]
+// Whether a command does what the holder of the lease may mean.
+const matches = (
+  { copy, job }: Lease,
+  meaning: Meaning,
+  { command, delaySeconds, priority }: Command
+): boolean => {
+  if (meaning.command !== command || (meaning.copy !== undefined && copy?.tube !== meaning.copy.tube)) return false
+  if (command !== "delete" && priority !== (meaning.priority ?? job.priority)) return false
+  const [from, to] = meaning.delay ?? [0, Infinity]
+  return delaySeconds === undefined || (delaySeconds >= from && delaySeconds <= to)
 }
-
-// Whether the outcome of a run could have led to this command.
-const couldMean = ({ outcome, settling }: Run, command: Settling["command"]): boolean =>
-  settling === undefined ? OUTCOMES[command].includes(outcome) : settling.command === command
-
-// The reasons to bury: the handler died or gave up, the body does not decode, or there were too many attempts.
-const mayBury = ({ attempt, job, kicks, run }: Lease, rules: Rules | undefined): boolean => {
-  if (rules === undefined) return false
-  if (run?.outcome === "died" || run?.outcome === "gaveUp") return true
-  if (run === undefined) return attempt > rules.maxAttempts + kicks || !isReadable(job.put.body)
-  return run.outcome === "failed" && attempt >= rules.maxAttempts + kicks
-}
-
-const isReadable = (body: string): boolean => !body.startsWith("!")

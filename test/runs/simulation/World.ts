@@ -91,6 +91,11 @@ export class World {
     this.#opsLeft = this.#manner.opsPerTurn
   }
 
+  /** Whether the clock never jumps. */
+  get isSteady(): boolean {
+    return this.#manner.stalls === 0
+  }
+
   /** Dice per user, so that a throw of one user does not change the luck of another. */
   dice(index: number): Dice {
     return new Dice(seedOf(this.seed, index))

@@ -1,0 +1,144 @@
+/**
+ * What the holder of a lease may do with its job, by the options of its program, by the end of its handler, and by what
+ * the server has counted. The witness compares it with what the server is told to do.
+ */
+import type { Lease, Ledger, Rules, Run, Settling } from "./Ledger.ts"
+
+/** A copy of a job. */
+export interface Copy {
+  readonly tube: string
+  readonly delaySeconds: number
+}
+
+/** A command with which a lease may end. */
+export interface Meaning {
+  readonly command: Settling["command"]
+  /** The bounds of the delay of a release, in seconds. */
+  readonly delay?: readonly [from: number, to: number]
+  /** The priority; undefined for the one that the job has. */
+  readonly priority?: number | undefined
+  /** The copy that must be there before the job is deleted. */
+  readonly copy?: Copy
+}
+
+// Further leases are not waited for longer than this.
+const MAX_ISOLATION_DELAY_SECONDS = 300
+
+const AT_ONCE: Meaning = { command: "release", delay: [0, 0] }
+
+const isReadable = (body: string): boolean => !body.startsWith("!")
+
+const settled = ({ command, delaySeconds = 0, priority }: Settling): Meaning =>
+  command === "release" ? { command, delay: [delaySeconds, delaySeconds], priority } : { command, priority }
+
+/** Whether a job may have ended a process. */
+export const isSuspect = ({ crashes, timeouts }: Pick<Lease, "crashes" | "timeouts">): boolean => crashes + timeouts > 0
+
+/** Whether a job has had its crashes. */
+export const isDeadly = ({ crashes, kicks }: Pick<Lease, "crashes" | "kicks">, { maxCrashes }: Rules): boolean =>
+  crashes >= maxCrashes + kicks
+
+// A worker whose lease ended unnoticed may have been told the counters of a later lease.
+const countersOf = (lease: Lease, current: Lease): ReadonlyArray<Lease> =>
+  lease === current ? [lease] : lease.job.leases.filter(({ attempt }) => attempt >= lease.attempt)
+
+const givenUp = (rules: Rules, { isCalm }: Ledger): ReadonlyArray<Meaning> => {
+  if (rules.deadLetter === undefined) return [{ command: "bury" }]
+  const moved: Meaning = { command: "delete", copy: { tube: rules.deadLetter, delaySeconds: 0 } }
+  // The copy cannot be put, or the answer is lost.
+  return isCalm ? [moved] : [moved, { command: "bury" }]
+}
+
+const postponed = ({ job }: Lease, delaySeconds: number, { isCalm }: Ledger): ReadonlyArray<Meaning> => {
+  const moved: Meaning = { command: "delete", copy: { tube: job.tube, delaySeconds } }
+  return isCalm ? [moved] : [moved, { command: "release", delay: [delaySeconds, delaySeconds] }]
+}
+
+const failed = (
+  counters: ReadonlyArray<Lease>,
+  rules: Rules,
+  ledger: Ledger
+): ReadonlyArray<Meaning> =>
+  counters.flatMap(({ attempt, kicks }): ReadonlyArray<Meaning> =>
+    attempt >= rules.maxAttempts + kicks
+      ? givenUp(rules, ledger)
+      : [{ command: "release", delay: rules.retryDelay(attempt) }]
+  )
+
+const withoutRun = (
+  lease: Lease,
+  counters: ReadonlyArray<Lease>,
+  rules: Rules,
+  ledger: Ledger
+): ReadonlyArray<Meaning> =>
+  counters.flatMap((seen): ReadonlyArray<Meaning> => {
+    if (rules.crashGuard && isDeadly(seen, rules)) return givenUp(rules, ledger)
+    const refused: ReadonlyArray<Meaning> =
+      rules.crashGuard && rules.isolateSuspects && isSuspect(seen) && ledger.hadCompany(lease)
+        ? [{ command: "release", delay: delayOfSuspect(seen) }]
+        : []
+    if (isReadable(lease.job.put.body)) return refused
+    return [...refused, ...(rules.onUndecodable === "retry" ? failed([seen], rules, ledger) : givenUp(rules, ledger))]
+  })
+
+const delayOfSuspect = ({ crashes }: Lease): readonly [number, number] => {
+  const seconds = Math.min(2 ** crashes, MAX_ISOLATION_DELAY_SECONDS)
+  return [seconds, seconds]
+}
+
+const afterRun = (
+  run: Run,
+  lease: Lease,
+  counters: ReadonlyArray<Lease>,
+  rules: Rules,
+  ledger: Ledger
+): ReadonlyArray<Meaning> => {
+  switch (run.outcome) {
+    case "running":
+      return []
+    case "succeeded":
+    case "discarded":
+      return [{ command: "delete" }]
+    case "snoozed":
+      return postponed(lease, run.delaySeconds, ledger)
+    case "gaveUp":
+      return givenUp(rules, ledger)
+    case "died":
+      return rules.onDefect === "bury" ? [{ command: "bury" }] : failed(counters, rules, ledger)
+    case "failed":
+      return failed(counters, rules, ledger)
+    case "interrupted":
+      return run.isSelfInterrupting ? failed(counters, rules, ledger) : []
+  }
+}
+
+/**
+ * The commands with which the holder of this lease may end it, if it has not been ended yet. `current` is the lease that
+ * the server ends with the command, which may be a later one.
+ */
+export const meaningsOf = (lease: Lease, current: Lease, ledger: Ledger): ReadonlyArray<Meaning> => {
+  const { link: { client }, run } = lease
+  const rules = ledger.workers.get(client)
+  const isEnding = ledger.ending.has(client) || ledger.stopping.has(client)
+  if (run?.settling !== undefined) {
+    // The end of a stream may have released the job before.
+    return [settled(run.settling), ...(rules === undefined && isEnding ? [AT_ONCE] : [])]
+  }
+  // Whoever else takes a job settles it by itself, or leaves it to the end of its Scope.
+  if (rules === undefined) return run?.outcome === "running" && !isEnding ? [] : [AT_ONCE]
+  const counters = countersOf(lease, current)
+  const meanings = run === undefined
+    ? withoutRun(lease, counters, rules, ledger)
+    : afterRun(run, lease, counters, rules, ledger)
+  // The worker may have been told to end in the moment in which the handler ended.
+  return ledger.stopping.has(client) && run?.outcome !== "running" ? [...meanings, AT_ONCE] : meanings
+}
+
+/** Meanings in words. */
+export const inWords = (meanings: ReadonlyArray<Meaning>): string =>
+  meanings.length === 0 ? "nothing" : meanings.map(({ command, copy, delay, priority }) => {
+    const after = delay === undefined ? "" : ` for ${[...new Set(delay)].join(" to ")} s`
+    const at = priority === undefined ? "" : ` at ${priority}`
+    const moved = copy === undefined ? "" : ` after a copy to ${copy.tube} with ${copy.delaySeconds} s`
+    return `${command}${after}${at}${moved}`
+  }).join(" or ")

@@ -10,6 +10,9 @@ import { commands } from "../Protocol.ts"
 import { wrongUsage } from "./failures.ts"
 import { beanstalk } from "./root.ts"
 
+/** The number of small commands in a batch: enough that the round trip costs next to nothing per command. */
+export const BATCH = 4096
+
 /** The largest body, in bytes, that any beanstalkd can be configured to accept. */
 const LARGEST_BODY = 1024 * 1024 * 1024
 
@@ -39,15 +42,23 @@ export const serverOptions = Effect.gen(function*() {
   return options
 })
 
-/**
- * A client whose server has answered one command. Without that check a server that accepts and stays silent would keep a
- * reserve without a timeout waiting forever.
- */
+// Without an answer to a first command, a server that accepts and stays silent would keep a reserve without a timeout
+// waiting forever. It must be a command that no fork lacks: whatever takes a put has `use`.
+const PROBE = ["default"] as const
+
+/** A client whose server has answered one command. */
 export const connect = Effect.gen(function*() {
   const client = yield* Client.make(yield* serverOptions)
-  yield* client.run(commands.listTubeUsed)
+  yield* client.run(commands.use, ...PROBE)
   return client
 })
 
-/** A connection beside the client's, for batches. */
-export const openPipeline = Effect.flatMap(serverOptions, (options) => connectPipeline("Connection.make", options))
+/** A connection with these options, to a server that has answered one command. */
+export const openPipelineWith = Effect.fnUntraced(function*(options: Client.Options) {
+  const pipeline = yield* connectPipeline("Connection.make", { ...options, maxUnanswered: BATCH })
+  yield* pipeline.run(commands.use, ...PROBE)
+  return pipeline
+})
+
+/** A connection for batches. */
+export const openPipeline = Effect.flatMap(serverOptions, openPipelineWith)

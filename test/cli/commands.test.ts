@@ -8,10 +8,10 @@ import * as Cli from "../support/Cli.ts"
 import { eventually } from "../support/Eventually.ts"
 import { describeAnyServer, describeServers } from "./servers.ts"
 
-const failed = (ended: Cli.Ended, line: string) => {
+const failed = (ended: Cli.Ended, line: string, code: number) => {
   assert.strictEqual(ended.stderr, `${line}\n`)
   assert.strictEqual(ended.stdout, "")
-  assert.strictEqual(ended.code, 1)
+  assert.strictEqual(ended.code, code)
 }
 
 const printed = (ended: Cli.Ended, stdout: string) => {
@@ -90,7 +90,7 @@ describeServers("beanstalk", (make) => {
       printed(yield* beanstalk(["peek-buried", "-u", "a"]), job(1, "hello"))
       const none = yield* beanstalk(["reserve", "delete", "-t", "0"])
       assert.match(none.stderr, /^TIMED_OUT: no job became ready on 127\.0\.0\.1:\d+ within 0 s\n$/)
-      assert.deepStrictEqual([none.code, none.stdout], [1, ""])
+      assert.deepStrictEqual([none.code, none.stdout], [3, ""])
     }))
 
   it.live("tail shows jobs as they come, and ends them", () =>
@@ -126,14 +126,14 @@ describeServers("beanstalk", (make) => {
       printed(yield* beanstalk(["kick"]), "1\n")
       printed(yield* beanstalk(["kick-job", "2", "--json"]), "{\"id\":2}\n")
       const bury = yield* beanstalk(["bury", "99"])
-      failed(bury, `NOT_FOUND: no job 99 on ${where}`)
+      failed(bury, `NOT_FOUND: no job 99 on ${where}`, 3)
       const gone = yield* beanstalk(["delete", "--json", "1", "42", "3", "43"])
       assert.strictEqual(gone.stdout, "{\"id\":1}\n{\"id\":3}\n")
       assert.strictEqual(gone.stderr, `NOT_FOUND: no job 42 on ${where}\nNOT_FOUND: no job 43 on ${where}\n`)
-      assert.strictEqual(gone.code, 1)
-      failed(yield* beanstalk(["peek", "42"]), `NOT_FOUND: no job 42 on ${where}`)
-      failed(yield* beanstalk(["kick-job", "2"]), `NOT_FOUND: no buried or delayed job 2 on ${where}`)
-      failed(yield* beanstalk(["peek-ready", "-u", "x"]), `NOT_FOUND: no ready job in tube x on ${where}`)
+      assert.strictEqual(gone.code, 3)
+      failed(yield* beanstalk(["peek", "42"]), `NOT_FOUND: no job 42 on ${where}`, 3)
+      failed(yield* beanstalk(["kick-job", "2"]), `NOT_FOUND: no buried or delayed job 2 on ${where}`, 3)
+      failed(yield* beanstalk(["peek-ready", "-u", "x"]), `NOT_FOUND: no ready job in tube x on ${where}`, 3)
     }))
 
   it.live("stats are JSON with the server's own names, numbers as numbers", () =>
@@ -150,8 +150,8 @@ describeServers("beanstalk", (make) => {
       printed(yield* beanstalk(["pause", "0123", "-d", "90", "--json"]), "{\"tube\":\"0123\",\"delay\":90}\n")
       assert.include(yield* statsOf(server.port, "stats-tube 0123"), { pause: "90" })
       printed(yield* beanstalk(["pause", "0123"]), "")
-      failed(yield* beanstalk(["stats-tube", "nosuch"]), `NOT_FOUND: no tube nosuch on 127.0.0.1:${server.port}`)
-      failed(yield* beanstalk(["pause", "nosuch"]), `NOT_FOUND: no tube nosuch on 127.0.0.1:${server.port}`)
+      failed(yield* beanstalk(["stats-tube", "nosuch"]), `NOT_FOUND: no tube nosuch on 127.0.0.1:${server.port}`, 3)
+      failed(yield* beanstalk(["pause", "nosuch"]), `NOT_FOUND: no tube nosuch on 127.0.0.1:${server.port}`, 3)
     }))
 
   it.live("bench measures, and leaves nothing behind, even if it is interrupted", () =>
@@ -192,6 +192,6 @@ describeAnyServer("bodies", (make) => {
       const [asBase64] = Cli.ndjson(yield* beanstalk(["peek", "2", "--base64", "--json"]))
       assert.deepStrictEqual(asBase64, { body: "aGVsbG8=", encoding: "base64", id: 2 })
       printed(yield* beanstalk(["put", "--", "--dashed"]), "3\n")
-      failed(yield* beanstalk(["put", "--base64", "!"]), "BAD_INPUT: the body is not base64")
+      failed(yield* beanstalk(["put", "--base64", "!"]), "BAD_INPUT: the body is not base64", 1)
     }))
 })

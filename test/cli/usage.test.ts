@@ -26,6 +26,7 @@ const COMMANDS: Record<string, ReadonlyArray<string>> = {
   bury: ["1"],
   kick: [],
   "kick-job": ["1"],
+  touch: ["1"],
   list: [],
   pause: ["default"],
   stats: [],
@@ -160,16 +161,16 @@ describe("a server that is not there", () => {
     assert.deepStrictEqual([stdout, stderr], ["", ""])
     for (const [i, { code, line }] of endings.entries()) {
       assert.match(`${line}\n`, expected, needingServer[i]!.join(" "))
-      assert.strictEqual(code, 1)
+      assert.strictEqual(code, 4)
     }
     yield* forEach(asProcess, (command) =>
       Effect.map(Cli.run([...command, ...args], { env }), (ended) => {
         assert.match(ended.stderr, expected, command.join(" "))
-        assert.deepStrictEqual([ended.code, ended.stdout], [1, ""])
+        assert.deepStrictEqual([ended.code, ended.stdout], [4, ""])
       }))
   })
 
-  it.live("nobody listens: every command exits 1, with one line", () =>
+  it.live("nobody listens: every command exits 4, with one line", () =>
     Effect.gen(function*() {
       const port = yield* freePort
       yield* everyCommand(
@@ -179,7 +180,7 @@ describe("a server that is not there", () => {
       )
     }))
 
-  it.live("it never answers: every command exits 1 within the timeout, with one line", () =>
+  it.live("it never answers: every command exits 4 within the timeout, with one line", () =>
     Effect.gen(function*() {
       const { port } = yield* silent()
       yield* everyCommand(
@@ -193,16 +194,16 @@ describe("a server that is not there", () => {
     Effect.gen(function*() {
       const web = yield* serve((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))
       const closing = yield* serve((socket) => socket.destroy())
-      const cases: ReadonlyArray<readonly [string, RegExp]> = [
-        [`beanstalk://127.0.0.1:${web.port}`, /^UNEXPECTED_REPLY: .* is it a beanstalkd\?.*\n$/],
-        [`beanstalk://127.0.0.1:${closing.port}`, /^(CONNECTION_LOST|UNREACHABLE): .*\n$/],
-        ["unix:///nonexistent/x.sock", /^UNREACHABLE: there is no socket unix:\/nonexistent\/x\.sock; .*\n$/],
-        ["beanstalk://nosuch.invalid", /^UNREACHABLE: .*nosuch\.invalid.*\n$/]
+      const cases: ReadonlyArray<readonly [string, number, RegExp]> = [
+        [`beanstalk://127.0.0.1:${web.port}`, 1, /^UNEXPECTED_REPLY: .* is it a beanstalkd\?.*\n$/],
+        [`beanstalk://127.0.0.1:${closing.port}`, 4, /^(CONNECTION_LOST|UNREACHABLE): .*\n$/],
+        ["unix:///nonexistent/x.sock", 4, /^UNREACHABLE: there is no socket unix:\/nonexistent\/x\.sock; .*\n$/],
+        ["beanstalk://nosuch.invalid", 4, /^UNREACHABLE: .*nosuch\.invalid.*\n$/]
       ]
-      yield* forEach(cases, ([url, message]) =>
+      yield* forEach(cases, ([url, expected, message]) =>
         Effect.map(Cli.run(["list", "--url", url]), ({ code, stderr, stdout }) => {
           assert.match(stderr, message)
-          assert.deepStrictEqual([code, stdout], [1, ""])
+          assert.deepStrictEqual([code, stdout], [expected, ""])
         }))
     }).pipe(Effect.scoped))
 })

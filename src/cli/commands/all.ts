@@ -5,8 +5,9 @@ import * as Command from "effect/cli/Command"
 import { bench } from "./bench.ts"
 import { completionsOf } from "./completions.ts"
 import { drain } from "./drain.ts"
-import { bury, deleteJobs, kick, kickJob } from "./byId.ts"
+import { bury, deleteJobs, kickJob, touch } from "./byId.ts"
 import { jobs } from "./jobs.ts"
+import { kick } from "./kick.ts"
 import { move } from "./move.ts"
 import { peek, peekBuried, peekDelayed, peekReady } from "./peek.ts"
 import { put } from "./put.ts"
@@ -29,6 +30,7 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   bury,
   kick,
   kickJob,
+  touch,
   list,
   pause,
   stats,

@@ -29,7 +29,6 @@ export const exportJobs = Command.make(
     delete: switchedOff("delete", "Delete the exported jobs, except reserved ones")
   },
   Effect.fnUntraced(function*(flags) {
-    yield* Effect.scoped(connect)
     const pipeline = yield* openPipeline
     let exported = 0
     let deleted = 0

@@ -6,15 +6,16 @@ import * as Effect from "effect/Effect"
 import type * as Client from "../../Client.ts"
 import { connect } from "../connect.ts"
 import { documented } from "../documented.ts"
-import { base64Bodies, idArgument, use } from "../flags.ts"
+import { base64Bodies, use } from "../flags.ts"
+import { idOn, jobArgument } from "../jobNames.ts"
 import { printJob } from "../terminal/output.ts"
 
 export const peek = Command.make(
   "peek",
-  { id: idArgument("Id of the job"), base64: base64Bodies },
+  { id: jobArgument("Id of the job"), base64: base64Bodies },
   Effect.fnUntraced(function*({ base64, id }) {
     const client = yield* connect
-    yield* printJob(yield* client.peek(id), base64)
+    yield* printJob(yield* client.peek(yield* idOn(client.server, id)), base64)
   }, Effect.scoped)
 ).pipe(documented({
   description: "Look at a job in any state",

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type { Service } from "../../Client.ts"
 import { connect } from "../connect.ts"
 import { type Documentation, documented } from "../documented.ts"
-import { delayOf, idArgument, tubeArgument } from "../flags.ts"
+import { delayOf, tubeArgument } from "../flags.ts"
+import { idOn, jobArgument } from "../jobNames.ts"
 import { beanstalk } from "../root.ts"
 import { printJson, result, write } from "../terminal/output.ts"
 import { type Cell, table } from "../terminal/table.ts"
@@ -70,8 +71,8 @@ export const statsTube = printing(
 
 export const statsJob = printing(
   "stats-job",
-  { id: idArgument("Id of the job") },
-  (client, { id }) => client.statsJob(id),
+  { id: jobArgument("Id of the job") },
+  (client, { id }) => Effect.flatMap(idOn(client.server, id), client.statsJob),
   {
     description: "Print the statistics of a job",
     examples: { "beanstalk stats-job 42": "Print the statistics of job 42" }

@@ -16,12 +16,14 @@ import { beanstalk } from "../root.ts"
 import { serve } from "./serve.ts"
 import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
 import { top } from "./top.ts"
+import { work } from "./work.ts"
 import { exportJobs, importJobs } from "./exportImport.ts"
 
 export const all = beanstalk.pipe(Command.withSubcommands([
   put,
   reserve,
   tail,
+  work,
   peek,
   peekReady,
   peekDelayed,

@@ -12,7 +12,7 @@ import { documented } from "../documented.ts"
 import { dryRun, switchedOff, tubeArgument } from "../flags.ts"
 import { batch, firstFailure } from "../jobs/batch.ts"
 import { isFiltered, select, selectionFlags, STATES } from "../jobs/selection.ts"
-import { isUnsure, work } from "../jobs/taking.ts"
+import { isUnsure, takeJobs } from "../jobs/taking.ts"
 import { confirm } from "../terminal/confirm.ts"
 import { countOfJobs } from "../terminal/output.ts"
 
@@ -35,7 +35,7 @@ export const drain = Command.make(
         Effect.provideService(Stdio, stdio)
       )
     }
-    yield* work({
+    yield* takeJobs({
       pipeline,
       selection,
       done: "deleted",

@@ -14,14 +14,14 @@ import { wrongUsage } from "../failures.ts"
 import { BoundedInt, dryRun, use } from "../flags.ts"
 import { batch, firstFailure } from "../jobs/batch.ts"
 import { select, type Selection, selectionFlags } from "../jobs/selection.ts"
-import { isUnsure, work } from "../jobs/taking.ts"
+import { isUnsure, takeJobs } from "../jobs/taking.ts"
 import { result } from "../terminal/output.ts"
 
 const KICKABLE = ["buried", "delayed"] as const
 
 const kickSelected = Effect.fnUntraced(function*(selection: Selection, isDry: boolean) {
   const pipeline = yield* openPipeline
-  yield* work({
+  yield* takeJobs({
     pipeline,
     selection,
     done: "kicked",

@@ -15,7 +15,7 @@ import { bodiesAtOnce } from "../jobs/listing.ts"
 import { moveSome, type Moving } from "../jobs/moving.ts"
 import { canReserveById, watchOnly } from "../jobs/reserving.ts"
 import { isFiltered, select, selectionFlags, STATES } from "../jobs/selection.ts"
-import { work } from "../jobs/taking.ts"
+import { takeJobs } from "../jobs/taking.ts"
 
 const SAME_TUBE = "the two tubes are the same"
 
@@ -66,7 +66,7 @@ export const move = Command.make(
       holdReady,
       canBury: target === pipeline ? canReserve : yield* canReserveById(target)
     }
-    yield* work({
+    yield* takeJobs({
       pipeline,
       selection,
       done: "moved",

@@ -48,7 +48,7 @@ const pair = (
 const holdAny = Effect.fnUntraced(function*(pipeline: Pipeline, most: number) {
   const jobs = yield* reserveSome(pipeline, most)
   const stats = yield* statsOf(pipeline, jobs.map(({ id }) => id))
-  return pair(stats.map((one) => one && { ...one, state: "ready" as const }), jobs, true)
+  return pair(stats, jobs, true)
 })
 
 // Reserving a ready job keeps workers away while it is copied, and if this process dies the job is ready again. Delayed

@@ -91,7 +91,7 @@ const summary = ({ done, unsure }: Work<unknown>, tally: Tally, total: number | 
 }
 
 /** Does the work, shows a progress line, and prints how many jobs were done. */
-export const work = Effect.fnUntraced(function*<E>(task: Work<E>) {
+export const takeJobs = Effect.fnUntraced(function*<E>(task: Work<E>) {
   const { confirm, done, isDry, pipeline, selection } = task
   const chosen = isFiltered(selection) ? yield* selectedIds(pipeline, selection) : undefined
   const total = chosen === undefined

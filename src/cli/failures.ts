@@ -122,7 +122,8 @@ const isInvalid = (error: unknown): boolean =>
 const isEmpty = (error: unknown): boolean =>
   error instanceof Errors.NotFound || error instanceof Errors.TimedOut || error instanceof NothingThere
 
-const isUnreachable = (error: unknown): boolean => {
+/** Whether the server cannot be reached, or does not answer any more. */
+export const isUnreachable = (error: unknown): boolean => {
   if (!(error instanceof Errors.BeanstalkdError)) return false
   switch (error.reason._tag) {
     case "OpenError":

@@ -109,6 +109,21 @@ export const base64Bodies: Flag.Flag<boolean> = switchedOff(
   "Print all bodies as base64; by default only bodies that are not UTF-8, with \"encoding\": \"base64\""
 )
 
+/** `--raw` of commands that print a body. */
+export const rawBody: Flag.Flag<boolean> = switchedOff(
+  "raw",
+  "Write the body alone, every byte as it is, without a line end"
+)
+
+/** `-t SECONDS`: how long to wait for a job. */
+export const timeoutOf = (description: string): Flag.Flag<Option.Option<Duration.Duration>> =>
+  seconds(Flag.String("timeout")).pipe(
+    Flag.withAlias("t"),
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription(description),
+    Flag.optional
+  )
+
 /** `--state STATE`, which may be repeated. */
 export const states = <const S extends ReadonlyArray<JobState>>(
   choices: S,

@@ -16,7 +16,9 @@ const reasonOf = (cause: Cause.Cause<unknown>): string => {
 const toStderr = Logger.make(({ cause, fiber, message }) => {
   const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
   const annotations = Object.entries(fiber.getRef(References.CurrentLogAnnotations))
-  const about = annotations.length === 0 ? "" : ` (${annotations.map(([key, value]) => `${key} ${String(value)}`).join(", ")})`
+  const about = annotations.length === 0
+    ? ""
+    : ` (${annotations.map(([key, value]) => `${key} ${String(value)}`).join(", ")})`
   process.stderr.write(`${oneLine(`${text}${reasonOf(cause)}${about}`)}\n`)
 })
 

@@ -4,6 +4,7 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { readFileSync } from "node:fs"
 import * as Client from "../Client.ts"
 import { connect as connectPipeline } from "../internal/connection/connect.ts"
 import { commands } from "../Protocol.ts"
@@ -18,6 +19,39 @@ const LARGEST_BODY = 1024 * 1024 * 1024
 
 const fromEnvironment = Config.option(Config.String("BEANSTALKD_URL")).pipe(Effect.orDie)
 
+interface TlsFlags {
+  readonly tlsCa: Option.Option<string>
+  readonly tlsCert: Option.Option<string>
+  readonly tlsKey: Option.Option<string>
+}
+
+const readPem = (flag: string, path: Option.Option<string>) =>
+  Option.isNone(path) ? Effect.undefined : Effect.try({
+    try: () => {
+      const text = readFileSync(path.value, "utf8")
+      if (!text.includes("-----BEGIN ")) throw new Error("it is not in PEM")
+      return text
+    },
+    catch: (error) => wrongUsage(`--${flag} ${path.value}: ${(error as Error).message}`)
+  })
+
+const tlsOptions = Effect.fnUntraced(function*({ tlsCa, tlsCert, tlsKey }: TlsFlags) {
+  if (Option.isSome(tlsCert) !== Option.isSome(tlsKey)) {
+    return yield* wrongUsage("--tls-cert and --tls-key go together")
+  }
+  const ca = yield* readPem("tls-ca", tlsCa)
+  const cert = yield* readPem("tls-cert", tlsCert)
+  const key = yield* readPem("tls-key", tlsKey)
+  if (ca === undefined && cert === undefined) return undefined
+  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert, key }) }
+})
+
+/** The options for another server that a URL names. The files for TLS count if it has TLS. */
+export const optionsOfUrl = Effect.fnUntraced(function*(url: string) {
+  const { host: _, port: __, tls, ...options } = yield* serverOptions
+  return { ...options, url, ...(tls !== undefined && url.startsWith("beanstalk+tls:") ? { tls } : {}) }
+})
+
 /** The server that the flags name, or else the environment. */
 export const serverOptions = Effect.gen(function*() {
   const flags = yield* beanstalk
@@ -30,11 +64,16 @@ export const serverOptions = Effect.gen(function*() {
   if (url?.startsWith("unix:") && (host !== undefined || port !== undefined)) {
     return yield* wrongUsage("a server is either a unix socket or has --host and --port")
   }
+  const tls = yield* tlsOptions(flags)
+  if (url?.startsWith("unix:") && tls !== undefined) {
+    return yield* wrongUsage("a unix socket has no TLS: --tls-ca, --tls-cert and --tls-key need a host")
+  }
   const timeout = Option.getOrUndefined(flags.serverTimeout)
   const options: Client.Options = {
     host,
     port,
     url,
+    ...(tls === undefined ? {} : { tls }),
     maxReplySize: LARGEST_BODY + 2,
     connectTimeout: timeout,
     commandTimeout: timeout

@@ -9,14 +9,16 @@ import { bury, deleteJobs, kickJob, touch } from "./byId.ts"
 import { jobs } from "./jobs.ts"
 import { kick } from "./kick.ts"
 import { move } from "./move.ts"
+import { pause, unpause } from "./pause.ts"
 import { peek, peekBuried, peekDelayed, peekReady } from "./peek.ts"
 import { put } from "./put.ts"
 import { reserve } from "./reserve.ts"
 import { beanstalk } from "../root.ts"
 import { serve } from "./serve.ts"
-import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
+import { list, stats, statsJob, statsTube } from "./stats.ts"
 import { tail } from "./tail.ts"
 import { top } from "./top.ts"
+import { wait } from "./wait.ts"
 import { work } from "./work.ts"
 import { exportJobs, importJobs } from "./exportImport.ts"
 
@@ -36,6 +38,8 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   touch,
   list,
   pause,
+  unpause,
+  wait,
   stats,
   statsTube,
   statsJob,

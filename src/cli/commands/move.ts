@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { commands } from "../../Protocol.ts"
-import { openPipeline, openPipelineWith, serverOptions } from "../connect.ts"
+import { openPipeline, openPipelineWith, optionsOfUrl } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { wrongUsage } from "../failures.ts"
 import { dryRun, switchedOff, tubeArgument } from "../flags.ts"
@@ -49,7 +49,7 @@ export const move = Command.make(
     if (from === to && !isElsewhere) return yield* wrongUsage(SAME_TUBE, "move")
     const pipeline = yield* openPipeline
     const target = isElsewhere
-      ? yield* openPipelineWith({ ...yield* serverOptions, host: undefined, port: undefined, url: toUrl.value })
+      ? yield* openPipelineWith(yield* optionsOfUrl(toUrl.value))
       : pipeline
     if (from === to && (yield* isSameServer(pipeline, target))) return yield* wrongUsage(SAME_TUBE, "move")
     const selection = select(from, STATES, flags)

@@ -40,7 +40,10 @@ export const serve = Command.make(
     )
   },
   Effect.fnUntraced(function*(flags) {
-    const { host, port, url } = yield* beanstalk
+    const { host, port, tlsCa, tlsCert, tlsKey, url } = yield* beanstalk
+    if ([tlsCa, tlsCert, tlsKey].some(Option.isSome)) {
+      return yield* wrongUsage("it has no TLS: put a TLS proxy in front of it", "serve")
+    }
     if (Option.isSome(url)) {
       return yield* wrongUsage("it listens on --host and --port, or on --unix, not on a --url", "serve")
     }

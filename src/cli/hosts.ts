@@ -3,7 +3,7 @@
  */
 import * as Option from "effect/Option"
 
-const WITH_PORT = /^([^:\[\]]+|\[[^\]]*\]):([0-9]*)$/
+const WITH_PORT = /^([^:[\]]+|\[[^\]]*\]):([0-9]*)$/
 
 /** A host name or an address, without a port, a scheme or brackets. */
 export const hostAlone = (text: string): Option.Option<string> =>

@@ -33,8 +33,8 @@ const NOT_AN_ID = "the id of a job, a whole number, or its reference, such as 12
 export const jobArgument = (description: string): Argument.Argument<NamedJob> =>
   Argument.String("id").pipe(Argument.filterMap(parse, () => NOT_AN_ID), Argument.withDescription(description))
 
-/** The most ids that a range may have: more than a server gives out in a minute is a mistake. */
-const LONGEST_RANGE = 10_000_000
+/** The most ids that a range may have: each takes memory, and a longer one is likely a mistake. */
+const LONGEST_RANGE = 1_000_000
 
 const parseRange = (text: string): Option.Option<ReadonlyArray<NamedJob>> => {
   const [, first, last] = /^([0-9]+)-([0-9]+)$/.exec(text) ?? []

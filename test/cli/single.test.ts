@@ -109,7 +109,7 @@ describeServers("wait --empty", (make) => {
       const waiting = yield* Cli.start(["--port", `${port}`, "wait", "a", "--empty", "--interval", "0.05", "--json"])
       const job = yield* client.reserve("a")
       yield* client.delete(2 as never)
-      const looks = Effect.map(client.stats, ({ cmdStatsTube }) => cmdStatsTube!)
+      const looks = Effect.map(client.stats, ({ cmdStatsTube }) => cmdStatsTube)
       const before = yield* looks
       yield* eventually(Effect.map(looks, (now) => assert.isAbove(now, before + 2)), { within: "20 seconds" })
       assert.strictEqual(waiting.stdout(), "", "a reserved job counts")

@@ -1,7 +1,7 @@
 /**
  * What becomes of a job that was printed: it is deleted, released or buried.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"

@@ -101,3 +101,13 @@ export const openPipelineWith = Effect.fnUntraced(function*(options: Client.Opti
 
 /** A connection for batches. */
 export const openPipeline = Effect.flatMap(serverOptions, openPipelineWith)
+
+/** What the largest body is taken for, of a server that has no statistics. */
+const GUESSED_MAX_JOB_SIZE = 1024 * 1024
+
+/** The largest body that the server accepts. */
+export const maxJobSizeOf = (server: Pick<Client.Service, "run">) =>
+  server.run(commands.stats).pipe(
+    Effect.map(({ maxJobSize }) => maxJobSize),
+    Effect.catchReason("BeanstalkdError", "UnknownCommand", () => Effect.succeed(GUESSED_MAX_JOB_SIZE))
+  )

@@ -92,17 +92,21 @@ RealServer.describeReal("a fork", () => {
   it.live("without lists and statistics: every command that does not need them works", () =>
     Effect.gen(function*() {
       const { port } = yield* RealServer.make()
-      const fork = yield* lacking(port, /^(list-tube|stats-|reserve-job )/)
+      const fork = yield* lacking(port, /^(list-tube|stats|reserve-job )/)
       const beanstalk = Cli.on(fork)
       const printed = (args: ReadonlyArray<string>, stdout: string) =>
         Effect.map(beanstalk(args), (ended) => assert.deepStrictEqual(ended, { code: 0, stdout, stderr: "" }))
       yield* printed(["put", "x"], "1\n")
       yield* printed(["peek", "1", "--json"], "{\"body\":\"x\",\"id\":1}\n")
-      assert.strictEqual((yield* beanstalk(["stats"])).code, 0)
-      assert.strictEqual((yield* beanstalk(["put", "--lines"], { stdin: "y\nz\n" })).stdout, "2\n3\n")
+      yield* printed(["put", "-", "-u", "other"], "2\n")
+      assert.strictEqual((yield* beanstalk(["put", "--lines"], { stdin: "y\nz\n" })).stdout, "3\n4\n")
       yield* printed(["reserve", "delete", "-t", "0", "--json"], "{\"body\":\"x\",\"id\":1}\n")
-      yield* printed(["tail", "delete", "-t", "0", "-n", "1"], "2\tdefault\ty\n")
+      yield* printed(["tail", "delete", "-t", "0", "-n", "1"], "3\tdefault\ty\n")
       yield* printed(["drain", "default"], "1\n")
+      assert.strictEqual(
+        (yield* beanstalk(["move", "other", "another"])).stderr.split("\n")[0],
+        "stopped: 0 jobs moved"
+      )
       const { stderr } = yield* beanstalk(["stats-job", "1"])
       assert.strictEqual(stderr, `UNKNOWN_COMMAND: 127.0.0.1:${fork.port} has no stats-job\n`)
     }).pipe(Effect.scoped))

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { commands } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
-import { openPipeline } from "../connect.ts"
+import { maxJobSizeOf, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { type Copy, putCopies } from "../jobs/copy.ts"
 import { describe, Failed } from "../failures.ts"
@@ -87,7 +87,7 @@ export const importJobs = Command.make(
   },
   Effect.fnUntraced(function*({ tube }) {
     const pipeline = yield* openPipeline
-    const { maxJobSize } = yield* pipeline.run(commands.stats)
+    const maxJobSize = yield* maxJobSizeOf(pipeline)
     const size = yield* sizeOfStdin
     let imported = 0
 

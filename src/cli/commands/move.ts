@@ -13,7 +13,7 @@ import { wrongUsage } from "../failures.ts"
 import { dryRun, switchedOff, tubeArgument } from "../flags.ts"
 import { bodiesAtOnce } from "../jobs/listing.ts"
 import { moveSome, type Moving } from "../jobs/moving.ts"
-import { canReserveById, watchOnly } from "../jobs/reserving.ts"
+import { canReserveById, watchInstead } from "../jobs/reserving.ts"
 import { isFiltered, select, selectionFlags, STATES } from "../jobs/selection.ts"
 import { takeJobs } from "../jobs/taking.ts"
 
@@ -55,7 +55,7 @@ export const move = Command.make(
     const selection = select(from, STATES, flags)
     const canReserve = yield* canReserveById(pipeline)
     const holdReady = canReserve ? "by id" : isFiltered(selection) ? "not at all" : "by reserving any"
-    if (holdReady === "by reserving any") yield* watchOnly(pipeline, from)
+    if (holdReady === "by reserving any") yield* watchInstead(pipeline, from)
     const moving: Moving = {
       pipeline,
       target,

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 import { commands, type Failure, type PutOptions } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
-import { connect, openPipeline } from "../connect.ts"
+import { connect, maxJobSizeOf, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { Failed, wrongUsage } from "../failures.ts"
 import { delayOf, priority, switchedOff, ttr, use } from "../flags.ts"
@@ -33,7 +33,7 @@ const limitOf = (maxJobSize: number) => maxJobSize * 2 + 4096
 
 const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
   const client = yield* connect
-  const raw = argument === "-" ? yield* readAll(limitOf((yield* client.stats).maxJobSize)) : argument
+  const raw = argument === "-" ? yield* readAll(limitOf(yield* maxJobSizeOf(client))) : argument
   const body = flags.base64 ? fromBase64(raw.toString()) : raw
   if (body === undefined) return yield* new Failed({ message: "BAD_INPUT: the body is not base64" })
   const { id } = yield* client.put(flags.use, body, flags)
@@ -43,7 +43,7 @@ const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
 const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
   const { json } = yield* beanstalk
   const pipeline = yield* openPipeline
-  const { maxJobSize } = yield* pipeline.run(commands.stats)
+  const maxJobSize = yield* maxJobSizeOf(pipeline)
   const size = yield* sizeOfStdin
   const progress = yield* Progress.make(`put into ${options.use}`)
   const putOptions: PutOptions = { ...options, tube: options.use }

@@ -7,7 +7,7 @@ import type { JobId } from "../../internal/protocol/scalars.ts"
 import { commands } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import { Failed } from "../failures.ts"
-import { needsReserveJob, releaseAll, reserveSome, watchOnly } from "./reserving.ts"
+import { needsReserveJob, releaseAll, reserveSome, watchInstead } from "./reserving.ts"
 
 /**
  * Reserves a job and buries it with this priority. A connection lost in between would make the job ready, so both commands
@@ -38,7 +38,7 @@ export const buryByReserving = Effect.fnUntraced(function*(
 ) {
   if (state === "reserved") return yield* pipeline.run(commands.bury, id, { priority })
   if (state !== "ready") return yield* needsReserveJob(`to bury job ${id}, which is ${state},`, pipeline.server)
-  yield* watchOnly(pipeline, tube)
+  yield* watchInstead(pipeline, tube)
   const others: Array<JobId> = []
   let isFound = false
   while (!isFound && others.length < MOST_BEFORE) {
@@ -49,6 +49,7 @@ export const buryByReserving = Effect.fnUntraced(function*(
     others.push(...jobs.map((job) => job.id).filter((other) => other !== id))
   }
   yield* releaseAll(pipeline, others)
+  yield* watchInstead(pipeline, "default", tube)
   if (isFound) return
   const { pauseTimeLeft = 0 } = yield* pipeline.run(commands.statsTube, tube)
   if (pauseTimeLeft > 0) return yield* needsReserveJob(`to bury job ${id} of the paused tube ${tube}`, pipeline.server)

@@ -13,7 +13,7 @@ import { commands, type RawJob } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import { JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
 import { batch, ifThere, values } from "./batch.ts"
-import { BATCH, openPipeline } from "../connect.ts"
+import { BATCH, maxJobSizeOf, openPipeline } from "../connect.ts"
 import { note } from "../terminal/output.ts"
 import type { Progress } from "../terminal/progress.ts"
 
@@ -132,8 +132,8 @@ const MAX_BODY_BYTES = 32 * 1024 * 1024
 /** How many bodies may be in memory at once. */
 export const bodiesAtOnce = (pipeline: Pipeline) =>
   Effect.map(
-    pipeline.run(commands.stats),
-    ({ maxJobSize }) => Math.min(256, Math.max(1, Math.floor(MAX_BODY_BYTES / maxJobSize)))
+    maxJobSizeOf(pipeline),
+    (maxJobSize) => Math.min(256, Math.max(1, Math.floor(MAX_BODY_BYTES / maxJobSize)))
   )
 
 /** Fetches these jobs, some at a time, in order, and leaves out jobs that no longer exist. */

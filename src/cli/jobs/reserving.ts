@@ -28,12 +28,10 @@ export const needsReserveJob = (what: string, server: string, instead = ""): Fai
     message: `UNKNOWN_COMMAND: ${what} needs reserve-job, which ${server} does not have: beanstalkd 1.12 can${instead}`
   })
 
-/** Makes the server watch this tube alone. */
-export const watchOnly = Effect.fnUntraced(function*(pipeline: Pipeline, tube: string) {
+/** Watches a tube in place of another one, which is `default` at first. */
+export const watchInstead = Effect.fnUntraced(function*(pipeline: Pipeline, tube: string, other = "default") {
   yield* pipeline.run(commands.watch, tube)
-  for (const other of yield* pipeline.run(commands.listTubesWatched)) {
-    if (other !== tube) yield* pipeline.run(commands.ignore, other)
-  }
+  if (tube !== other) yield* pipeline.run(commands.ignore, other)
 })
 
 /** Reserves ready jobs of the watched tubes, as many as there are up to this number, without waiting. */

@@ -149,6 +149,30 @@ RealServer.describeReal("work", () => {
       assert.deepInclude(yield* client.statsJob(1 as never), { releases: 1 })
     }).pipe(Effect.scoped))
 
+  it.live("ends a command whose lease is lost, since another worker may have the job", () =>
+    Effect.gen(function*() {
+      const { client, lines, server, start } = yield* open
+      yield* client.put("a", "one")
+      yield* start("-w", "a", ...shell("echo $$ >> \"$LOG\"; sleep 1000"))
+      yield* eventually(Effect.sync(() => assert.lengthOf(lines(), 1)), soon)
+      const pid = Number(lines()[0])
+      process.kill(pid, 0)
+      yield* server.kill
+      yield* eventually(isGone(pid), soon)
+    }).pipe(Effect.scoped))
+
+  it.live("ends with its terminal, and takes its commands with it", () =>
+    Effect.gen(function*() {
+      const { client, lines, start } = yield* open
+      yield* client.put("a", "one")
+      const worker = yield* start("-w", "a", "--shutdown-timeout", "0", ...shell("echo $$ >> \"$LOG\"; sleep 1000"))
+      yield* eventually(Effect.sync(() => assert.lengthOf(lines(), 1)), soon)
+      yield* worker.signal("SIGHUP")
+      assert.strictEqual((yield* worker.ended).code, 130)
+      yield* isGone(Number(lines()[0]))
+      yield* areIn(client, { ready: 1 }, "a")
+    }).pipe(Effect.scoped))
+
   it.live("a second Ctrl-C ends everything at once", () =>
     Effect.gen(function*() {
       const { client, lines, start } = yield* open

@@ -13,6 +13,24 @@ export class Failed extends Schema.TaggedError<Failed>("effect-beanstalkd/cli/Fa
   message: Schema.String
 }) {}
 
+/** A job that was named with its server, to a command that works on another one. */
+export class WrongServer extends Schema.TaggedError<WrongServer>("effect-beanstalkd/cli/WrongServer")("WrongServer", {
+  server: Schema.String,
+  named: Schema.String,
+  id: Schema.Int
+}) {
+  override get message(): string {
+    return `WRONG_SERVER: ${this.named}/${this.id} is a job of ${this.named}, and this command works on ${this.server}: ` +
+      "name its server with --host, --port or --url, or give the id alone"
+  }
+}
+
+/** Nothing was there: no such job or tube, or none came in time. */
+export class NothingThere extends Schema.TaggedError<NothingThere>("effect-beanstalkd/cli/NothingThere")(
+  "NothingThere",
+  { message: Schema.String }
+) {}
+
 /** The reader of stdout has gone, as in `| head`. This is an error only if it left work undone. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>("effect-beanstalkd/cli/OutputClosed")(
   "OutputClosed",
@@ -65,10 +83,18 @@ const serverFailed = ({ command, reason, sent, server }: Errors.BeanstalkdError)
     case "WriteError":
       return `CONNECTION_LOST: ${server}: ${reason.message}` +
         (sent && CHANGING.has(command) ? ` (${command} was on its way and may have been carried out)` : "")
+    case "UnknownCommand":
+      return `UNKNOWN_COMMAND: ${server} has no ${command}` + since(command)
     default:
       return `${reason.message} (${command} on ${server})`
   }
 }
+
+/** The versions of beanstalkd that brought commands. All others are older than any server in use. */
+const SINCE: Readonly<Record<string, string>> = { "reserve-job": "1.12", "kick-job": "1.8", "pause-tube": "1.4.3" }
+
+const since = (command: string): string =>
+  SINCE[command] === undefined ? "" : `, which beanstalkd has since ${SINCE[command]}`
 
 // The library's messages begin with the command that failed, which the user has just typed.
 const withoutCommand = ({ command, message }: { readonly command: string; readonly message: string }) =>
@@ -76,7 +102,7 @@ const withoutCommand = ({ command, message }: { readonly command: string; readon
 
 /** The line for an error. */
 export const describe = (error: unknown): string => {
-  if (error instanceof Failed) return error.message
+  if (error instanceof Failed || error instanceof WrongServer || error instanceof NothingThere) return error.message
   if (error instanceof Errors.NotFound) return `NOT_FOUND: ${withoutCommand(error)}`
   if (error instanceof Errors.TimedOut) return `TIMED_OUT: ${error.message}`
   if (error instanceof Errors.DeadlineSoon) return `DEADLINE_SOON: ${error.message}`
@@ -90,8 +116,30 @@ export const describe = (error: unknown): string => {
 }
 
 const isInvalid = (error: unknown): boolean =>
-  error instanceof Errors.InvalidArgument ||
+  error instanceof Errors.InvalidArgument || error instanceof WrongServer ||
   (error instanceof Errors.BeanstalkdError && error.reason._tag === "InvalidOptions")
+
+const isEmpty = (error: unknown): boolean =>
+  error instanceof Errors.NotFound || error instanceof Errors.TimedOut || error instanceof NothingThere
+
+/** Whether the server cannot be reached, or does not answer any more. */
+export const isUnreachable = (error: unknown): boolean => {
+  if (!(error instanceof Errors.BeanstalkdError)) return false
+  switch (error.reason._tag) {
+    case "OpenError":
+    case "OpenTimeout":
+    case "CommandTimeout":
+    case "ConnectionClosed":
+    case "ReadError":
+    case "WriteError":
+      return true
+    default:
+      return false
+  }
+}
+
+/** 0 done, 1 an error, 2 wrong usage, 3 nothing is there, 4 the server is not there. Interrupted is 130. */
+const codeOf = (error: unknown): number => isInvalid(error) ? 2 : isEmpty(error) ? 3 : isUnreachable(error) ? 4 : 1
 
 /** The exit code of the process, and its last line on stderr, if there is one. */
 export const ending = (exit: Exit.Exit<unknown, unknown>): { readonly code: number; readonly line?: string } => {
@@ -102,5 +150,5 @@ export const ending = (exit: Exit.Exit<unknown, unknown>): { readonly code: numb
   if (CliError.isCliError(error)) return { code: 2 }
   if (error instanceof OutputClosed) return { code: error.isUndone ? 1 : 0 }
   const line = describe(error).replace(/\s*\n\s*/g, " ")
-  return { code: isInvalid(error) ? 2 : 1, line }
+  return { code: codeOf(error), line }
 }

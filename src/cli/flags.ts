@@ -8,10 +8,10 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { JobState } from "../Stats.ts"
-import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, JobId, MAX_UINT32, TubeName } from "../internal/protocol/scalars.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, MAX_UINT32, TubeName } from "../internal/protocol/scalars.ts"
 
-// Digits only, because JavaScript also reads "", "0x10" and "1e3" as numbers.
-const wholeNumber = (text: string, min: number, max: number): Option.Option<number> => {
+/** A whole number within bounds. Digits only, because JavaScript also reads "", "0x10" and "1e3" as numbers. */
+export const wholeNumber = (text: string, min: number, max: number): Option.Option<number> => {
   const n = Number(text)
   return /^[0-9]+$/.test(text) && n >= min && n <= max ? Option.some(n) : Option.none()
 }
@@ -61,16 +61,6 @@ export const tube = (flag: Flag.Flag<string>): Flag.Flag<string> =>
 export const tubeArgument = (name: string, description: string): Argument.Argument<string> =>
   Argument.String(name).pipe(Argument.filterMap(tubeName, notATube), Argument.withDescription(description))
 
-/** An argument that is the id of a job. */
-export const idArgument = (description: string): Argument.Argument<JobId> =>
-  Argument.String("id").pipe(
-    Argument.filterMap(
-      (text) => Option.map(wholeNumber(text, 0, Number.MAX_SAFE_INTEGER), (id) => JobId.make(id)),
-      () => "the id of a job, a whole number"
-    ),
-    Argument.withDescription(description)
-  )
-
 /** `-u TUBE`: the tube that the command works on. */
 export const use: Flag.Flag<string> = tube(Flag.String("use")).pipe(
   Flag.withAlias("u"),
@@ -119,12 +109,57 @@ export const base64Bodies: Flag.Flag<boolean> = switchedOff(
   "Print all bodies as base64; by default only bodies that are not UTF-8, with \"encoding\": \"base64\""
 )
 
+/** `--raw` of commands that print a body. */
+export const rawBody: Flag.Flag<boolean> = switchedOff(
+  "raw",
+  "Write the body alone, every byte as it is, without a line end"
+)
+
+/** `-t SECONDS`: how long to wait for a job. */
+export const timeoutOf = (description: string): Flag.Flag<Option.Option<Duration.Duration>> =>
+  seconds(Flag.String("timeout")).pipe(
+    Flag.withAlias("t"),
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription(description),
+    Flag.optional
+  )
+
 /** `--state STATE`, which may be repeated. */
 export const states = <const S extends ReadonlyArray<JobState>>(
   choices: S,
   description: string
 ): Flag.Flag<ReadonlyArray<S[number]>> =>
   Flag.Literals("state", choices).pipe(Flag.withDescription(description), Flag.atLeast(0))
+
+/** `--older SECONDS` and `--younger SECONDS`. */
+export const ageFlag = (name: string, which: string): Flag.Flag<Option.Option<Duration.Duration>> =>
+  seconds(Flag.String(name)).pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription(`Only jobs put ${which} this many seconds ago`),
+    Flag.optional
+  )
+
+/** `--body TEXT`. */
+export const bodyFlag: Flag.Flag<Option.Option<string>> = Flag.String("body").pipe(
+  Flag.withMetavar("TEXT"),
+  Flag.withDescription("Only jobs whose body contains this text"),
+  Flag.optional
+)
+
+/** `--dry-run`. */
+export const dryRun: Flag.Flag<boolean> = switchedOff(
+  "dry-run",
+  "Only print how many jobs there are, and change nothing"
+)
+
+/** `-n N`. */
+export const countFlag = (description: string): Flag.Flag<Option.Option<number>> =>
+  BoundedInt(Flag.String("count"), 1, Number.MAX_SAFE_INTEGER).pipe(
+    Flag.withAlias("n"),
+    Flag.withMetavar("N"),
+    Flag.withDescription(description),
+    Flag.optional
+  )
 
 /** The four states of a job. */
 export const ALL_STATES: ReadonlyArray<JobState> = JobState.literals

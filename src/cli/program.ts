@@ -5,6 +5,7 @@
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
+import * as Completions from "effect/cli/Completions"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type * as HelpDoc from "effect/cli/HelpDoc"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
@@ -17,6 +18,8 @@ import * as Terminal from "effect/Terminal"
 import { readFileSync } from "node:fs"
 import { all } from "./commands/all.ts"
 import { normalize } from "./argv.ts"
+import { wrongUsage } from "./failures.ts"
+import { dashH } from "./hosts.ts"
 import { note } from "./terminal/output.ts"
 import { layer as stdio } from "./terminal/stdio.ts"
 
@@ -67,9 +70,16 @@ const services = Layer.mergeAll(
   Layer.succeed(ChildProcessSpawner.ChildProcessSpawner)(ChildProcessSpawner.make(() => unused))
 )
 
+const commandNames = new Set(Completions.fromCommand(all).subcommands.map(({ name }) => name))
+
+const refuseDashH = (args: ReadonlyArray<string>) => {
+  const hint = dashH(args, (word) => commandNames.has(word))
+  return hint === undefined ? Effect.void : Effect.andThen(note(`beanstalk: ${hint}`), wrongUsage(hint))
+}
+
 /** Runs the command that the arguments name. */
 export const program = (args: ReadonlyArray<string>) =>
-  Effect.suspend(() => Command.runWith(all, { version })(normalize(args, all))).pipe(
+  Effect.suspend(() => Effect.andThen(refuseDashH(args), Command.runWith(all, { version })(normalize(args, all)))).pipe(
     Effect.provideService(CliOutput.Presenter, presenter),
     Effect.provideService(
       CliConfig.CliConfig,

@@ -4,10 +4,12 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { documented } from "./documented.ts"
+import { hostAlone, whyNoHost } from "./hosts.ts"
 import { BoundedInt, seconds, switchedOff } from "./flags.ts"
 
 const host = Flag.String("host").pipe(
   Flag.withAlias("H"),
+  Flag.filterMap(hostAlone, whyNoHost),
   Flag.withMetavar("HOST"),
   Flag.withDescription("Host of the server, default 127.0.0.1"),
   Flag.optional
@@ -28,6 +30,17 @@ const url = Flag.String("url").pipe(
   Flag.optional
 )
 
+const tlsFile = (name: string, what: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(`${what}, in PEM; the connection is by TLS then`),
+    Flag.optional
+  )
+
+const tlsCa = tlsFile("tls-ca", "Certificates of the authorities that are trusted")
+const tlsCert = tlsFile("tls-cert", "Certificate that is shown to the server, with --tls-key")
+const tlsKey = tlsFile("tls-key", "Private key of --tls-cert")
+
 const json = switchedOff("json", "Print JSON for machines: one object, or one object per line")
 
 const serverTimeout = seconds(Flag.String("server-timeout"), { min: 0.001 }).pipe(
@@ -40,11 +53,12 @@ const serverTimeout = seconds(Flag.String("server-timeout"), { min: 0.001 }).pip
 
 /** `yield* beanstalk` in the handler of a command gives the flags above. */
 export const beanstalk = Command.make("beanstalk").pipe(
-  Command.withSharedFlags({ host, port, url, json, serverTimeout }),
+  Command.withSharedFlags({ host, port, url, json, serverTimeout, tlsCa, tlsCert, tlsKey }),
   documented({
     description:
       "A client for beanstalkd. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 an error, 2 wrong " +
-      "usage, 130 interrupted.",
+      "usage, 3 nothing there (NOT_FOUND, TIMED_OUT), 4 no server there (UNREACHABLE, NO_ANSWER, CONNECTION_LOST), 130 " +
+      "interrupted.",
     examples: {
       "beanstalk put \"A job to work on\"": "Put a job into the tube default, and print its id",
       "beanstalk reserve delete": "Take the next job, print it, delete it",

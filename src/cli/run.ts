@@ -10,20 +10,21 @@ import { program } from "./program.ts"
 process.stdout.on("error", () => {})
 process.stderr.on("error", () => {})
 
-// The first Ctrl-C interrupts: commands finish their current step and say how far they came. A second one exits at once.
+// The first signal interrupts: commands finish their current step and say how far they came. A second one exits at once.
 // `timeout` and `npx` repeat the signal that the terminal has sent already, so signals of the same moment count as one.
-const SAME_CTRL_C_MILLIS = 500
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+const SAME_SIGNAL_MILLIS = 500
 const clock = Clock.Clock.defaultValue()
 let interruptedAt: number | undefined
-process.on("SIGINT", () => {
+const exitAtOnce = () => {
   interruptedAt ??= clock.currentTimeMillisUnsafe()
-  if (clock.currentTimeMillisUnsafe() - interruptedAt > SAME_CTRL_C_MILLIS) process.exit(130)
-})
+  if (clock.currentTimeMillisUnsafe() - interruptedAt > SAME_SIGNAL_MILLIS) process.exit(130)
+}
+for (const signal of SIGNALS) process.on(signal, exitAtOnce)
 
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
   const interrupt = () => fiber.interruptUnsafe(fiber.id)
-  process.on("SIGINT", interrupt)
-  process.on("SIGTERM", interrupt)
+  for (const signal of SIGNALS) process.on(signal, interrupt)
   fiber.addObserver((exit) => teardown(exit, (code) => process.exit(code)))
 })
 

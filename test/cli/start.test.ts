@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { accessSync, constants, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { vi } from "vitest"
 import { tempDir } from "../support/TempDir.ts"
@@ -72,6 +72,15 @@ describe("the command", () => {
 
   it.skipIf(oldNode === undefined)("says so on a real Node that is too old (skipped if the PATH has none)", () => {
     assert.deepStrictEqual(run([MAIN, "--version"], oldNode), refused(versionOf(oldNode!)))
+  })
+
+  it("is executable, and npx finds it in a clone", () => {
+    accessSync(MAIN, constants.X_OK)
+    const { status, stderr, stdout } = spawnSync("npx", ["--offline", "beanstalk", "--version"], {
+      cwd: ROOT,
+      encoding: "utf8"
+    })
+    assert.deepStrictEqual({ status, stdout, stderr }, started)
   })
 
   it("begins with a file that an old Node can read", () => {

@@ -18,6 +18,7 @@ const COMMANDS: Record<string, ReadonlyArray<string>> = {
   put: ["body"],
   reserve: ["delete"],
   tail: ["delete"],
+  work: ["--", "true"],
   peek: ["1"],
   "peek-ready": [],
   "peek-delayed": [],
@@ -26,8 +27,11 @@ const COMMANDS: Record<string, ReadonlyArray<string>> = {
   bury: ["1"],
   kick: [],
   "kick-job": ["1"],
+  touch: ["1"],
   list: [],
-  pause: ["default"],
+  pause: ["default", "-d", "1"],
+  unpause: ["default"],
+  wait: ["default", "--empty"],
   stats: [],
   "stats-tube": ["default"],
   "stats-job": ["1"],
@@ -43,6 +47,10 @@ const WITHOUT_SERVER = ["serve", "completions"]
 
 const forEach = <A>(items: ReadonlyArray<A>, f: (item: A) => Effect.Effect<unknown>) =>
   Effect.forEach(items, f, { concurrency: 3, discard: true })
+
+/** Flags come before the command of `work`. */
+const withFlags = ([name, ...args]: ReadonlyArray<string>, flags: ReadonlyArray<string>) =>
+  args[0] === "--" ? [name!, ...flags, ...args] : [name!, ...args, ...flags]
 
 const needingServer = Object.entries(COMMANDS).map(([name, args]) => [name, ...args])
 
@@ -87,6 +95,8 @@ describe("help", () => {
     ))
 })
 
+const CA = join(import.meta.dirname, "../fixtures/tls-cert.pem")
+
 describe("wrong usage", () => {
   const WRONG: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
     [["pot"], /^beanstalk: Unknown subcommand "pot".*put\nUsage: beanstalk </],
@@ -105,6 +115,27 @@ describe("wrong usage", () => {
     [["peek", "9007199254740992"], /Expected: the id of a job/],
     [["reserve", "eat"], /"delete" \| "release" \| "bury"/],
     [["reserve", "-i"], /--ignore-default leaves no tube/],
+    [["reserve", "--raw", "--json"], /either --raw or --json/],
+    [["peek", "1", "--raw", "--base64"], /either --raw or --base64/],
+    [["peek", "/7"], /Expected: the id of a job, a whole number, or its reference/],
+    [["pause", "emails"], /--delay\nUsage: beanstalk pause /],
+    [["wait", "emails"], /say what to wait for: --empty/],
+    [["kick", "-b", "1", "-n", "1"], /either -b or -n/],
+    [["drain", "x", "--ids", "9-7"], /Expected: ids and ranges of ids, such as 7,9-12/],
+    [["drain", "x", "--older", "soon"], /Expected: a number of seconds/],
+    [["work"], /Missing required argument: command\nUsage: beanstalk work /],
+    [["work", "-c", "0", "--", "true"], /Expected: a whole number from 1 /],
+    [["list", "--host", "a:1"], /Expected: a host alone: --host a --port 1\n/],
+    [["list", "-H", "[::1]"], /Expected: an address without brackets: --host ::1\n/],
+    [["list", "-H", "[::1]:2"], /Expected: a host alone: --host ::1 --port 2\n/],
+    [["list", "--host", "beanstalk://a"], /a URL goes to --url: --url beanstalk:\/\/a\n/],
+    [["list", "-h", "a"], /^beanstalk: -h is --help; the host is given with -H or --host: --host a\n$/],
+    [["-ha", "list"], /^beanstalk: -h is --help; .* --host a\n$/],
+    [["list", "--tls-cert", "x"], /--tls-cert and --tls-key go together/],
+    [["list", "--tls-ca", "/nonexistent"], /--tls-ca \/nonexistent: .*ENOENT/],
+    [["list", "--tls-ca", "package.json"], /--tls-ca package\.json: it is not in PEM/],
+    [["list", "--url", "unix:///x", "--tls-ca", CA], /a unix socket has no TLS/],
+    [["serve", "--tls-ca", CA], /it has no TLS/],
     [["move", "a", "a"], /the two tubes are the same/],
     [["list", "--port", "99999"], /Expected: a whole number from 0 to 65535/],
     [["list", "--port", "0"], /port must be an integer from 1 to 65535/],
@@ -155,21 +186,21 @@ describe("a server that is not there", () => {
     expected: RegExp
   ) {
     const { stderr, stdout, value: endings } = yield* InProcess.printedBy(
-      Effect.forEach(needingServer, (command) => InProcess.ending([...command, ...args], env), { concurrency: 5 })
+      Effect.forEach(needingServer, (command) => InProcess.ending(withFlags(command, args), env), { concurrency: 5 })
     )
     assert.deepStrictEqual([stdout, stderr], ["", ""])
     for (const [i, { code, line }] of endings.entries()) {
       assert.match(`${line}\n`, expected, needingServer[i]!.join(" "))
-      assert.strictEqual(code, 1)
+      assert.strictEqual(code, 4)
     }
     yield* forEach(asProcess, (command) =>
       Effect.map(Cli.run([...command, ...args], { env }), (ended) => {
         assert.match(ended.stderr, expected, command.join(" "))
-        assert.deepStrictEqual([ended.code, ended.stdout], [1, ""])
+        assert.deepStrictEqual([ended.code, ended.stdout], [4, ""])
       }))
   })
 
-  it.live("nobody listens: every command exits 1, with one line", () =>
+  it.live("nobody listens: every command exits 4, with one line", () =>
     Effect.gen(function*() {
       const port = yield* freePort
       yield* everyCommand(
@@ -179,7 +210,7 @@ describe("a server that is not there", () => {
       )
     }))
 
-  it.live("it never answers: every command exits 1 within the timeout, with one line", () =>
+  it.live("it never answers: every command exits 4 within the timeout, with one line", () =>
     Effect.gen(function*() {
       const { port } = yield* silent()
       yield* everyCommand(
@@ -193,16 +224,16 @@ describe("a server that is not there", () => {
     Effect.gen(function*() {
       const web = yield* serve((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))
       const closing = yield* serve((socket) => socket.destroy())
-      const cases: ReadonlyArray<readonly [string, RegExp]> = [
-        [`beanstalk://127.0.0.1:${web.port}`, /^UNEXPECTED_REPLY: .* is it a beanstalkd\?.*\n$/],
-        [`beanstalk://127.0.0.1:${closing.port}`, /^(CONNECTION_LOST|UNREACHABLE): .*\n$/],
-        ["unix:///nonexistent/x.sock", /^UNREACHABLE: there is no socket unix:\/nonexistent\/x\.sock; .*\n$/],
-        ["beanstalk://nosuch.invalid", /^UNREACHABLE: .*nosuch\.invalid.*\n$/]
+      const cases: ReadonlyArray<readonly [string, number, RegExp]> = [
+        [`beanstalk://127.0.0.1:${web.port}`, 1, /^UNEXPECTED_REPLY: .* is it a beanstalkd\?.*\n$/],
+        [`beanstalk://127.0.0.1:${closing.port}`, 4, /^(CONNECTION_LOST|UNREACHABLE): .*\n$/],
+        ["unix:///nonexistent/x.sock", 4, /^UNREACHABLE: there is no socket unix:\/nonexistent\/x\.sock; .*\n$/],
+        ["beanstalk://nosuch.invalid", 4, /^UNREACHABLE: .*nosuch\.invalid.*\n$/]
       ]
-      yield* forEach(cases, ([url, message]) =>
+      yield* forEach(cases, ([url, expected, message]) =>
         Effect.map(Cli.run(["list", "--url", url]), ({ code, stderr, stdout }) => {
           assert.match(stderr, message)
-          assert.deepStrictEqual([code, stdout], [1, ""])
+          assert.deepStrictEqual([code, stdout], [expected, ""])
         }))
     }).pipe(Effect.scoped))
 })

@@ -5,22 +5,28 @@ import * as Command from "effect/cli/Command"
 import { bench } from "./bench.ts"
 import { completionsOf } from "./completions.ts"
 import { drain } from "./drain.ts"
-import { bury, deleteJobs, kick, kickJob } from "./byId.ts"
+import { bury, deleteJobs, kickJob, touch } from "./byId.ts"
 import { jobs } from "./jobs.ts"
+import { kick } from "./kick.ts"
 import { move } from "./move.ts"
+import { pause, unpause } from "./pause.ts"
 import { peek, peekBuried, peekDelayed, peekReady } from "./peek.ts"
 import { put } from "./put.ts"
-import { reserve, tail } from "./reserve.ts"
+import { reserve } from "./reserve.ts"
 import { beanstalk } from "../root.ts"
 import { serve } from "./serve.ts"
-import { list, pause, stats, statsJob, statsTube } from "./stats.ts"
+import { list, stats, statsJob, statsTube } from "./stats.ts"
+import { tail } from "./tail.ts"
 import { top } from "./top.ts"
+import { wait } from "./wait.ts"
+import { work } from "./work.ts"
 import { exportJobs, importJobs } from "./exportImport.ts"
 
 export const all = beanstalk.pipe(Command.withSubcommands([
   put,
   reserve,
   tail,
+  work,
   peek,
   peekReady,
   peekDelayed,
@@ -29,8 +35,11 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   bury,
   kick,
   kickJob,
+  touch,
   list,
   pause,
+  unpause,
+  wait,
   stats,
   statsTube,
   statsJob,

@@ -10,8 +10,8 @@ import type { Service } from "../../Client.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { commands } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
-import { BATCH, batch, ifThere, values } from "../jobs/batch.ts"
-import { connect, openPipeline } from "../connect.ts"
+import { batch, ifThere, values } from "../jobs/batch.ts"
+import { BATCH, connect, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { BoundedInt } from "../flags.ts"
 import { scratchTube } from "../jobs/listing.ts"
@@ -69,7 +69,7 @@ const measure = Effect.fnUntraced(function*(pipeline: Pipeline, tube: string, co
   }
   const micros: Array<number> = []
   for (let i = 0; i < ROUND_TRIPS; i++) {
-    micros.push((yield* timed(pipeline.run(commands.listTubeUsed))).seconds * 1e6)
+    micros.push((yield* timed(pipeline.run(commands.use, tube))).seconds * 1e6)
   }
   micros.sort((a, b) => a - b)
   const percentile = (part: number) => Math.round(micros[Math.floor(micros.length * part)]!)

@@ -10,11 +10,12 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { commands } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
-import { connect, openPipeline } from "../connect.ts"
+import { maxJobSizeOf, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { type Copy, putCopies } from "../jobs/copy.ts"
 import { describe, Failed } from "../failures.ts"
 import { ALL_STATES, states, switchedOff, tubeArgument } from "../flags.ts"
+import { ranges } from "../jobs/lineReport.ts"
 import { findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
 import { countOfJobs, note, result, undoneIfClosed, write } from "../terminal/output.ts"
 import * as Progress from "../terminal/progress.ts"
@@ -29,7 +30,6 @@ export const exportJobs = Command.make(
     delete: switchedOff("delete", "Delete the exported jobs, except reserved ones")
   },
   Effect.fnUntraced(function*(flags) {
-    yield* Effect.scoped(connect)
     const pipeline = yield* openPipeline
     let exported = 0
     let deleted = 0
@@ -86,8 +86,8 @@ export const importJobs = Command.make(
     tube: tubeArgument("tube", "Tube to put all jobs into; by default each goes into its own").pipe(Argument.optional)
   },
   Effect.fnUntraced(function*({ tube }) {
-    const { maxJobSize } = yield* Effect.scoped(Effect.flatMap(connect, (client) => client.stats))
     const pipeline = yield* openPipeline
+    const maxJobSize = yield* maxJobSizeOf(pipeline)
     const size = yield* sizeOfStdin
     let imported = 0
 
@@ -109,8 +109,16 @@ export const importJobs = Command.make(
       }
       const answers = yield* putCopies(pipeline, jobs.map(({ copy }) => copy))
       imported += answers.filter(Exit.isSuccess).length
-      for (const [i, answer] of answers.entries()) {
-        if (Exit.isFailure(answer)) return yield* failedAt(jobs[i]!.line, describe(Cause.squash(answer.cause)))
+      // Lines behind one that was refused have been put, so all that were not are named.
+      const failed = answers.flatMap((answer, i) =>
+        Exit.isFailure(answer) ? [{ line: jobs[i]!.line, cause: answer.cause }] : []
+      )
+      if (failed[0] !== undefined) {
+        const next = first + lines.length
+        yield* note(
+          `lines ${ranges(failed.map(({ line }) => line))} were not imported, and nothing from line ${next} on`
+        )
+        return yield* failedAt(failed[0].line, describe(Cause.squash(failed[0].cause)))
       }
       if (refused !== undefined) return yield* failedAt(refused.line, refused.why)
     }, Effect.uninterruptible)

@@ -3,14 +3,13 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { connect, openPipeline } from "../connect.ts"
+import { openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
-import { ALL_STATES, base64Bodies, seconds, states, tubeArgument } from "../flags.ts"
-import { findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
+import { ageFlag, ALL_STATES, base64Bodies, bodyFlag, states, tubeArgument } from "../flags.ts"
+import { contains, findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
 import { bodyFields, write } from "../terminal/output.ts"
 import * as Progress from "../terminal/progress.ts"
 import { beanstalk } from "../root.ts"
@@ -38,13 +37,6 @@ const bodyWidth = (rows: ReadonlyArray<ReadonlyArray<Cell>>): number => {
   return Math.max(20, (process.stdout.columns || 80) - others.reduce((sum, width) => sum + width + 2, 0))
 }
 
-const ageFlag = (name: string, which: string) =>
-  seconds(Flag.String(name)).pipe(
-    Flag.withMetavar("SECONDS"),
-    Flag.withDescription(`Only jobs put ${which} this many seconds ago`),
-    Flag.optional
-  )
-
 export const jobs = Command.make(
   "jobs",
   {
@@ -52,11 +44,7 @@ export const jobs = Command.make(
     states: states(ALL_STATES, "Only jobs in this state; may be repeated"),
     older: ageFlag("older", "at least"),
     younger: ageFlag("younger", "less than"),
-    body: Flag.String("body").pipe(
-      Flag.withMetavar("TEXT"),
-      Flag.withDescription("Only jobs whose body contains this text"),
-      Flag.optional
-    ),
+    body: bodyFlag,
     base64: base64Bodies
   },
   Effect.fnUntraced(function*({ base64, tubes, ...flags }) {
@@ -67,9 +55,8 @@ export const jobs = Command.make(
     const text = Buffer.from(Option.getOrElse(flags.body, () => ""))
     const isWanted = ({ job, stats }: ListedJob) =>
       (flags.states.length === 0 || flags.states.includes(stats.state)) && stats.age >= older && stats.age < younger &&
-      (text.length === 0 || Buffer.from(job.body.buffer, job.body.byteOffset, job.body.length).includes(text))
+      contains(job.body, text)
 
-    yield* Effect.scoped(connect)
     const pipeline = yield* openPipeline
     const ids = yield* Effect.scoped(
       Effect.flatMap(

@@ -5,16 +5,19 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { connect as connectPipeline } from "../../internal/connection/connect.ts"
-import { commands, type RawJob } from "../../Protocol.ts"
-import { ifThere } from "../jobs/batch.ts"
-import { connect, openPipeline, serverOptions } from "../connect.ts"
+import type { Pipeline } from "../../internal/connection/pipeline.ts"
+import { commands } from "../../Protocol.ts"
+import { openPipeline, openPipelineWith, optionsOfUrl } from "../connect.ts"
 import { documented } from "../documented.ts"
-import { putCopies } from "../jobs/copy.ts"
-import { deleteAndPeek, emptyTube, peekHead, type State, states } from "../jobs/heads.ts"
 import { wrongUsage } from "../failures.ts"
-import { switchedOff, tubeArgument } from "../flags.ts"
-import { delayLeft } from "../jobs/record.ts"
+import { dryRun, switchedOff, tubeArgument } from "../flags.ts"
+import { bodiesAtOnce } from "../jobs/listing.ts"
+import { moveSome, type Moving } from "../jobs/moving.ts"
+import { canReserveById, watchInstead } from "../jobs/reserving.ts"
+import { isFiltered, select, selectionFlags, STATES } from "../jobs/selection.ts"
+import { takeJobs } from "../jobs/taking.ts"
+
+const SAME_TUBE = "the two tubes are the same"
 
 const toUrl = Flag.String("to-url").pipe(
   Flag.withMetavar("URL"),
@@ -22,64 +25,68 @@ const toUrl = Flag.String("to-url").pipe(
   Flag.optional
 )
 
+// Copies in the tube that is emptied would be moved again, without end. Several addresses can lead to one server.
+const isSameServer = Effect.fnUntraced(function*(a: Pipeline, b: Pipeline) {
+  const [one, other] = yield* Effect.all([a.run(commands.stats), b.run(commands.stats)], { concurrency: "unbounded" })
+  return one.pid === other.pid && one.id === other.id && one.hostname === other.hostname
+})
+
 export const move = Command.make(
   "move",
   {
     from: tubeArgument("from", "The tube to take jobs from"),
     to: tubeArgument("to", "The tube to put them into"),
-    states,
+    ...selectionFlags(STATES, "Move"),
     ready: switchedOff(
       "ready",
       "Put all jobs as ready; by default buried jobs stay buried and delayed jobs stay delayed"
     ),
-    toUrl
+    toUrl,
+    dryRun
   },
-  Effect.fnUntraced(function*({ from, ready, states, to, ...flags }) {
-    if (from === to && Option.isNone(flags.toUrl)) return yield* wrongUsage("the two tubes are the same", "move")
-    yield* Effect.scoped(connect)
+  Effect.fnUntraced(function*({ dryRun, from, ready, to, toUrl, ...flags }) {
+    const isElsewhere = Option.isSome(toUrl)
+    if (from === to && !isElsewhere) return yield* wrongUsage(SAME_TUBE, "move")
     const pipeline = yield* openPipeline
-    const target = Option.isNone(flags.toUrl) ? pipeline : yield* connectPipeline("Connection.make", {
-      ...yield* serverOptions,
-      host: undefined,
-      port: undefined,
-      url: flags.toUrl.value
+    const target = isElsewhere
+      ? yield* openPipelineWith(yield* optionsOfUrl(toUrl.value))
+      : pipeline
+    if (from === to && (yield* isSameServer(pipeline, target))) return yield* wrongUsage(SAME_TUBE, "move")
+    const selection = select(from, STATES, flags)
+    const canReserve = yield* canReserveById(pipeline)
+    const holdReady = canReserve ? "by id" : isFiltered(selection) ? "not at all" : "by reserving any"
+    if (holdReady === "by reserving any") yield* watchInstead(pipeline, from)
+    const moving: Moving = {
+      pipeline,
+      target,
+      from,
+      to,
+      states: selection.states,
+      asReady: ready,
+      holdReady,
+      canBury: target === pipeline ? canReserve : yield* canReserveById(target)
+    }
+    yield* takeJobs({
+      pipeline,
+      selection,
+      done: "moved",
+      unsure: "may be in both tubes",
+      atOnce: yield* bodiesAtOnce(pipeline),
+      inOrder: true,
+      isDry: dryRun,
+      take: (ids, state, tally) => moveSome(moving, ids, state, tally)
     })
-
-    // Reserving a ready job keeps workers away while it is copied, and if this process dies the job is ready again. Delayed
-    // and buried jobs would come back in the wrong state, so a worker may take them first.
-    const hold = ({ id }: RawJob, state: State) =>
-      state === "ready" ? pipeline.run(ifThere.reserveJob, id) : pipeline.run(ifThere.peek, id)
-
-    const moveOne = Effect.fnUntraced(function*(head: RawJob, state: State) {
-      const [stats, job] = yield* Effect.all([pipeline.run(ifThere.statsJob, head.id), hold(head, state)], {
-        concurrency: "unbounded"
-      })
-      // A worker has just taken it.
-      if (stats === undefined || job === undefined) {
-        return { isDone: false, next: yield* peekHead(pipeline, from, state) }
-      }
-      const { pri: priority, ttr } = stats
-      const as = ready ? "ready" as const : stats.state
-      const copy = { tube: to, state: as, priority, delay: delayLeft(stats), ttr, body: job.body }
-      const [put] = yield* putCopies(target, [copy])
-      const id = yield* put!
-      const step = yield* deleteAndPeek(pipeline, job.id, from, state)
-      // A worker took the original before it was deleted, so the copy must go.
-      if (!step.isDone) yield* Effect.ignore(target.run(commands.delete, id))
-      return step
-    })
-
-    yield* emptyTube({ pipeline, tube: from, states, done: "moved", step: moveOne })
   }, Effect.scoped)
 ).pipe(documented({
   description:
     "Move jobs to another tube, with their state, priority, ttr and the rest of their delay, and print how many. Each job " +
     "is copied first and deleted second: a crash in between can duplicate it, never lose it. Ids and counters are new. " +
-    "Reserved jobs stay",
+    "Reserved jobs stay. Ctrl-C stops between two batches, and tells exactly how many were moved",
   short: "Move jobs to another tube",
   examples: {
     "beanstalk move emails emails-old": "Move all jobs except reserved ones",
     "beanstalk move emails retry --state buried --ready": "Retry the buried jobs",
+    "beanstalk move emails spam --body viagra -n 100": "Move up to 100 jobs with this text in their body",
     "beanstalk move emails emails --to-url beanstalk://10.0.0.2": "Move the jobs to another server"
   }
 }))

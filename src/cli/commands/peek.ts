@@ -6,19 +6,25 @@ import * as Effect from "effect/Effect"
 import type * as Client from "../../Client.ts"
 import { connect } from "../connect.ts"
 import { documented } from "../documented.ts"
-import { base64Bodies, idArgument, use } from "../flags.ts"
+import { use } from "../flags.ts"
+import { idOn, jobArgument } from "../jobNames.ts"
+import { checkStyle, styleFlags } from "../jobStyle.ts"
 import { printJob } from "../terminal/output.ts"
 
 export const peek = Command.make(
   "peek",
-  { id: idArgument("Id of the job"), base64: base64Bodies },
-  Effect.fnUntraced(function*({ base64, id }) {
+  { id: jobArgument("Id of the job"), ...styleFlags },
+  Effect.fnUntraced(function*({ id, ...style }) {
+    yield* checkStyle("peek", style)
     const client = yield* connect
-    yield* printJob(yield* client.peek(id), base64)
+    yield* printJob(yield* client.peek(yield* idOn(client.server, id)), style)
   }, Effect.scoped)
 ).pipe(documented({
   description: "Look at a job in any state",
-  examples: { "beanstalk peek 42": "Print job 42" }
+  examples: {
+    "beanstalk peek 42": "Print job 42",
+    "beanstalk peek 42 --raw > body": "Write its body to a file, every byte as it was put"
+  }
 }))
 
 const peekHead = (
@@ -28,10 +34,11 @@ const peekHead = (
 ) =>
   Command.make(
     `peek-${state}`,
-    { use, base64: base64Bodies },
-    Effect.fnUntraced(function*({ base64, use }) {
+    { use, ...styleFlags },
+    Effect.fnUntraced(function*({ use, ...style }) {
+      yield* checkStyle(`peek-${state}`, style)
       const client = yield* connect
-      yield* printJob(yield* look(client)(use), base64)
+      yield* printJob(yield* look(client)(use), style)
     }, Effect.scoped)
   ).pipe(documented({
     description: `Look at the ${state} job of a tube ${which}`,

@@ -7,14 +7,15 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Cause from "effect/Cause"
-import { commands, type PutOptions } from "../../Protocol.ts"
+import type { JobId } from "../../internal/protocol/scalars.ts"
+import { commands, type Failure, type PutOptions } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
-import { connect, openPipeline } from "../connect.ts"
+import { connect, maxJobSizeOf, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
-import { describe, Failed, wrongUsage } from "../failures.ts"
+import { Failed, wrongUsage } from "../failures.ts"
 import { delayOf, priority, switchedOff, ttr, use } from "../flags.ts"
-import { countOfJobs, note, result, undoneIfClosed, write } from "../terminal/output.ts"
+import { BadLine, type LineOutcome, LineReport } from "../jobs/lineReport.ts"
+import { note, result, undoneIfClosed, write } from "../terminal/output.ts"
 import * as Progress from "../terminal/progress.ts"
 import { beanstalk } from "../root.ts"
 import { forEachLines, fromBase64, readAll, sizeOfStdin } from "../terminal/stdin.ts"
@@ -32,7 +33,7 @@ const limitOf = (maxJobSize: number) => maxJobSize * 2 + 4096
 
 const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
   const client = yield* connect
-  const raw = argument === "-" ? yield* readAll(limitOf((yield* client.stats).maxJobSize)) : argument
+  const raw = argument === "-" ? yield* readAll(limitOf(yield* maxJobSizeOf(client))) : argument
   const body = flags.base64 ? fromBase64(raw.toString()) : raw
   if (body === undefined) return yield* new Failed({ message: "BAD_INPUT: the body is not base64" })
   const { id } = yield* client.put(flags.use, body, flags)
@@ -41,47 +42,43 @@ const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
 
 const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
   const { json } = yield* beanstalk
-  const { maxJobSize } = yield* Effect.scoped(Effect.flatMap(connect, (client) => client.stats))
   const pipeline = yield* openPipeline
+  const maxJobSize = yield* maxJobSizeOf(pipeline)
   const size = yield* sizeOfStdin
   const progress = yield* Progress.make(`put into ${options.use}`)
   const putOptions: PutOptions = { ...options, tube: options.use }
-  let put = 0
-
-  const failedAt = (line: number, why: string) =>
-    new Failed({ message: `${why} (line ${line}; ${countOfJobs(put)} put into ${options.use})` })
+  const report = new LineReport(`put into ${options.use}`)
 
   // Uninterruptible, so that the ids of all jobs that were put are printed.
   const putSome = Effect.fnUntraced(function*(lines: ReadonlyArray<Uint8Array>, first: number) {
-    const bodies: ReadonlyArray<Uint8Array | undefined> = base64
-      ? lines.map((line) => fromBase64(line.toString()))
-      : lines
-    const wrong = bodies.indexOf(undefined)
-    const good = (wrong < 0 ? bodies : bodies.slice(0, wrong)) as ReadonlyArray<Uint8Array>
-    const answers = yield* batch(pipeline, commands.put, good.map((body) => [body, putOptions] as const))
-    let ids = ""
-    for (const answer of answers) {
-      if (!Exit.isSuccess(answer)) continue
-      put++
-      ids += json ? `{"id":${answer.value}}\n` : `${answer.value}\n`
-    }
+    const bodies = lines.map((line) => base64 ? fromBase64(line.toString()) : line)
+    const good = bodies.filter((body) => body !== undefined)
+    const answers = (yield* batch(pipeline, commands.put, good.map((body) => [body, putOptions] as const))).values()
+    const outcomes = bodies.map((body, i): LineOutcome<JobId, BadLine | Failure<"put">> => ({
+      line: first + i,
+      answer: body === undefined ? Exit.fail(new BadLine({ message: "BAD_INPUT: not base64" })) : answers.next().value!
+    }))
+    const ids = outcomes.flatMap(({ answer }) => Exit.isSuccess(answer) ? [answer.value] : [])
     progress.hide()
-    yield* undoneIfClosed(write(ids))
-    const failed = answers.findIndex(Exit.isFailure)
-    const failure = answers[failed]
-    if (failure !== undefined && Exit.isFailure(failure)) {
-      return yield* failedAt(first + failed, describe(Cause.squash(failure.cause)))
-    }
-    if (wrong >= 0) return yield* failedAt(first + wrong, "BAD_INPUT: not base64")
+    const written = yield* Effect.exit(undoneIfClosed(write(
+      ids.map((id) => json ? `{"id":${id}}\n` : `${id}\n`).join("")
+    )))
+    report.next = first + lines.length
+    yield* report.account(outcomes)
+    yield* written
   }, Effect.uninterruptible)
 
   yield* forEachLines(
     limitOf(maxJobSize),
     ({ bytes, first, lines }) =>
-      Effect.tap(putSome(lines, first), () => Effect.sync(() => progress.at(put, size && bytes / size)))
+      Effect.tap(putSome(lines, first), () => Effect.sync(() => progress.at(report.done, size && bytes / size)))
   ).pipe(
-    Effect.onInterrupt(() => note(`interrupted: ${countOfJobs(put)} put into ${options.use}`))
+    Effect.onInterrupt(() => note(`interrupted: ${report.summary}`)),
+    Effect.tapError(() => note(`stopped: ${report.summary}`))
   )
+  if (report.skipped === 0) return
+  const lines = report.skipped === 1 ? "1 line was" : `${report.skipped} lines were`
+  return yield* new Failed({ message: `${lines} not put; ${report.total}` })
 }, Effect.scoped)
 
 export const put = Command.make(
@@ -109,7 +106,10 @@ export const put = Command.make(
     yield* putOne(body.value, flags)
   })
 ).pipe(documented({
-  description: "Put a job into a tube, and print its id",
+  description:
+    "Put a job into a tube, and print its id. With --lines, a line that is too long or not base64 is told and passed over, " +
+    "exit code 1 at the end; what stops all lines tells the line to resume from",
+  short: "Put a job into a tube, and print its id",
   examples: {
     "beanstalk put \"A job to work on\"": "Put a job into the tube default",
     "beanstalk put -u emails -p 10 -d 60 -t 300 hello": "An urgent job, ready in a minute, with 5 minutes to run",

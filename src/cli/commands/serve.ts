@@ -8,14 +8,9 @@ import * as Option from "effect/Option"
 import { documented } from "../documented.ts"
 import { wrongUsage } from "../failures.ts"
 import { BoundedInt } from "../flags.ts"
+import { endsWellOnSigterm, listenTo } from "../signals.ts"
 import { note, result } from "../terminal/output.ts"
 import { beanstalk } from "../root.ts"
-
-const listenTo = (signal: NodeJS.Signals, listener: () => void) =>
-  Effect.acquireRelease(
-    Effect.sync(() => process.on(signal, listener)),
-    () => Effect.sync(() => process.removeListener(signal, listener))
-  )
 
 export const serve = Command.make(
   "serve",
@@ -45,7 +40,10 @@ export const serve = Command.make(
     )
   },
   Effect.fnUntraced(function*(flags) {
-    const { host, port, url } = yield* beanstalk
+    const { host, port, tlsCa, tlsCert, tlsKey, url } = yield* beanstalk
+    if ([tlsCa, tlsCert, tlsKey].some(Option.isSome)) {
+      return yield* wrongUsage("it has no TLS: put a TLS proxy in front of it", "serve")
+    }
     if (Option.isSome(url)) {
       return yield* wrongUsage("it listens on --host and --port, or on --unix, not on a --url", "serve")
     }
@@ -65,8 +63,7 @@ export const serve = Command.make(
     const fork = Effect.runForkWith(yield* Effect.context())
     const drain = Effect.andThen(server.drain, note("draining: no job is accepted any more"))
     yield* listenTo("SIGUSR1", () => fork(drain))
-    // Any signal interrupts, but SIGTERM is the normal end of a server.
-    yield* listenTo("SIGTERM", () => process.exitCode = 0)
+    yield* endsWellOnSigterm
     yield* result(`listening on ${server.server}`, { listening: server.server })
     return yield* Effect.never
   }, Effect.scoped)

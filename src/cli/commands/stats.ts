@@ -1,15 +1,15 @@
 /**
- * `stats`, `stats-tube`, `stats-job`, `list`, and `pause`.
+ * `stats`, `stats-tube`, `stats-job`, and `list`.
  */
 import * as Command from "effect/cli/Command"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Service } from "../../Client.ts"
 import { connect } from "../connect.ts"
 import { type Documentation, documented } from "../documented.ts"
-import { delayOf, idArgument, tubeArgument } from "../flags.ts"
+import { tubeArgument } from "../flags.ts"
+import { idOn, jobArgument } from "../jobNames.ts"
 import { beanstalk } from "../root.ts"
-import { printJson, result, write } from "../terminal/output.ts"
+import { printJson, write } from "../terminal/output.ts"
 import { type Cell, table } from "../terminal/table.ts"
 
 interface Stats {
@@ -60,7 +60,7 @@ export const stats = printing("stats", {}, (client) => client.stats, {
 
 export const statsTube = printing(
   "stats-tube",
-  { tube: tubeArgument("name", "Name of the tube") },
+  { tube: tubeArgument("tube", "Name of the tube") },
   (client, { tube }) => client.statsTube(tube),
   {
     description: "Print the statistics of a tube",
@@ -70,8 +70,8 @@ export const statsTube = printing(
 
 export const statsJob = printing(
   "stats-job",
-  { id: idArgument("Id of the job") },
-  (client, { id }) => client.statsJob(id),
+  { id: jobArgument("Id of the job") },
+  (client, { id }) => Effect.flatMap(idOn(client.server, id), client.statsJob),
   {
     description: "Print the statistics of a job",
     examples: { "beanstalk stats-job 42": "Print the statistics of job 42" }
@@ -85,29 +85,16 @@ export const list = Command.make(
     const { json } = yield* beanstalk
     const client = yield* connect
     const tubes = yield* client.listTubes
-    if (json) return yield* write(tubes.map((tube) => `${JSON.stringify({ tube })}\n`).join(""))
-    yield* printJson(tubes)
+    yield* write(
+      json
+        ? tubes.map((tube) => `${JSON.stringify({ tube })}\n`).join("")
+        : yield* table(["TUBE"], tubes.map((tube) => [tube]))
+    )
   }, Effect.scoped)
 ).pipe(documented({
-  description: "List all tubes as a JSON array; with --json, as one object per line",
-  examples: { "beanstalk list": "Print the names of all tubes" }
-}))
-
-export const pause = Command.make(
-  "pause",
-  {
-    tube: tubeArgument("name", "Name of the tube"),
-    delay: delayOf("How many seconds the tube hands out no jobs; 0 ends a pause")
-  },
-  Effect.fnUntraced(function*({ delay, tube }) {
-    const client = yield* connect
-    yield* client.pauseTube(tube, delay)
-    yield* result("", { tube, delay: Math.ceil(Duration.toSeconds(delay)) })
-  }, Effect.scoped)
-).pipe(documented({
-  description: "Pause a tube: its jobs stay where they are until the pause ends",
+  description: "List all tubes, one per line; with --json, as one object per line",
   examples: {
-    "beanstalk pause emails -d 60": "Pause the tube emails for a minute",
-    "beanstalk pause emails": "End the pause now"
+    "beanstalk list": "Print the names of all tubes",
+    "beanstalk list | xargs -n 1 beanstalk stats-tube --json": "Print the statistics of all tubes"
   }
 }))

@@ -4,17 +4,15 @@
  * A batch is not interruptible: it sends all its commands and awaits all their answers, so that later counts are exact.
  * Ctrl-C takes effect between batches.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as Errors from "../../Errors.ts"
+import * as Errors from "../../Errors.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { type Command, commands, type Success } from "../../Protocol.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
-
-/** The number of small commands in a batch: enough that the round trip costs next to nothing per command. */
-export const BATCH = 4096
 
 /** Sends a command once for each set of arguments, and returns the answers in that order. */
 export const batch = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
@@ -36,6 +34,18 @@ export const batch = <Args extends ReadonlyArray<unknown>, Invalid, A, E>(
 /** The values of answers, or the first failure among them. */
 export const values = <A, E>(answers: ReadonlyArray<Exit.Exit<A, E>>): Effect.Effect<ReadonlyArray<A>, E> =>
   Effect.forEach(answers, (answer) => answer)
+
+/** Fails with the first failure among answers. A job that is not there is none. */
+export const firstFailure = <A, E>(
+  answers: ReadonlyArray<Exit.Exit<A, E>>
+): Effect.Effect<void, Exclude<E, Errors.NotFound>> => {
+  const failed = answers.find((answer) => Exit.isFailure(answer) && !isNotFound(answer))
+  return failed === undefined ? Effect.void : Effect.asVoid(failed as Exit.Exit<A, Exclude<E, Errors.NotFound>>)
+}
+
+/** Whether a command found no such job. */
+export const isNotFound = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Errors.NotFound
 
 // No job is too large for the command line.
 type Refusal = Errors.NotFound | Errors.ReplyTooLarge

@@ -7,7 +7,7 @@ import { commands } from "../../Protocol.ts"
 import type { JobState } from "../../Stats.ts"
 import { type JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
 import { batch } from "./batch.ts"
-import { buryJob } from "./buryUnreserved.ts"
+import { buryJob } from "./burying.ts"
 
 /** A job to put. `delay` and `ttr` are in seconds. A reserved job is put as ready. */
 export interface Copy {

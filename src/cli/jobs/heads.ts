@@ -1,104 +1,84 @@
 /**
- * Emptying a tube from its heads, job by job, as `drain` and `move` do. A step is not interruptible, so the count that is
- * printed at the end, or after an interruption, is exact.
+ * The jobs of a tube, found from its heads. The protocol shows only the next job of each state, which would cost a round trip
+ * per job. But jobs that were put together have ids that lie together, so the ids around a head are looked up as well, in
+ * one round trip: as many as pay off.
  */
-import * as Cause from "effect/Cause"
-import type * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Errors from "../../Errors.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
-import { commands, type RawJob } from "../../Protocol.ts"
-import type { JobId } from "../../internal/protocol/scalars.ts"
-import { ifThere } from "./batch.ts"
-import * as flags from "../flags.ts"
-import { countOfJobs, note, result } from "../terminal/output.ts"
-import * as Progress from "../terminal/progress.ts"
+import { JobId } from "../../internal/protocol/scalars.ts"
+import { batch, ifThere, values } from "./batch.ts"
+import type { State } from "./selection.ts"
 
-/** States whose jobs can be taken without a reserve. Delayed jobs come first, because they become ready with time. */
-const STATES = ["delayed", "ready", "buried"] as const
-export type State = typeof STATES[number]
+/** How many ids are looked up around a head, at first, at least and at most. */
+const FIRST_WINDOW = 64
+const SMALLEST_WINDOW = 16
+const LARGEST_WINDOW = 4096
 
-/** `--state STATE`. Default: all three. */
-export const states: Flag.Flag<ReadonlyArray<State>> = flags.states(
-  STATES,
-  "Only jobs in this state; may be repeated; by default all jobs except reserved ones"
-)
+/** The most jobs that are taken in the order of their ids where the order of burial counts. */
+const LONGEST_RUN = 256
 
 const peeks = { ready: ifThere.peekReady, delayed: ifThere.peekDelayed, buried: ifThere.peekBuried }
 
-/** The next job of a tube in this state, if there is one. */
-export const peekHead = (
-  pipeline: Pipeline,
-  tube: string,
-  state: State
-): Effect.Effect<RawJob | undefined, Errors.InvalidArgument | Errors.BeanstalkdError> =>
-  pipeline.run(peeks[state], tube)
+type Failure = Errors.InvalidArgument | Errors.BeanstalkdError
 
-/** The outcome of a step. `isDone` is true if the job was deleted or moved, `next` is the next job of the tube. */
-export interface Step {
-  readonly isDone: boolean
-  readonly next: RawJob | undefined
-}
-
-/**
- * Deletes a job and looks at the next one, in one round trip. `isDone` is false if the job was gone, or reserved by a
- * worker.
- */
-export const deleteAndPeek = (
-  pipeline: Pipeline,
-  id: JobId,
-  tube: string,
-  state: State
-): Effect.Effect<Step, Errors.InvalidArgument | Errors.BeanstalkdError> => {
-  const isDone = pipeline.run(commands.delete, id).pipe(
-    Effect.as(true),
-    Effect.catchTag("NotFound", () => Effect.succeed(false))
-  )
-  return Effect.all({ isDone, next: peekHead(pipeline, tube, state) }, { concurrency: "unbounded" })
-}
-
-export interface Emptying<E> {
+export interface HeadsOptions {
   readonly pipeline: Pipeline
   readonly tube: string
-  readonly states: ReadonlyArray<State>
-  /** As in "42 jobs deleted". */
-  readonly done: "deleted" | "moved"
-  readonly step: (job: RawJob, state: State) => Effect.Effect<Step, E>
+  readonly state: State
+  /** Whether buried jobs are to come in the order in which they were buried. */
+  readonly inOrder: boolean
 }
 
-/** Takes steps until no job is left, shows a progress line, and prints how many jobs were deleted or moved. */
-export const emptyTube = Effect.fnUntraced(function*<E>({ done, pipeline, step, tube, ...options }: Emptying<E>) {
-  const states = options.states.length === 0 ? STATES : options.states
-  const stats = yield* pipeline.run(ifThere.statsTube, tube)
-  if (stats === undefined) yield* note(`there is no tube ${tube} on ${pipeline.server}`)
-  const counts = {
-    ready: stats?.currentJobsReady ?? 0,
-    delayed: stats?.currentJobsDelayed ?? 0,
-    buried: stats?.currentJobsBuried ?? 0
-  }
-  const total = states.reduce((sum, state) => sum + counts[state], 0)
-  let count = 0
+/** Finds the jobs of one state of a tube, for a command that takes them away as they are found. */
+export class Heads {
+  readonly #options: HeadsOptions
+  #window = FIRST_WINDOW
+  #run = 1
+  #found: Array<JobId> = []
 
-  yield* Effect.gen(function*() {
-    const progress = yield* Progress.make(`${done} from ${tube}`, { total })
-    // The step counts its job itself: an interruption that waits for the step follows immediately.
-    const takeOne = (job: RawJob, state: State) =>
-      Effect.uninterruptible(Effect.map(step(job, state), ({ isDone, next }) => {
-        if (isDone) progress.at(++count)
-        return next
-      }))
-    for (const state of states) {
-      let job = yield* peekHead(pipeline, tube, state)
-      while (job !== undefined) job = yield* takeOne(job, state)
-    }
-  }).pipe(
-    Effect.scoped,
-    Effect.onExit((exit) => {
-      if (Exit.isSuccess(exit)) return Effect.void
-      const why = Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "stopped"
-      return note(`${why}: ${count} of ${countOfJobs(total)} ${done}`)
-    }),
-    Effect.onExit(() => Effect.ignore(result(String(count), { tube, [done]: count })))
-  )
-})
+  constructor(options: HeadsOptions) {
+    this.#options = options
+  }
+
+  /** Some of the jobs that are left, or undefined if none is. */
+  next(most: number): Effect.Effect<ReadonlyArray<JobId> | undefined, Failure> {
+    return Effect.gen({ self: this }, function*() {
+      if (this.#found.length === 0) {
+        const head = yield* this.#options.pipeline.run(peeks[this.#options.state], this.#options.tube)
+        if (head === undefined) return undefined
+        this.#found = [...yield* this.#around(head.id)]
+      }
+      return this.#found.splice(0, most)
+    })
+  }
+
+  #around(head: JobId): Effect.Effect<ReadonlyArray<JobId>, Failure> {
+    const { inOrder, pipeline, state, tube } = this.#options
+    const isRun = inOrder && state === "buried"
+    const from = isRun ? head : Math.max(1, head - Math.floor(this.#window / 2))
+    const ids = Array.from({ length: this.#window }, (_, i) => JobId.make(from + i))
+    return batch(pipeline, ifThere.statsJob, ids.map((id) => [id])).pipe(
+      Effect.flatMap(values),
+      Effect.map((answers) => {
+        const others = ids.filter((id, i) => id !== head && answers[i]?.state === state && answers[i].tube === tube)
+        this.#adapt(others.length)
+        return isRun ? this.#inRun([head, ...others]) : [head, ...others].toSorted((a, b) => a - b)
+      }),
+      // A server that has no stats-job still shows its heads.
+      Effect.catchReason("BeanstalkdError", "UnknownCommand", () => Effect.succeed([head]))
+    )
+  }
+
+  // Nobody tells in which order jobs were buried. Few at a time first, so that the order of few jobs is kept to the letter.
+  #inRun(ids: ReadonlyArray<JobId>): ReadonlyArray<JobId> {
+    const run = ids.slice(0, this.#run)
+    this.#run = Math.min(LONGEST_RUN, this.#run * 2)
+    return run
+  }
+
+  #adapt(found: number): void {
+    if (found * 4 >= this.#window) this.#window = Math.min(LARGEST_WINDOW, this.#window * 4)
+    else if (found < 2) this.#window = Math.max(SMALLEST_WINDOW, this.#window / 4)
+  }
+}

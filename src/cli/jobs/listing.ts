@@ -12,8 +12,8 @@ import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import { commands, type RawJob } from "../../Protocol.ts"
 import type { JobStats } from "../../Stats.ts"
 import { JobId, MAX_UINT32 } from "../../internal/protocol/scalars.ts"
-import { BATCH, batch, ifThere, values } from "./batch.ts"
-import { openPipeline } from "../connect.ts"
+import { batch, ifThere, values } from "./batch.ts"
+import { BATCH, maxJobSizeOf, openPipeline } from "../connect.ts"
 import { note } from "../terminal/output.ts"
 import type { Progress } from "../terminal/progress.ts"
 
@@ -122,8 +122,19 @@ export const findIds = Effect.fnUntraced(function*(
     : yield* downwards(pipeline, wanted, newest.value, progress)
 })
 
+/** Whether a body contains this text. All contain the empty text. */
+export const contains = (body: Uint8Array, text: Uint8Array): boolean =>
+  text.length === 0 || Buffer.from(body.buffer, body.byteOffset, body.length).includes(text)
+
 /** The size of the bodies in memory at once, if all are as long as the server allows. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024
+
+/** How many bodies may be in memory at once. */
+export const bodiesAtOnce = (pipeline: Pipeline) =>
+  Effect.map(
+    maxJobSizeOf(pipeline),
+    (maxJobSize) => Math.min(256, Math.max(1, Math.floor(MAX_BODY_BYTES / maxJobSize)))
+  )
 
 /** Fetches these jobs, some at a time, in order, and leaves out jobs that no longer exist. */
 export const forEachJobs = Effect.fnUntraced(function*<E, R>(
@@ -131,8 +142,7 @@ export const forEachJobs = Effect.fnUntraced(function*<E, R>(
   ids: ReadonlyArray<JobId>,
   f: (jobs: ReadonlyArray<ListedJob>) => Effect.Effect<unknown, E, R>
 ) {
-  const { maxJobSize } = yield* pipeline.run(commands.stats)
-  const many = Math.min(256, Math.max(1, Math.floor(MAX_BODY_BYTES / maxJobSize)))
+  const many = yield* bodiesAtOnce(pipeline)
   for (let from = 0; from < ids.length; from += many) {
     const some = ids.slice(from, from + many).map((id) => [id] as const)
     const [stats, jobs] = yield* Effect.all([

@@ -13,8 +13,8 @@ const writeFailed = (error: NodeJS.ErrnoException) =>
     : new Failed({ message: `cannot write to stdout: ${error.message}` })
 
 /** Writes results, and returns when stdout has taken them. */
-export const write = (text: string): Effect.Effect<void, OutputClosed | Failed> =>
-  text === "" ? Effect.void : Effect.callback((resume) => {
+export const write = (text: string | Uint8Array): Effect.Effect<void, OutputClosed | Failed> =>
+  text.length === 0 ? Effect.void : Effect.callback((resume) => {
     process.stdout.write(text, (error) => resume(error ? Effect.fail(writeFailed(error)) : Effect.void))
   })
 
@@ -52,6 +52,16 @@ export const bodyFields = (
     ? { body: job.text }
     : { body: Buffer.from(job.body).toString("base64"), encoding: "base64" }
 
-/** Prints a job with the keys that beanstalkt prints. */
-export const printJob = (job: Pick<RawJob, "id" | "body" | "text">, base64: boolean) =>
-  printJson({ ...bodyFields(job, base64), id: job.id })
+/** How a job is printed. */
+export interface JobStyle {
+  readonly base64: boolean
+  readonly raw: boolean
+}
+
+/** Prints a job with the keys that beanstalkt prints, or its body alone. */
+export const printJob = Effect.fnUntraced(function*(
+  job: Pick<RawJob, "id" | "body" | "text">,
+  { base64, raw }: JobStyle
+) {
+  yield* raw ? write(job.body) : printJson({ ...bodyFields(job, base64), id: job.id })
+})

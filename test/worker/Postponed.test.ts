@@ -211,7 +211,7 @@ describe("a failure that is expected", () => {
         }
       })
       yield* areIn(beanstalkd, { delayed: 4 })
-      assert.deepStrictEqual(log.map(({ level, annotations }) => `${level} ${annotations["job"]}`), [
+      assert.deepStrictEqual(log.map(({ level, annotations }) => `${level} ${String(annotations["job"])}`), [
         "Fatal 1",
         "Warn 3",
         "Warn 4"

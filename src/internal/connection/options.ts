@@ -9,7 +9,6 @@ import { describeCause } from "../protocol/describe.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import { DEFAULT_PORT } from "../protocol/scalars.ts"
 import * as Validate from "../protocol/validate.ts"
-import type { Settings } from "./pipeline.ts"
 import { type Address, type Dialer, show, socketDialer, type SocketSettings } from "./transport.ts"
 
 /** The names of all options. */
@@ -38,8 +37,18 @@ const DEFAULT_MAX_REPLY_SIZE = 64 * 1024 * 1024
 const DEFAULT_MAX_UNANSWERED = 1024
 const DEFAULT_MAX_UNSENT_BYTES = 256 * 1024
 
+/** The settings of a pipeline. Times are in milliseconds, sizes in bytes. */
+export interface PipelineSettings {
+  /** The address, as errors show it. */
+  readonly server: string
+  readonly commandTimeoutMillis: number
+  readonly maxReplySize: number
+  readonly maxUnanswered: number
+  readonly maxUnsentBytes: number
+}
+
 /** All that it takes to open connections. */
-export interface ConnectionSettings extends Settings {
+export interface ConnectionSettings extends PipelineSettings {
   readonly dialer: Dialer
   /** The tube to use, if it is not the server's default. */
   readonly use: string | undefined

@@ -10,8 +10,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as Errors from "../../Errors.ts"
 import { commands } from "../../Protocol.ts"
 import type { AnyCommand, Command, Request } from "../protocol/command.ts"
@@ -24,9 +22,8 @@ import {
   ReplyParser
 } from "../protocol/replyReader.ts"
 import { encode, layOut } from "../protocol/requestWriter.ts"
-import { JobIdFromString } from "../protocol/scalars.ts"
 import { CommandRecorder } from "../telemetry/commandRecorder.ts"
-import { afterwards, CLOSED_BY_SCOPE, RESERVE_INTERRUPTED } from "./endings.ts"
+import { afterwards, CLOSED_BY_SCOPE, failure, RESERVE_INTERRUPTED, unexpected } from "./endings.ts"
 import { giveBack, watchOnly } from "./housekeeping.ts"
 import {
   changed,
@@ -36,18 +33,9 @@ import {
   type PendingCommand,
   SessionState
 } from "./pipelineState.ts"
+import type { PipelineSettings } from "./options.ts"
 import { SilenceTimer } from "./silenceTimer.ts"
 import type { Handlers, Transport } from "./transport.ts"
-
-/** The settings of a pipeline. Times are in milliseconds, sizes in bytes. */
-export interface Settings {
-  /** The address, as errors show it. */
-  readonly server: string
-  readonly commandTimeoutMillis: number
-  readonly maxReplySize: number
-  readonly maxUnanswered: number
-  readonly maxUnsentBytes: number
-}
 
 /**
  * What a pipeline does with its queue.
@@ -72,7 +60,7 @@ const COMMANDS_PER_TICK = 2000
 export class Pipeline implements Handlers {
   /** What the server keeps of this connection: tubes and jobs. */
   readonly session = new SessionState()
-  readonly #settings: Settings
+  readonly #settings: PipelineSettings
   readonly #clock: Clock.Clock
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly #recorder: CommandRecorder
@@ -93,7 +81,7 @@ export class Pipeline implements Handlers {
   /** Called with the first reply. */
   onFirstReply: () => void = () => {}
 
-  constructor(settings: Settings, context: Context.Context<never>) {
+  constructor(settings: PipelineSettings, context: Context.Context<never>) {
     this.#settings = settings
     this.#clock = Context.get(context, Clock.Clock)
     this.#fork = Effect.runForkWith(context)
@@ -329,18 +317,16 @@ export class Pipeline implements Handlers {
       return this.#dieOfReply(pending, reply, `not the answer to use ${pending.request.tube}`)
     }
     if (reply.word === "RESERVED") pending.reserved = jobOf(exit)
-    if (!this.#hasAnswered) this.#onFirstReply()
+    if (!this.#hasAnswered) {
+      this.#hasAnswered = true
+      this.onFirstReply()
+    }
     // A command on the tube in use neither takes a job nor chooses tubes.
     if (pending.request.usesTube !== true) this.session.onReply(pending, exit)
     this.#recorder.answered(pending.command.name)
     if (Exit.isFailure(exit)) this.#recorder.failed(pending.command.name, exit)
     this.#answer(pending, exit)
     return this.#death === undefined
-  }
-
-  #onFirstReply(): void {
-    this.#hasAnswered = true
-    this.onFirstReply()
   }
 
   #answer(pending: PendingCommand, exit: CommandExit): void {
@@ -364,9 +350,7 @@ export class Pipeline implements Handlers {
         break
       case "sent":
         // The server reads nothing from a connection that waits, so the only way to end the wait is to close it.
-        if ((pending.request.seconds ?? 0) > 0) {
-          this.die(RESERVE_INTERRUPTED)
-        }
+        if ((pending.request.seconds ?? 0) > 0) this.die(RESERVE_INTERRUPTED)
         break
       case "answered":
         // The job came in the moment of the interruption, and the fiber never saw it.
@@ -393,9 +377,8 @@ export class Pipeline implements Handlers {
   }
 
   // The reply belonged to `culprit`, if to any command; the commands behind it only learn that the connection is gone.
-  #dieOfViolation(culprit: PendingCommand | undefined, { detail, reply, tornJob }: ProtocolViolation): void {
-    const id = Schema.decodeUnknownOption(JobIdFromString)(tornJob)
-    const reason = new Errors.UnexpectedReply({ reply, detail, ...(Option.isSome(id) ? { tornJob: id.value } : {}) })
+  #dieOfViolation(culprit: PendingCommand | undefined, violation: ProtocolViolation): void {
+    const reason = unexpected(violation)
     if (this.#death === undefined) this.#lostServer = true
     this.#end(afterwards(reason), () => {
       if (culprit !== undefined) this.#fail(culprit, reason)
@@ -435,8 +418,7 @@ export class Pipeline implements Handlers {
   }
 
   #fail({ command, resume, state }: PendingCommand, reason: Errors.BeanstalkdErrorReason): void {
-    const exit = this.#failure(command, state === "sent", reason)
-    resume?.(exit)
+    resume?.(this.#failure(command, state === "sent", reason))
   }
 
   #failure(
@@ -444,8 +426,7 @@ export class Pipeline implements Handlers {
     sent: boolean,
     reason: Errors.BeanstalkdErrorReason
   ): Exit.Exit<never, Errors.BeanstalkdError> {
-    const error = new Errors.BeanstalkdError({ command: command.name, server: this.#settings.server, sent, reason })
-    const exit = Exit.fail(error) as Exit.Failure<never, Errors.BeanstalkdError>
+    const exit = failure(command.name, this.#settings.server, sent, reason)
     this.#recorder.failed(command.name, exit)
     return exit
   }

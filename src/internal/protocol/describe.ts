@@ -2,7 +2,6 @@
  * Values of any kind as words for an error message. Neither function throws, not even for a Proxy that refuses to be
  * read.
  */
-import * as Duration from "effect/Duration"
 import * as Formatter from "effect/Formatter"
 
 const LONGEST = 80
@@ -40,22 +39,4 @@ export const describeCause = (cause: unknown): string => {
     // Even `instanceof` can throw.
   }
   return describe(cause)
-}
-
-const UNITS = [["h", 3_600_000], ["min", 60_000], ["s", 1000]] as const
-
-/** A duration for a log line, in the one or two largest units: `250 ms`, `3.3 s`, `1 h 5 min`. */
-export const inWords = (duration: Duration.Duration): string => {
-  const millis = Duration.toMillis(duration)
-  if (millis === 0) return "0 s"
-  if (millis < 1000) return `${Math.max(1, Math.round(millis))} ms`
-  if (millis < 10_000) return `${Math.round(millis / 100) / 10} s`
-  const parts: Array<string> = []
-  let rest = Math.round(millis / 1000) * 1000
-  for (const [unit, size] of UNITS) {
-    const count = Math.floor(rest / size)
-    if (count > 0 && parts.length < 2) parts.push(`${count} ${unit}`)
-    rest -= count * size
-  }
-  return parts.join(" ")
 }

@@ -11,7 +11,7 @@ import * as Errors from "../../Errors.ts"
 import { commands, DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type Failure } from "../../Protocol.ts"
 import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
-import { inWords } from "../protocol/describe.ts"
+import { describeMillis } from "../protocol/describe.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import type { FinishedJobs } from "./finishedJobs.ts"
 import { annotationsOf, type Needs } from "./handlerEffect.ts"
@@ -74,7 +74,7 @@ export class Settler<A, E, R> {
 
   #describeBlock(): string {
     const millis = this.#parts.leases.recentBlockMillis
-    return `since the event loop of this process was blocked for ${inWords(Duration.millis(millis))}`
+    return `since the event loop of this process was blocked for ${describeMillis(millis)}`
   }
 
   /** Carries out a verdict. */
@@ -195,8 +195,8 @@ export class Settler<A, E, R> {
       const which = attempts === Infinity ? `attempt ${attempt}` : `attempt ${attempt} of ${attempts}`
       const seconds = Math.ceil(Duration.toSeconds(delay))
       const fields = { attempt, maxAttempts: attempts, delaySeconds: seconds }
-      const next = inWords(Duration.seconds(seconds))
-      yield* log(levelOf(logFailure, cause), `${which} failed, the next one comes in ${next}`, cause).pipe(
+      const next = seconds === 0 ? "at once" : `in ${describeMillis(seconds * 1000)}`
+      yield* log(levelOf(logFailure, cause), `${which} failed, the next one comes ${next}`, cause).pipe(
         Effect.annotateLogs(fields)
       )
     })
@@ -215,7 +215,11 @@ export class Settler<A, E, R> {
       yield* job.delete
       recorderOf(job).count("postponed")
       const level = cause.reasons.length === 0 ? "Debug" : levelOf(logFailure, cause)
-      yield* log(level, `postponed by ${inWords(delay)}, as job ${String(copied.value)}`, cause)
+      yield* log(
+        level,
+        `postponed by ${describeMillis(Duration.toMillis(delay))}, as job ${String(copied.value)}`,
+        cause
+      )
     })
   }
 

@@ -3,11 +3,12 @@
  * waits no longer for what cannot be interrupted than it was told.
  */
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Intake } from "../consumer/intake.ts"
 import type { InFlight } from "./inFlight.ts"
-import { inWords } from "../protocol/describe.ts"
+import { describeMillis } from "../protocol/describe.ts"
 import type { Settings } from "./settings.ts"
 import { log, type UserCode } from "./userCode.ts"
 
@@ -69,7 +70,7 @@ export const shutdown = ({ inFlight, intake, lifecycle, settings, tube, userCode
     const { jobs } = inFlight
     const ids = jobs.map(({ id }) => id).join(", ")
     const message = `the shutdown ends although ${jobs.length} handlers cannot be interrupted within ` +
-      `${inWords(forceAfter)} (jobs ${ids}): their jobs are given back`
+      `${describeMillis(Duration.toMillis(forceAfter))} (jobs ${ids}): their jobs are given back`
     yield* Effect.annotateLogs(log("Error", message, Cause.empty), { tube })
     yield* Effect.forEach(jobs, (job) => job.end, { discard: true, concurrency: "unbounded" })
   })

@@ -89,7 +89,7 @@ export class Witness {
   /** The server has been restarted without a binlog: no job is left, and ids begin anew. */
   forgetJobs(): void {
     this.#world.tell("server: all jobs are gone")
-    for (const id of [...this.#ledger.jobs.keys()]) {
+    for (const id of this.#ledger.jobs.keys()) {
       if (this.#store.jobs.get(id) !== undefined) this.#forget(id)
     }
     this.#lastId = 0

@@ -179,12 +179,8 @@ export class Pipeline implements Handlers {
     resume: (exit: Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>) => void
   ): Effect.Effect<void> | undefined {
     const request = encode(command, args)
-    if (!isRequest(request)) {
-      resume(Exit.fail(request))
-      return undefined
-    }
-    if (this.#death !== undefined) {
-      resume(this.#failure(command, false, afterwards(this.#death)))
+    if (!isRequest(request) || this.#death !== undefined) {
+      resume(isRequest(request) ? this.#failure(command, false, afterwards(this.#death!)) : Exit.fail(request))
       return undefined
     }
     const pending = this.#queued.add(command, request, resume as (exit: CommandExit) => void)

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Client from "./Client.ts"
 import type * as Errors from "./Errors.ts"
-import { checked, DEFAULT_MAX_CONNECTIONS } from "./internal/consumer/options.ts"
+import { checked, DEFAULT_MAX_CONNECTIONS, touchInterval } from "./internal/consumer/options.ts"
 import { makePull, type PrefetchSettings } from "./internal/consumer/prefetch.ts"
 import * as Take from "./internal/consumer/take.ts"
 import * as Validate from "./internal/protocol/validate.ts"
@@ -43,6 +43,13 @@ export interface Options {
 
   /** Whether the leases of pulled jobs are kept too, until the jobs are settled. Default: `false`. */
   readonly keepLeases?: boolean | undefined
+
+  /**
+   * The longest time between two touches of a job whose lease is kept, at least 250 milliseconds; a plain number is
+   * milliseconds. It is touched when half of its ttr is over in any case. Default: 20 seconds, since load balancers cut
+   * connections that are silent.
+   */
+  readonly touchInterval?: Duration.Input | undefined
 }
 
 /**
@@ -72,6 +79,12 @@ export interface TakeOptions {
 
   /** The priority with which the job is released or buried because of a failure. Default: its own. */
   readonly priority?: number | undefined
+
+  /**
+   * The longest time between two touches of the job, at least 250 milliseconds; a plain number is milliseconds. Default: 20
+   * seconds.
+   */
+  readonly touchInterval?: Duration.Input | undefined
 }
 
 const OPERATION = "Consumer.stream"
@@ -80,7 +93,8 @@ const OPTIONS = Validate.optionNames<Options>({
   prefetch: true,
   maxInFlight: true,
   maxConnections: true,
-  keepLeases: true
+  keepLeases: true,
+  touchInterval: true
 })
 
 const DEFAULT_PREFETCH = 16
@@ -100,7 +114,8 @@ const settingsOf = Effect.fnUntraced(function*(
     prefetch: yield* limit("prefetch", options.prefetch, DEFAULT_PREFETCH),
     maxInFlight: yield* limit("maxInFlight", options.maxInFlight, Infinity),
     maxConnections: yield* limit("maxConnections", options.maxConnections, DEFAULT_MAX_CONNECTIONS),
-    keepLeases: yield* checked(client, Validate.flag(OPERATION, "keepLeases", options.keepLeases))
+    keepLeases: yield* checked(client, Validate.flag(OPERATION, "keepLeases", options.keepLeases)),
+    touchIntervalMillis: yield* checked(client, touchInterval(OPERATION, options.touchInterval))
   }
 })
 

@@ -14,11 +14,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as LogLevel from "effect/LogLevel"
 import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Client from "./Client.ts"
 import * as Errors from "./Errors.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as Directives from "./internal/worker/directives.ts"
 import type * as HandlerEffect from "./internal/worker/handlerEffect.ts"
+import * as WorkerHealth from "./internal/worker/health.ts"
 import { programEnder } from "./internal/worker/programEnder.ts"
 import { start } from "./internal/worker/start.ts"
 import type { Job } from "./Job.ts"
@@ -386,3 +389,44 @@ export const layer = <A, C, RD, RE, E, R>(
       Effect.forkScoped
     )
   }))
+
+/**
+ * How a worker is doing; see {@link health}. It has a Schema, which makes JSON of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Health extends Schema.Class<Health>("effect-beanstalkd/Worker/Health")({
+  /** The tube that it works on. */
+  tube: Schema.String,
+  /** Whether it takes no more jobs, since it is shutting down. */
+  isStopping: Schema.Boolean,
+  /** How many handlers may run at a time. */
+  concurrency: Schema.Finite,
+  /** How many handlers run. */
+  running: Schema.Finite,
+  /** How its client is doing. */
+  client: Client.Health
+}) {}
+
+/**
+ * How the workers of this process are doing, in the order in which they began, for an endpoint that tells whether a program
+ * is alive. Nothing is asked of a server for it.
+ *
+ * ```ts
+ * import { Worker } from "effect-beanstalkd"
+ * import { Effect } from "effect"
+ *
+ * const status = Effect.map(
+ *   Worker.health,
+ *   (workers) => workers.every(({ client }) => client.isReachable) ? 200 : 503
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const health: Effect.Effect<ReadonlyArray<Health>> = Effect.flatMap(
+  WorkerHealth.Current,
+  (workers) => Effect.map(workers.states, (states) => states.map((state) => new Health(state)))
+)

@@ -57,6 +57,15 @@ describe("a lease that is kept", () => {
       assert.isTrue(leases.has(job))
     }))
 
+  it.effect("is touched at each touch interval if that is shorter than half of its time", () =>
+    Effect.gen(function*() {
+      const leases = yield* make
+      const { job, touches } = (yield* makeJob)(120)
+      leases.add(job)
+      yield* TestClock.adjust("65 seconds")
+      assert.deepStrictEqual(touches, [20_000, 40_000, 60_000])
+    }))
+
   it.effect("counts from when the job came, though others came before", () =>
     Effect.gen(function*() {
       const leases = yield* make

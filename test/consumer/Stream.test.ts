@@ -115,7 +115,9 @@ describe("a stream", () => {
     [TUBE, { maxInFlight: 0 }, "maxInFlight"],
     [TUBE, { maxInFlight: NaN }, "maxInFlight"],
     [TUBE, { maxConnections: 0 }, "maxConnections"],
-    [TUBE, { maxConnections: "8" }, "maxConnections"]
+    [TUBE, { maxConnections: "8" }, "maxConnections"],
+    [TUBE, { touchInterval: "249 millis" }, "touchInterval"],
+    [TUBE, { touchInterval: "soon" }, "touchInterval"]
   ]
 
   it.effect.each(wrong)("of %o with %o fails with the reason InvalidOptions, before a connection is dialled", (
@@ -133,7 +135,13 @@ describe("a stream", () => {
   it.effect("takes undefined for every option, and Infinity for maxInFlight", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.putAll(TUBE, ["a", "b"])
-      const nothing = { prefetch: undefined, maxInFlight: undefined, maxConnections: undefined, keepLeases: undefined }
+      const nothing = {
+        prefetch: undefined,
+        maxInFlight: undefined,
+        maxConnections: undefined,
+        keepLeases: undefined,
+        touchInterval: undefined
+      }
       for (const options of [nothing, { maxInFlight: Infinity }]) {
         assert.strictEqual((yield* Consumer.stream(TUBE, options).pipe(drained, Stream.runHead))._tag, "Some")
       }

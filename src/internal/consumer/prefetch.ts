@@ -17,6 +17,7 @@ export interface PrefetchSettings {
   readonly maxInFlight: number
   readonly maxConnections: number
   readonly keepLeases: boolean
+  readonly touchIntervalMillis: number
 }
 
 /** One pull: the next job. */
@@ -25,9 +26,9 @@ export type Pull = Effect.Effect<Array.NonEmptyReadonlyArray<Job>, Errors.Beanst
 /** A pull whose connections and jobs end with the Scope. */
 export const makePull = Effect.fnUntraced(function*(
   open: (settings: IntakeSettings) => Effect.Effect<Intake, never, Scope.Scope>,
-  { keepLeases, maxConnections, maxInFlight, prefetch, tubes }: PrefetchSettings
+  { keepLeases, maxConnections, maxInFlight, prefetch, touchIntervalMillis, tubes }: PrefetchSettings
 ): Effect.fn.Return<{ readonly pull: Pull }, never, Scope.Scope> {
-  const leases = yield* LeaseKeeper.make()
+  const leases = yield* LeaseKeeper.make(touchIntervalMillis)
   const ready: globalThis.Array<ReservedJob> = []
   let puller: ((pulled: Pull) => void) | undefined
   let failure: Errors.BeanstalkdError | undefined

@@ -16,7 +16,7 @@ import type { ReservedJob } from "../job/reservedJob.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import * as LeaseKeeper from "./leaseKeeper.ts"
-import { checked } from "./options.ts"
+import { checked, touchInterval } from "./options.ts"
 
 const OPERATION = "Consumer.take"
 
@@ -24,7 +24,8 @@ const OPTIONS = Validate.optionNames<Consumer.TakeOptions>({
   timeout: true,
   onFailure: true,
   delay: true,
-  priority: true
+  priority: true,
+  touchInterval: true
 })
 
 type OnFailure = (job: Job) => Effect.Effect<void, Failure<"release"> | Failure<"bury">>
@@ -56,7 +57,8 @@ const settingsOf = Effect.fnUntraced(function*(
   return {
     tubes: yield* checked(client, Validate.tubes(OPERATION, tubes)),
     timeout: seconds === Infinity ? undefined : Duration.seconds(seconds),
-    onFailure: yield* checked(client, onFailureOf(options))
+    onFailure: yield* checked(client, onFailureOf(options)),
+    touchIntervalMillis: yield* checked(client, touchInterval(OPERATION, options.touchInterval))
   }
 })
 
@@ -86,8 +88,17 @@ const end = (job: ReservedJob, exit: Exit.Exit<unknown, unknown>, onFailure: OnF
     })
   })
 
-const keep = Effect.fnUntraced(function*(job: ReservedJob, scope: Scope.Closeable, onFailure: OnFailure) {
-  const leases = yield* LeaseKeeper.make()
+interface Keeping {
+  readonly onFailure: OnFailure
+  readonly touchIntervalMillis: number
+}
+
+const keep = Effect.fnUntraced(function*(
+  job: ReservedJob,
+  scope: Scope.Closeable,
+  { onFailure, touchIntervalMillis }: Keeping
+) {
+  const leases = yield* LeaseKeeper.make(touchIntervalMillis)
   const fork = Effect.runForkWith(yield* Effect.context())
   leases.add(job)
   const forgetDeath = job.loseWithConnection()
@@ -128,7 +139,7 @@ export const take = (
     // Of its own, so that an interruption which comes with the job releases it at once, and not with the outer Scope.
     const scope = yield* Scope.fork(yield* Effect.scope)
     return yield* restore(reserve).pipe(
-      Effect.flatMap((job) => keep(job, scope, settings.onFailure)),
+      Effect.flatMap((job) => keep(job, scope, settings)),
       Scope.provide(scope),
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
     )

@@ -53,6 +53,11 @@ export class Lifecycle<A, E, R> {
     this.#parts = parts
   }
 
+  /** Whether no handler begins any more. */
+  get isStopping(): boolean {
+    return this.#isStopping
+  }
+
   /** From now on no handler begins. */
   stop(): void {
     this.#isStopping = true

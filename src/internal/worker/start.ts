@@ -16,6 +16,7 @@ import { JobRecorders } from "../telemetry/jobRecorder.ts"
 import { clientOf } from "../tube/prototype.ts"
 import { FinishedJobs } from "./finishedJobs.ts"
 import * as HandlerEffect from "./handlerEffect.ts"
+import * as WorkerHealth from "./health.ts"
 import { InFlight } from "./inFlight.ts"
 import * as Isolation from "./isolation.ts"
 import * as Judge from "./judge.ts"
@@ -44,6 +45,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const context = yield* Effect.context<HandlerEffect.Needs<R> | RD>()
   const clock = yield* Clock.Clock
   const isolation = yield* Isolation.Current
+  const workers = yield* WorkerHealth.Current
   const fork = Effect.runForkWith(context)
   const recorders = new JobRecorders(tube.name, context)
   const recorderOf = (job: ReservedJob) => recorders.of(job.server)
@@ -86,9 +88,16 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     withdraw: () => intake.withdraw?.(),
     resume: () => intake.fill()
   })
+  const { concurrency } = settings
+  const forget = workers.add(Effect.map(client.health, (client) => {
+    return { tube: tube.name, isStopping: lifecycle.isStopping, concurrency, running: inFlight.size, client }
+  }))
   yield* Effect.addFinalizer(() =>
     shutdown({ tube: tube.name, settings, lifecycle, intake, inFlight, userCode }).pipe(
-      Effect.ensuring(Effect.sync(leave))
+      Effect.ensuring(Effect.sync(() => {
+        leave()
+        forget()
+      }))
     )
   )
   intake.fill()

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
+import * as References from "effect/References"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Terminal from "effect/Terminal"
 import { readFileSync } from "node:fs"
@@ -85,5 +86,8 @@ export const program = (args: ReadonlyArray<string>) =>
       CliConfig.CliConfig,
       CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
     ),
-    Effect.provide(services)
+    Effect.provide(services),
+    // What the client logs is no result. That contact is lost is said once, by the command that fails.
+    Effect.provideService(References.LogToStderr, true),
+    Effect.provideService(References.MinimumLogLevel, "Error")
   )

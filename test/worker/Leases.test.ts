@@ -127,7 +127,7 @@ describe("a lost lease", () => {
       yield* areIn(beanstalkd, {})
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 5, succeeded: 2, lost: 2 })
       assert.strictEqual(yield* inFlight(beanstalkd.server), 0)
-      const warnings = log.filter(({ level }) => level === "Warn")
+      const warnings = log.filter(({ annotations, level }) => level === "Warn" && "job" in annotations)
       for (const { message } of warnings) {
         assert.strictEqual(
           message,

@@ -132,6 +132,25 @@ describe("a suspect", () => {
       assert.deepStrictEqual(together, [1, 2, 3])
     })))
 
+  it.effect("whose lease ran out five times is run, and given up only when its handler has failed as often as it may", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      let runs = 0
+      const { id } = yield* beanstalkd.put(TUBE, "hello", { ttr: "1 second" })
+      const connection = yield* beanstalkd.connection
+      yield* connection.watch(TUBE)
+      for (let n = 0; n < 5; n++) {
+        yield* connection.run(commands.reserveWithTimeout, 0)
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", reserves: 5, timeouts: 5 })
+      yield* work(() => Effect.andThen(Effect.sync(() => runs++), Effect.fail("no")), { maxAttempts: 7 })
+      assert.strictEqual(runs, 1)
+      yield* areIn(beanstalkd, { delayed: 1 })
+      yield* TestClock.adjust("1 hour")
+      yield* areIn(beanstalkd, { buried: 1 })
+      assert.strictEqual(runs, 2)
+    })))
+
   it.effect("that waits for its turn is released at once by a shutdown", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       yield* beanstalkd.put(TUBE, "suspect", { priority: 1 })

@@ -86,7 +86,7 @@ export const work = Command.make(
   config,
   Effect.fnUntraced(function*({ args, command, concurrency, maxAttempts, retryDelay, ...flags }) {
     yield* check(command, "; -w names the tube, and the command comes after --")
-    const client = yield* connect
+    const client = yield* logToStderr(connect)
     // Other commands start faster without them.
     const [Tube, Worker] = yield* Effect.promise(() =>
       Promise.all([import("../../Tube.ts"), import("../../Worker.ts")])

@@ -22,8 +22,9 @@ const toStderr = Logger.make(({ cause, fiber, message }) => {
   process.stderr.write(`${oneLine(`${text}${reasonOf(cause)}${about}`)}\n`)
 })
 
-/** Logs to stderr, one line per entry. */
-export const logToStderr: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
-  Logger.CurrentLoggers,
-  new Set([toStderr])
-)
+/** Logs to stderr, one line per entry, whatever other commands log. */
+export const logToStderr = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  effect.pipe(
+    Effect.provideService(Logger.CurrentLoggers, new Set([toStderr])),
+    Effect.provideService(References.MinimumLogLevel, "Info")
+  )

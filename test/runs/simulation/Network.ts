@@ -236,6 +236,11 @@ export class Link {
 
   #tellClient(reason: Errors.BeanstalkdErrorReason): void {
     if (!this.isClientOpen) return
+    const { client } = this
+    if (client.isBlocked) {
+      client.world.at(client.blockedUntil, client, () => this.#tellClient(reason))
+      return
+    }
     this.#network.world.tell(`${this.name} client hears ${reason.message}`)
     this.isClientOpen = false
     this.#up.cut()

@@ -63,9 +63,10 @@ export class Run {
   }
 
   /** Records that a command has failed, which it may not in a calm run. */
-  failed(what: string, error: unknown): void {
+  failed(what: string, error: unknown, process?: Process): void {
     const said = error instanceof Error ? error.message : String(error)
     this.world.tell(`${what} failed: ${said}`)
+    if (process !== undefined && this.ledger.refusals.has(process)) return
     if (error instanceof Errors.BeanstalkdError && NONSENSE.has(error.reason._tag)) {
       this.world.violate(`${what}: a sound server and a sound client did not understand each other: ${said}`)
     }

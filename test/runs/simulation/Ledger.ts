@@ -340,6 +340,14 @@ export class Ledger {
     }
   }
 
+  /** A program asks for a job. */
+  asks({ client }: Link): void {
+    for (const run of this.runs) {
+      if (run.process !== client || !run.isSuspect || !isInHand(run) || run.settling !== undefined) continue
+      this.world.violate(`${client.name} asks for jobs while it runs job ${run.job.id}, which is to run alone`)
+    }
+  }
+
   /** Whether the program of this lease had another job at the same time, or thought so. */
   hadCompany(lease: Lease): boolean {
     for (const [link, leases] of this.leases) {

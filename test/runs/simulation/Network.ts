@@ -209,7 +209,11 @@ export class Link {
 
   get transport(): Transport {
     return {
-      write: (bytes) => !this.isClientOpen || this.#up.send(bytes),
+      write: (bytes) => {
+        if (!this.isClientOpen) return true
+        this.#network.onWrite(this, bytes)
+        return this.#up.send(bytes)
+      },
       destroy: () => this.destroy()
     }
   }
@@ -342,6 +346,7 @@ export class Network {
   /** Whether the server closes new connections at once. */
   turnsAway = false
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+  onWrite: (link: Link, bytes: Uint8Array) => void = () => {}
   /** For how long a connection may be silent before a proxy cuts it, in milliseconds. */
   silenceMillis = Infinity
   /** Tells whether there is such a proxy before this client. */

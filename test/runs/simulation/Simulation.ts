@@ -118,6 +118,9 @@ export const simulate = (seed: number): Result => {
     return conn
   })
   if (plan.silenceSeconds !== undefined) network.silenceMillis = plan.silenceSeconds * 1000
+  network.onWrite = (link, bytes) => {
+    if (Buffer.from(bytes).includes("reserve-with-timeout ")) ledger.asks(link)
+  }
   network.onSilence = (link) => ledger.onSilence(link)
   const run = new Run(world, plan, dice, network, ledger)
   watchDeliveries(ledger, network)

@@ -20,14 +20,15 @@ const exchange = (expect: string, reply: string): ReadonlyArray<FakeServer.Step>
   { conn: 1, reply }
 ]
 
-const ASKED = exchange("stats-job 1\r\n", `OK ${STATS.length}\r\n${STATS}\r\n`)
+const asked = (stats: string) => exchange("stats-job 1\r\n", `OK ${stats.length}\r\n${stats}\r\n`)
+const ASKED = asked(STATS)
 const AT_WORK = exchange("watch work\r\nignore default\r\n", "WATCHING 2\r\nWATCHING 1\r\n")
 
-const workAt = Effect.fnUntraced(function*(
+const workAt = Effect.fnUntraced(function*<E = never>(
   peer: FakeServer.ScriptedServer,
   events: Array<string>,
-  options: Worker.Options<string, never, never> = {},
-  first: Effect.Effect<void> = Effect.never
+  options: Worker.Options<string, E, never> = {},
+  first: Effect.Effect<void, E | Worker.Snooze> = Effect.never
 ) {
   const client = yield* Client.make({ port: peer.port })
   let runs = 0
@@ -102,8 +103,8 @@ describe("what the server says of a lease", () => {
         ...AT_WORK,
         ...exchange(RESERVE, HELLO),
         ...exchange(`delete 1\r\n${ASK}`, "INTERNAL_ERROR\r\nTIMED_OUT\r\n"),
-        ...ASKED,
-        ...exchange("release 1 7 0\r\n", "INTERNAL_ERROR\r\n")
+        ...asked(STATS.replace("ttr: 1\n", "ttr: 60\n")),
+        ...Array.from({ length: 6 }, () => exchange("release 1 7 0\r\n", "INTERNAL_ERROR\r\n")).flat()
       ])
       yield* workAt(peer, [], {}, Effect.void)
       yield* peer.done
@@ -124,5 +125,40 @@ describe("what the server says of a lease", () => {
       yield* workAt(peer, events, { crashGuard: true })
       yield* peer.done
       assert.deepStrictEqual(events, [])
+    }))
+
+  it.live("INTERNAL_ERROR to every question: the job is released rather than its connection closed, a crash of all", () =>
+    Effect.gen(function*() {
+      const refused = exchange("stats-job 1\r\n", "INTERNAL_ERROR\r\n")
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        ...exchange(RESERVE, HELLO),
+        ...refused,
+        ...refused,
+        ...exchange(`release 1 2147483648 0\r\n${ASK}`, "RELEASED\r\nTIMED_OUT\r\n"),
+        { conn: 1, expect: RESERVE }
+      ])
+      yield* workAt(peer, [], { crashGuard: true })
+      yield* peer.done
+    }))
+
+  it.live("INTERNAL_ERROR to the delete of a snoozed job: it is deleted when it comes again, not copied once more", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const peer = yield* FakeServer.make([
+        ...AT_WORK,
+        ...exchange(RESERVE, HELLO),
+        ...ASKED,
+        { expect: "use work\r\nput 7 0 1 5\r\nhello\r\n" },
+        { reply: "USING work\r\nINSERTED 2\r\n" },
+        ...exchange(`delete 1\r\n${ASK}`, "INTERNAL_ERROR\r\nTIMED_OUT\r\n"),
+        ...exchange("release 1 7 0\r\n", "RELEASED\r\n"),
+        ...exchange(RESERVE, HELLO),
+        ...asked(STATS.replace("reserves: 1", "reserves: 2")),
+        { conn: 1, expect: "delete 1\r\n" }
+      ])
+      yield* workAt(peer, events, {}, Worker.snooze(0))
+      yield* peer.done
+      assert.deepStrictEqual(events, ["began 1"])
     }))
 })

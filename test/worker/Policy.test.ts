@@ -177,6 +177,12 @@ describe("the verdict", () => {
       { hasRetryAfter: true },
       { _tag: "AskCounters" }
     ],
+    "on a failure is to release the job where the shutdown did not wait for retryAfter": [
+      failure,
+      { retryAfter: { _tag: "OutOfTime", cause: interrupt }, counters: counters(100) },
+      { hasRetryAfter: true },
+      Policy.RELEASE
+    ],
     "on a failure depends on what the server has counted": [failure, {}, {}, { _tag: "AskCounters" }],
     "on a failure depends on the retry policy while attempts are left": [
       failure,

@@ -231,6 +231,8 @@ const decideFailed = <E>(
   if (retryAfter?._tag === "Returned" && Option.isSome(retryAfter.value)) {
     return { _tag: "Postpone", delay: retryAfter.value.value, cause }
   }
+  // It did not say that the attempt has failed, and the shutdown must not wait until it does.
+  if (retryAfter?._tag === "OutOfTime") return RELEASE
   return decideRetry(cause, Option.some(error), facts, settings)
 }
 

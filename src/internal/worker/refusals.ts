@@ -51,11 +51,16 @@ export class Refusals {
   /**
    * What comes after a refusal, before the job is let go: it is said, and a pause is waited, longer with each refusal until
    * the server has done something again. A shutdown does not wait.
+   *
+   * @returns whether the pause was waited
    */
-  backOff(error: Errors.BeanstalkdError): Effect.Effect<void> {
+  backOff(error: Errors.BeanstalkdError): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       this.#pauseMillis = Math.min(Math.max(FIRST_PAUSE_MILLIS, 2 * this.#pauseMillis), LONGEST_PAUSE_MILLIS)
-      return Effect.andThen(this.say(error.command, error), this.#userCode.run(Effect.sleep(this.#pauseMillis)))
+      return Effect.andThen(
+        this.say(error.command, error),
+        Effect.map(this.#userCode.run(Effect.sleep(this.#pauseMillis)), ({ _tag }) => _tag === "Returned")
+      )
     })
   }
 

@@ -22,6 +22,9 @@ import type { Refusals } from "./refusals.ts"
 import type { Settings } from "./settings.ts"
 import { levelOf, log, type UserCode } from "./userCode.ts"
 
+// With the pauses in between, about as many seconds as a server may need to be well again.
+const RELEASE_TRIES = 5
+
 /** What a settler works with. */
 export interface Parts<A, E, R> {
   readonly tube: string
@@ -100,7 +103,7 @@ export class Settler<A, E, R> {
     const now = inFlight.now()
     const remembered = Effect.tapError(settling, (error) =>
       Effect.sync(() => {
-        if (refusals.isRefusal(job, error)) finishedJobs.add(job, now, verdict)
+        if (refusals.isRefusal(job, error) && !finishedJobs.has(job)) finishedJobs.add(job, now, verdict)
       }))
     this.conclude(job, remembered)
   }
@@ -212,7 +215,7 @@ export class Settler<A, E, R> {
         yield* log("Warn", "the job cannot be put again, so that this counts as an attempt", copied.cause)
         return yield* this.#release(job, delay)
       }
-      yield* job.delete
+      yield* this.#deleteCopied(job)
       recorderOf(job).count("postponed")
       const level = cause.reasons.length === 0 ? "Debug" : levelOf(logFailure, cause)
       yield* log(
@@ -243,7 +246,7 @@ export class Settler<A, E, R> {
         yield* log("Error", `cannot be put into ${deadLetter}: ${inShort(moved.cause)}`, moved.cause)
         return yield* this.#bury(job, cause)
       }
-      yield* job.delete
+      yield* this.#deleteCopied(job)
       yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
       yield* this.#recordGivenUp(job, "deadLettered", cause)
     })
@@ -254,6 +257,13 @@ export class Settler<A, E, R> {
       this.#termsOf(job),
       ({ pri, ttr }) => this.#parts.put(tube, job.body, { priority: pri, delay, ttr: Duration.seconds(ttr) })
     )
+  }
+
+  // A job that cannot be deleted now must not run and be copied over and over: if it comes again, it is deleted.
+  #deleteCopied(job: ReservedJob): Effect.Effect<void, Failure<"delete">> {
+    const { finishedJobs, inFlight } = this.#parts
+    const now = inFlight.now()
+    return Effect.tapError(job.delete, () => Effect.sync(() => finishedJobs.add(job, now, { _tag: "Delete" })))
   }
 
   #bury(job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
@@ -310,7 +320,23 @@ export class Settler<A, E, R> {
       return log("Error", "buried: the server has no memory to release it", cause)
     }
     const end = Effect.andThen(job.end, Effect.sync(() => job.isLost || this.recordLost(job)))
-    return refusals.isRefusal(job, error) ? Effect.andThen(refusals.backOff(error), end) : end
+    return refusals.isRefusal(job, error) ? Effect.andThen(this.#releaseRefused(job, error), end) : end
+  }
+
+  // The end of the job would close its connection, which counts as a crash of all jobs on it. So the release is tried some
+  // times before, even if nobody tells the priority.
+  #releaseRefused(job: ReservedJob, error: Errors.BeanstalkdError, tries = RELEASE_TRIES): Effect.Effect<void> {
+    const { refusals } = this.#parts
+    return Effect.flatMap(
+      refusals.backOff(error),
+      (mayGoOn) =>
+        Effect.catchCause(this.#release(job, Duration.zero), (cause) => {
+          const again = Cause.squash(cause)
+          return mayGoOn && tries > 1 && refusals.isRefusal(job, again)
+            ? this.#releaseRefused(job, again, tries - 1)
+            : Effect.void
+        })
+    )
   }
 }
 

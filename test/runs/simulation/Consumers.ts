@@ -93,7 +93,9 @@ export const stream = (run: Run, streamed: Streamed): Program => (client, proces
   const once = Effect.suspend(() => {
     const { dice, ledger } = run
     ledger.ending.delete(process)
-    let left = run.isOn && (run.plan.faults > 0 || run.plan.restarts) && dice.chance(0.5) ? dice.int(1, 5) : Infinity
+    let left = run.isOn && (run.plan.faults > 0 || run.plan.calm === "restarts") && dice.chance(0.5)
+      ? dice.int(1, 5)
+      : Infinity
     const all = Stream.mapEffect(
       Consumer.fromClient(client, tube, options),
       (job) =>

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
 import type { Job } from "../../../src/Job.ts"
 import * as Worker from "../../../src/Worker.ts"
 import { Dice, seedOf } from "../../conformance/Dice.ts"
@@ -59,8 +60,9 @@ export const settle = (run: Run, inHand: InHand, job: Job, settling: Settling): 
     Effect.as(true),
     Effect.catch((error) =>
       Effect.sync(() => {
-        run.failed(`${settling.command} ${inHand.job.id}`, error)
+        run.failed(`${settling.command} ${inHand.job.id}`, error, inHand.process)
         if ("_tag" in error && error._tag === "NotFound") run.ledger.heardNotFound(inHand, settling.command)
+        else if (reservedOf(job)?.isOver === false) run.ledger.settlesNot(inHand)
         return false
       })
     )
@@ -71,7 +73,7 @@ const touch = (run: Run, inHand: InHand, job: Job): Effect.Effect<void> =>
   job.touch.pipe(
     Effect.catch((error) =>
       Effect.sync(() => {
-        run.failed(`touch ${inHand.job.id}`, error)
+        run.failed(`touch ${inHand.job.id}`, error, inHand.process)
         if (error._tag === "NotFound") run.ledger.heardNotFound(inHand, "touch")
       })
     )
@@ -86,7 +88,7 @@ const ask = (run: Run, inHand: InHand, job: Job): Effect.Effect<void> =>
         (lease !== undefined && attempt < lease.attempt)
       if (isWrong) run.world.violate(`job ${inHand.job.id} was told to be ${stats.id} in ${tube}, attempt ${attempt}`)
     }),
-    Effect.catch((error) => Effect.sync(() => run.failed(`stats of ${inHand.job.id}`, error)))
+    Effect.catch((error) => Effect.sync(() => run.failed(`stats of ${inHand.job.id}`, error, inHand.process)))
   )
 
 type Ending = Failure | Worker.Snooze | Worker.Discard

@@ -131,6 +131,9 @@ const isUnnoticed = ({ end }: Lease): boolean => end === "expired" || end === "l
 const isInHand = ({ lease }: Run): boolean =>
   lease !== undefined && lease.endedAt === undefined && lease.link.isClientOpen
 
+/** A command that the server can refuse. */
+export type Refused = "stats-job" | "delete" | "release" | "bury"
+
 // Allows for a slow network and for a clock that was late.
 const SLACK = 5000
 
@@ -156,6 +159,10 @@ export class Ledger {
   readonly ending = new Set<Process>()
   /** Whether the run has no faults. */
   isCalm = false
+  /** The commands that the server has refused to a program. */
+  readonly refusals = new Map<Process, Set<Refused>>()
+  /** Programs that have been told that there is no `stats-job`, and work without the crash guard. */
+  readonly blind = new Set<Process>()
   /** The jobs that a program has done, and knows it. */
   readonly #done = new Map<Process, Set<Job>>()
   /** The runs that have succeeded since the last rest. */
@@ -212,7 +219,8 @@ export class Ledger {
   #newLease(process: Process, wanted: Job): Lease | undefined {
     const told: Array<Lease> = []
     // With the crash guard the handler cannot begin in the step in which the job arrives.
-    const before = this.workers.get(process)?.crashGuard === true ? this.world.steps : Infinity
+    const asks = this.workers.get(process)?.crashGuard === true && !this.blind.has(process)
+    const before = asks ? this.world.steps : Infinity
     for (const [link, leases] of this.leases) {
       if (link.client !== process || !link.isClientOpen) continue
       const last = leases.findLast(({ deliveredAt = Infinity, end, isMistaken, job }) =>
@@ -304,10 +312,12 @@ export class Ledger {
   // Whether the worker may run this job.
   #checkAdmission(run: Run, lease: Lease, rules: Rules): void {
     const { job, process } = run
-    if (this.#done.get(process)?.has(job) === true) {
+    // Without its counters nobody can tell it from another job that has got its id.
+    const canTell = this.refusals.get(process)?.has("stats-job") !== true
+    if (canTell && this.#done.get(process)?.has(job) === true) {
       this.world.violate(`${process.name} begins job ${job.id}, which it has done and knows it`)
     }
-    if (!rules.crashGuard) return
+    if (!rules.crashGuard || this.blind.has(process)) return
     const mayBe = job.leases.filter((other) =>
       other === lease || (other.link.client === process && (other.run?.outcome ?? "interrupted") === "interrupted")
     )
@@ -330,6 +340,14 @@ export class Ledger {
     }
   }
 
+  /** A program asks for a job. */
+  asks({ client }: Link): void {
+    for (const run of this.runs) {
+      if (run.process !== client || !run.isSuspect || !isInHand(run) || run.settling !== undefined) continue
+      this.world.violate(`${client.name} asks for jobs while it runs job ${run.job.id}, which is to run alone`)
+    }
+  }
+
   /** Whether the program of this lease had another job at the same time, or thought so. */
   hadCompany(lease: Lease): boolean {
     for (const [link, leases] of this.leases) {
@@ -347,6 +365,12 @@ export class Ledger {
     this.world.tell(`${run.process.name} will ${settling.command} ${run.job.id}`)
     run.settling ??= settling
     run.decidedAt ??= this.world.steps
+  }
+
+  /** The server has refused to settle it so: the job is still in hand. */
+  settlesNot(run: Run): void {
+    run.settling = undefined
+    run.decidedAt = undefined
   }
 
   end(run: Run, outcome: Run["outcome"], delaySeconds = 0): void {
@@ -390,13 +414,15 @@ export class Ledger {
     this.#noticeDone()
     for (const run of this.runs) {
       const { isInterruptible, job, lease, process, settling } = run
-      if (lease === undefined || !isInterruptible || settling !== undefined) continue
+      if (lease === undefined || !isInterruptible || settling !== undefined || process.isBlocked) continue
       if (!lease.link.isClientOpen) {
         return this.world.violate(`${process.name} works on job ${job.id} although its connection is gone`)
       }
       // By then the program has touched the job, and got NOT_FOUND or no answer.
       const patience = job.ttrSeconds * 500 + commandTimeoutMillis + SLACK
-      if (lease.endedAt !== undefined && now > Math.max(lease.endedAt, run.startedAt) + patience) {
+      if (
+        lease.endedAt !== undefined && now > Math.max(lease.endedAt, run.startedAt, process.blockedUntil) + patience
+      ) {
         return this.world.violate(`${process.name} still works on job ${job.id}, which it has lost`)
       }
       for (const other of this.runs) {
@@ -429,6 +455,13 @@ export class Ledger {
   /** A process was killed, and its handlers with it. */
   killed(process: Process): void {
     for (const run of this.runs) if (run.process === process) this.runs.delete(run)
+  }
+
+  /** The server has refused a command. */
+  refused(process: Process, command: Refused, isUnknown: boolean): void {
+    const refusals = this.refusals.get(process) ?? new Set()
+    this.refusals.set(process, refusals.add(command))
+    if (command === "stats-job" && isUnknown) this.blind.add(process)
   }
 
   /** The server has lost all jobs. */

@@ -6,6 +6,7 @@ import type { EngineHost } from "../../../src/internal/server/engineHost.ts"
 import type { Dice } from "../../conformance/Dice.ts"
 import type { Machine } from "./Machine.ts"
 import { FAIR, type Link } from "./Network.ts"
+import type { Refuser } from "./Refuser.ts"
 import type { Run } from "./Run.ts"
 
 const FAULTS = {
@@ -30,7 +31,9 @@ const FAULTS = {
   inPieces: 2,
   kill: 3,
   unplug: 1,
-  stop: 2
+  stop: 2,
+  block: 2,
+  refuseCommand: 1
 } as const
 
 /** The kinds of faults. */
@@ -44,12 +47,14 @@ export class Nemesis {
   readonly #machines: ReadonlyArray<Machine>
   readonly #onRestart: () => void
   readonly #onAmnesia: () => void
+  readonly #refuser: Refuser
   faults = 0
 
   constructor(
     run: Run,
     host: EngineHost,
     machines: ReadonlyArray<Machine>,
+    refuser: Refuser,
     onRestart: () => void,
     onAmnesia: () => void
   ) {
@@ -57,6 +62,7 @@ export class Nemesis {
     this.#dice = run.world.dice(4)
     this.#host = host
     this.#machines = machines
+    this.#refuser = refuser
     this.#onRestart = onRestart
     this.#onAmnesia = onAmnesia
   }
@@ -64,8 +70,9 @@ export class Nemesis {
   /** Causes one fault after the other, until the run is to heal. */
   get work(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const { faults, restarts } = this.#run.plan
-      if (restarts) return yield* this.#restartPrograms
+      const { calm, faults } = this.#run.plan
+      if (calm === "restarts") return yield* this.#restartPrograms
+      if (calm === "refusals") return yield* this.#refuseCommands
       if (faults === 0) return
       while (this.#run.isOn) {
         yield* Effect.sleep(Math.ceil((this.#dice.next() * 2000) / faults))
@@ -92,6 +99,15 @@ export class Nemesis {
     })
   }
 
+  get #refuseCommands(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      while (this.#run.isOn) {
+        yield* Effect.sleep(this.#dice.int(100, 3000))
+        if (this.#run.isOn) yield* this.#bring("refuseCommand")
+      }
+    })
+  }
+
   #restart(): void {
     this.#host.engine.restart()
     this.#onRestart()
@@ -101,6 +117,7 @@ export class Nemesis {
   heal(): void {
     this.#run.world.tell("all is well again")
     this.#host.injectFaults({})
+    this.#refuser.refused = undefined
     if (this.#host.engine.isDraining) this.#restart()
     this.#run.network.heal()
     for (const machine of this.#machines) if (!machine.process.isAlive) machine.start()
@@ -210,6 +227,17 @@ export class Nemesis {
       case "unplug":
         machine.kill(fault === "kill")
         return this.#for(10, 5000, () => machine.start())
+      case "block":
+        this.#run.world.block(process, dice.int(200, 6000))
+        return Effect.void
+      case "refuseCommand":
+        this.#refuser.refused = {
+          command: dice.one(["stats-job", "delete", "release", "bury"]),
+          answer: dice.one(["INTERNAL_ERROR", "UNKNOWN_COMMAND"])
+        }
+        return this.#for(100, 3000, () => {
+          this.#refuser.refused = undefined
+        })
       case "stop":
         if (machine.isOver) return Effect.void
         machine.stop()

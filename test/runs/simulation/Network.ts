@@ -8,7 +8,7 @@ import type { Output, ServerConnection } from "../../../src/internal/server/serv
 import * as Errors from "../../../src/Errors.ts"
 import type { Dialer, Handlers, Transport } from "../../../src/internal/connection/transport.ts"
 import type { Dice } from "../../conformance/Dice.ts"
-import { Refuser } from "./Refuser.ts"
+import { MissingCommand } from "./MissingCommand.ts"
 import type { Process, World } from "./World.ts"
 
 const CONNECT_TIMEOUT = Duration.seconds(5)
@@ -171,14 +171,14 @@ export class Link {
     this.serial = serial
     this.#handlers = handlers
     this.heardAt = network.world.now
-    const refuser = new Refuser(() => network.refusedCommand)
+    const missing = new MissingCommand(() => network.refusedCommand)
     this.#up = new Direction(
       network,
       server,
       () => this.isBlackHole || network.isBlocked(this.client, "up"),
       (piece) => {
         this.heardAt = network.world.now
-        const passed = refuser.pass(piece)
+        const passed = missing.pass(piece)
         return passed.length === 0 || (this.conn?.receive(passed) ?? true)
       },
       (end) => this.#onClientEnded(end),
@@ -217,7 +217,11 @@ export class Link {
 
   get transport(): Transport {
     return {
-      write: (bytes) => !this.isClientOpen || this.#up.send(bytes),
+      write: (bytes) => {
+        if (!this.isClientOpen) return true
+        this.#network.onWrite(this, bytes)
+        return this.#up.send(bytes)
+      },
       destroy: () => this.destroy()
     }
   }
@@ -244,6 +248,11 @@ export class Link {
 
   #tellClient(reason: Errors.BeanstalkdErrorReason): void {
     if (!this.isClientOpen) return
+    const { client } = this
+    if (client.isBlocked) {
+      client.world.at(client.blockedUntil, client, () => this.#tellClient(reason))
+      return
+    }
     this.#network.world.tell(`${this.name} client hears ${reason.message}`)
     this.isClientOpen = false
     this.#up.cut()
@@ -350,6 +359,7 @@ export class Network {
   idleMillis = Infinity
   readonly #dials = new Map<Process, Array<number>>()
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+  onWrite: (link: Link, bytes: Uint8Array) => void = () => {}
   /** For how long a connection may be silent before a proxy cuts it, in milliseconds. */
   silenceMillis = Infinity
   /** Tells whether there is such a proxy before this client. */

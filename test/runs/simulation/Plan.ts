@@ -60,8 +60,8 @@ export interface Plan {
   readonly seconds: number
   /** How many faults per second. 0 is a calm run, in which no command may fail. */
   readonly faults: number
-  /** Whether programs are told to end, though there are no faults. */
-  readonly restarts: boolean
+  /** What happens on a calm day: programs are told to end, or the server refuses commands. */
+  readonly calm: "nothing" | "restarts" | "refusals"
   /** After how many seconds of silence a proxy before the workers cuts a connection. */
   readonly silenceSeconds: number | undefined
   /** The probability that a command is interrupted. */
@@ -106,12 +106,12 @@ const workedOf = (dice: Dice, tube: string): Worked => {
 
 /** Draws a plan. */
 export const planOf = (dice: Dice): Plan => {
-  const isCalm = dice.chance(0.1)
+  const isCalm = dice.chance(0.15)
   const tubes = dice.chance(0.3) ? ["work-a", "work-b"] : ["work-a"]
   return {
     seconds: dice.int(4, 20),
     faults: isCalm ? 0 : dice.one([0.2, 0.5, 1, 3]),
-    restarts: isCalm && dice.chance(0.5),
+    calm: isCalm ? dice.one(["nothing", "restarts", "restarts", "refusals"]) : "nothing",
     silenceSeconds: dice.chance(isCalm ? 0.4 : 0.1) ? SILENCE_SECONDS : undefined,
     interruptions: isCalm ? 0 : dice.one([0, 0.1, 0.4]),
     commandTimeout: Duration.seconds(dice.int(2, 10)),

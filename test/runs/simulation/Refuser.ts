@@ -1,52 +1,51 @@
 /**
- * A server that does not know a command for a while, as a fork or an older one: what a client sends is passed on, and the
- * command that is refused is replaced by one that no server knows.
+ * Has the server refuse some commands of workers for a while, as a fork does that lacks them, or a server with a bug: the
+ * command is answered with an error, and nothing is done.
  */
+import type { ServerConnection } from "../../../src/internal/server/serverConnection.ts"
+import type { Store } from "../../../src/internal/server/store.ts"
+import type { Ledger, Refused } from "./Ledger.ts"
+import type { Link } from "./Network.ts"
 
-const PUT = /^put \d+ \d+ \d+ (\d+)$/
-
-/** What passes on the bytes of one connection. */
+/** Refuses commands. */
 export class Refuser {
-  readonly #refused: () => string | undefined
-  #line = Buffer.alloc(0)
-  /** How many bytes of a body, and of its end, are to come. */
-  #bodyLeft = 0
+  readonly #ledger: Ledger
+  /** The command that is refused now, and the answer to it. */
+  refused: { readonly command: Refused; readonly answer: "INTERNAL_ERROR" | "UNKNOWN_COMMAND" } | undefined
+  /** The connection whose command is being refused. */
+  #conn: ServerConnection | undefined
 
-  /** `refused` is the beginning of the lines that are refused now. */
-  constructor(refused: () => string | undefined) {
-    this.#refused = refused
+  constructor(ledger: Ledger, store: Store) {
+    this.#ledger = ledger
+    const remove = store.delete.bind(store)
+    store.delete = (id, reserver) => this.#conn === undefined && remove(id, reserver)
+    const isHeldBy = store.isHeldBy.bind(store)
+    const isHeld: typeof isHeldBy = (job, reserver): job is NonNullable<typeof job> =>
+      this.#conn === undefined && isHeldBy(job, reserver)
+    store.isHeldBy = isHeld
   }
 
-  /** The bytes for the server. The beginning of a line waits for its end. */
-  pass(piece: Uint8Array): Uint8Array {
-    const bytes = this.#line.length === 0 ? Buffer.from(piece) : Buffer.concat([this.#line, piece])
-    const passed: Array<Buffer> = []
-    let at = 0
-    while (at < bytes.length) {
-      const end = this.#bodyLeft > 0 ? Math.min(bytes.length, at + this.#bodyLeft) : endOfLine(bytes, at)
-      if (end === undefined) break
-      const part = bytes.subarray(at, end)
-      passed.push(this.#bodyLeft > 0 ? part : this.#passLine(part))
-      if (this.#bodyLeft > 0) this.#bodyLeft -= part.length
-      else this.#bodyLeft = bodyOf(part)
-      at = end
+  /** A connection was accepted. */
+  meet(link: Link, conn: ServerConnection): void {
+    const { count, reply, replyWithBody } = conn
+    conn.count = (command) => {
+      count.call(conn, command)
+      if (command === this.refused?.command && this.#ledger.workers.has(link.client)) this.#conn = conn
     }
-    this.#line = bytes.subarray(at)
-    return Buffer.concat(passed)
+    conn.reply = (line) => reply.call(conn, this.#answerTo(conn, link) ?? line)
+    conn.replyWithBody = (head, body) => {
+      const answer = this.#answerTo(conn, link)
+      if (answer === undefined) replyWithBody.call(conn, head, body)
+      else reply.call(conn, answer)
+    }
   }
 
-  #passLine(line: Buffer): Buffer {
-    const refused = this.#refused()
-    return refused !== undefined && line.toString("latin1").startsWith(refused) ? Buffer.from("refused\r\n") : line
+  #answerTo(conn: ServerConnection, { client, name }: Link): string | undefined {
+    if (this.#conn !== conn) return undefined
+    this.#conn = undefined
+    const { answer, command } = this.refused!
+    this.#ledger.world.tell(`server refuses ${command} of ${name}: ${answer}`)
+    this.#ledger.refused(client, command, answer === "UNKNOWN_COMMAND")
+    return answer
   }
-}
-
-const endOfLine = (bytes: Buffer, from: number): number | undefined => {
-  const end = bytes.indexOf("\r\n", from, "latin1")
-  return end === -1 ? undefined : end + 2
-}
-
-const bodyOf = (line: Buffer): number => {
-  const put = PUT.exec(line.toString("latin1", 0, line.length - 2))
-  return put === null ? 0 : Number(put[1]) + 2
 }

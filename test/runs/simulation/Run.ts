@@ -68,9 +68,10 @@ export class Run {
   }
 
   /** Records that a command has failed, which it may not in a calm run. */
-  failed(what: string, error: unknown): void {
+  failed(what: string, error: unknown, process?: Process): void {
     const said = error instanceof Error ? error.message : String(error)
     this.world.tell(`${what} failed: ${said}`)
+    if (process !== undefined && this.ledger.refusals.has(process)) return
     const isRefused = error instanceof Errors.BeanstalkdError && error.reason._tag === "UnknownCommand" &&
       error.command === "reserve-with-timeout" && this.plan.faults > 0
     if (error instanceof Errors.BeanstalkdError && NONSENSE.has(error.reason._tag) && !isRefused) {

@@ -18,6 +18,7 @@ import { Nemesis } from "./Nemesis.ts"
 import { type Link, Network } from "./Network.ts"
 import { planOf, tubesOf } from "./Plan.ts"
 import { producer } from "./Producer.ts"
+import { Refuser } from "./Refuser.ts"
 import { Run } from "./Run.ts"
 import { Witness } from "./Witness.ts"
 import { Process, World } from "./World.ts"
@@ -109,19 +110,25 @@ export const simulate = (seed: number): Result => {
   const witness = new Witness(ledger, store)
   witness.knowShortage(() => host.engine.shortage === "queues")
   witness.knowLimit((process) => run.maxReplySizeOf(process))
+  const refuser = new Refuser(ledger, store)
   const network: Network = new Network(world, server, (link) => {
     const conn = host.accept(link.output)
-    if (conn !== undefined) witness.meet(link, conn.reserver)
+    if (conn === undefined) return undefined
+    witness.meet(link, conn.reserver)
+    refuser.meet(link, conn)
     return conn
   })
   if (plan.silenceSeconds !== undefined) network.silenceMillis = plan.silenceSeconds * 1000
+  network.onWrite = (link, bytes) => {
+    if (Buffer.from(bytes).includes("reserve-with-timeout ")) ledger.asks(link)
+  }
   network.onSilence = (link) => ledger.onSilence(link)
   const run = new Run(world, plan, dice, network, ledger)
   watchDeliveries(ledger, network)
   world.onRest = () => ledger.checkAtRest(run.commandTimeoutMillis)
 
   const machines = machinesOf(run)
-  const nemesis = new Nemesis(run, host, machines, () => witness.forgetPauses(), () => witness.forgetJobs())
+  const nemesis = new Nemesis(run, host, machines, refuser, () => witness.forgetPauses(), () => witness.forgetJobs())
   const director = new Process(world, "director")
   const check = (isRight: boolean, what: () => string) => {
     if (!isRight) world.violate(what())

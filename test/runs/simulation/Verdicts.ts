@@ -2,6 +2,7 @@
  * What the holder of a lease may do with its job, by the options of its program, by the end of its handler, and by what
  * the server has counted. The witness compares it with what the server is told to do.
  */
+import { DEFAULT_PRIORITY } from "../../../src/Protocol.ts"
 import type { Lease, Ledger, Rules, Run, Settling } from "./Ledger.ts"
 
 /** A copy of a job. */
@@ -59,11 +60,21 @@ const failed = (
   rules: Rules,
   ledger: Ledger
 ): ReadonlyArray<Meaning> =>
-  counters.flatMap(({ attempt, kicks }): ReadonlyArray<Meaning> =>
-    attempt >= rules.maxAttempts + kicks
+  counters.flatMap(({ attempt, kicks, link: { client } }): ReadonlyArray<Meaning> => {
+    if (ledger.refusals.get(client)?.has("stats-job") === true) return failedUncounted(attempt, rules, ledger)
+    return attempt >= rules.maxAttempts + kicks
       ? givenUp(rules, ledger)
       : [{ command: "release", delay: rules.retryDelay(attempt) }]
-  )
+  })
+
+// A worker that cannot ask for the counters counts the failures that it has seen, and knows nothing of kicks.
+const failedUncounted = (attempt: number, rules: Rules, ledger: Ledger): ReadonlyArray<Meaning> => [
+  ...Array.from(
+    { length: attempt },
+    (_, n): Meaning => ({ command: "release", delay: rules.retryDelay(n + 1) })
+  ),
+  ...(attempt >= rules.maxAttempts ? givenUp(rules, ledger) : [])
+]
 
 const withoutRun = (
   lease: Lease,
@@ -117,6 +128,17 @@ const afterRun = (
  * the server ends with the command, which may be a later one.
  */
 export const meaningsOf = (lease: Lease, current: Lease, ledger: Ledger): ReadonlyArray<Meaning> => {
+  const meanings = meaningsOfHolder(lease, current, ledger)
+  const refusals = ledger.refusals.get(lease.link.client)
+  if (refusals === undefined) return meanings
+  // The worker lets go of a job whose settling is refused. It cannot keep the priority if it cannot ask for it.
+  const all = lease.run?.outcome === "running" ? meanings : [...meanings, AT_ONCE]
+  return refusals.has("stats-job")
+    ? all.flatMap((meaning) => [meaning, { priority: DEFAULT_PRIORITY, ...meaning }])
+    : all
+}
+
+const meaningsOfHolder = (lease: Lease, current: Lease, ledger: Ledger): ReadonlyArray<Meaning> => {
   const { link: { client }, run } = lease
   const rules = ledger.workers.get(client)
   const isEnding = ledger.ending.has(client) || ledger.stopping.has(client)

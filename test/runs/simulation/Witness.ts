@@ -3,6 +3,7 @@
  * store, below the commands; the replies are for the programs to judge.
  */
 import type { Reserver, StoredJob, StoredTube } from "../../../src/internal/server/entities.ts"
+import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS } from "../../../src/Protocol.ts"
 import type { Store } from "../../../src/internal/server/store.ts"
 import type { Job, Lease, Ledger, Put } from "./Ledger.ts"
 import type { Link } from "./Network.ts"
@@ -223,15 +224,22 @@ export class Witness {
   // A worker that has lost its lease without knowing it may still put the copy.
   #onCopy(put: Put, copy: Job, delaySeconds: number): void {
     const { id, priority, tube, ttrSeconds } = copy
+    const areItsTerms = ({ end, job, link, priority: own }: Lease) =>
+      (ttrSeconds === job.ttrSeconds && (priority === own || (end !== undefined && priority === job.priority))) ||
+      (this.#ledger.refusals.get(link.client)?.has("stats-job") === true && priority === DEFAULT_PRIORITY &&
+        ttrSeconds === DEFAULT_TTR_SECONDS)
     const isOfIt = (lease: Lease) =>
-      lease.copy === undefined && ttrSeconds === lease.job.ttrSeconds &&
-      (priority === lease.priority || (lease.end !== undefined && priority === lease.job.priority)) &&
+      lease.copy === undefined && areItsTerms(lease) &&
       meaningsOf(lease, lease.job.leases.at(-1)!, this.#ledger).some(({ copy }) =>
         copy?.tube === tube && copy.delaySeconds === delaySeconds
       )
     const lease = put.leases.findLast((lease) => lease.end === undefined && isOfIt(lease)) ??
       put.leases.findLast(isOfIt)
     if (lease !== undefined) {
+      const isSecond = (other: Lease) => other.copy !== undefined && other.link.client === lease.link.client
+      if (this.#ledger.isCalm && lease.job.leases.some(isSecond)) {
+        this.#world.violate(`${lease.link.client.name} puts a second copy of job ${lease.job.id}`)
+      }
       lease.copy = { tube, delaySeconds }
       return
     }
@@ -285,7 +293,8 @@ export class Witness {
   // The client need not know of jobs on connections that only the server still has.
   #checkLimit({ client }: Link): void {
     const limit = this.#ledger.limits.get(client)
-    if (limit === undefined) return
+    // A reserve that follows a settling command on its way is one too many if the command is refused.
+    if (limit === undefined || this.#ledger.refusals.has(client)) return
     let count = 0
     for (const { lease } of this.#ledger.jobs.values()) {
       if (lease !== undefined && lease.link.client === client && lease.link.isClientOpen) count++
@@ -381,7 +390,8 @@ export class Witness {
       const meanings = meaningsOf(sender, lease, this.#ledger)
       if (!meanings.some((meaning) => commands.some((command) => matches(sender, meaning, command)))) continue
       lease.isMistaken = lease.deliveredAt === undefined || sender !== lease
-      sender.hasSettled = true
+      // A worker to which something was refused may let go of the job, and remembers what it was to do with it.
+      sender.hasSettled = !this.#ledger.refusals.has(link.client)
       return
     }
     const [{ command, delaySeconds, priority }] = commands as [Command]

@@ -116,7 +116,19 @@ export class World {
   // -------------------------------------------------------------------------------------------------------------------
 
   enqueue(lane: Lane): void {
-    this.#ready.push(lane)
+    if (lane.process.isBlocked) lane.process.parked.push(lane)
+    else this.#ready.push(lane)
+  }
+
+  /** Has nothing of a process run for a while, as when it computes, or is suspended. */
+  block(process: Process, millis: number): void {
+    process.blockedUntil = this.now + millis
+    for (let at = this.#ready.length - 1; at >= 0; at--) {
+      if (this.#ready[at]!.process === process) process.parked.unshift(...this.#ready.splice(at, 1))
+    }
+    this.at(process.blockedUntil, process, () => {
+      for (const lane of process.parked.splice(0)) this.enqueue(lane)
+    })
   }
 
   at(when: number, process: Process, task: Task): () => void {
@@ -255,6 +267,9 @@ export class Process {
   fibers = 0
   /** How many timers run for it. */
   timers = 0
+  /** What is to run when it is not blocked any more. */
+  readonly parked: Array<Lane> = []
+  blockedUntil = 0
   #contactLines: Array<number> = []
 
   constructor(world: World, name: string) {
@@ -286,6 +301,11 @@ export class Process {
       Context.add(Logger.CurrentLoggers, new Set([this.#contactLog])),
       Context.add(References.TracerEnabled, false)
     )
+  }
+
+  /** Whether its event loop is blocked. */
+  get isBlocked(): boolean {
+    return this.world.now < this.blockedUntil
   }
 
   fork<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {

@@ -67,6 +67,50 @@ describe("a suspect", () => {
       yield* areIn(beanstalkd, {})
     })))
 
+  it.effect.each([20, 40])(
+    "of %i seconds has a job held that another worker was waiting for, until it is over or 30 seconds long",
+    (seconds) =>
+      onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
+        const { handler, notes } = noting((value) => value === "suspect" ? seconds * 1000 : 0)
+        const Other = Tube.make("other", { codec: "text" })
+        yield* Effect.forkScoped(
+          Worker.run(Other, handler, { shutdownTimeout: 0, crashGuard: false }),
+          { startImmediately: true }
+        )
+        yield* server.awaitReservers("other")
+        yield* beanstalkd.put(TUBE, "suspect")
+        yield* crash(beanstalkd, 1)
+        yield* work(handler)
+        const { id } = yield* beanstalkd.put("other", "later", { ttr: "1 second" })
+        yield* TestClock.adjust("19 seconds")
+        assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "reserved", reserves: 1, timeouts: 0 })
+        yield* TestClock.adjust("12 seconds")
+        assert.strictEqual(notes.length, seconds === 20 ? 2 : 1)
+        if (seconds === 40) {
+          assert.deepInclude(yield* beanstalkd.statsJob(id), { state: "ready", reserves: 1, releases: 1 })
+        }
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(notes, ["0 suspect", `${seconds} later`])
+        yield* areIn(beanstalkd, {}, "other")
+      }))
+  )
+
+  it.effect("lets go of the jobs that are held when their worker shuts down", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
+      const Other = Tube.make("other", { codec: "text" })
+      const other = yield* Effect.forkScoped(Worker.run(Other, () => Effect.void, { shutdownTimeout: "1 hour" }), {
+        startImmediately: true
+      })
+      yield* server.awaitReservers("other")
+      yield* beanstalkd.put(TUBE, "suspect")
+      yield* crash(beanstalkd, 1)
+      yield* work(() => Effect.never)
+      yield* beanstalkd.put("other", "later")
+      yield* areIn(beanstalkd, { reserved: 1 }, "other")
+      yield* Fiber.interrupt(other)
+      yield* areIn(beanstalkd, { ready: 1 }, "other")
+    })))
+
   it.effect("runs alone among all workers of its process", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, notes } = noting(() => 10_000)

@@ -119,12 +119,6 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     this.#isFilling = false
   }
 
-  withdraw(): void {
-    for (const connection of this.connections) {
-      if (connection.isWaiting && connection.held.size === 0) connection.pipeline.die(CLOSED_BY_SCOPE)
-    }
-  }
-
   stop(): void {
     this.#isStopped = true
     this.#polling?.interruptUnsafe()
@@ -194,7 +188,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   onJob(job: ReservedJob): void {
     if (!this.#isStopped) return this.#settings.onJob(job)
     this.#late++
-    this.#fork(job.end).addObserver(() => {
+    this.#fork(Effect.ignore(job.release())).addObserver(() => {
       this.#late--
       this.#noticeLastAnswer()
     })
@@ -229,7 +223,6 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
 
   onAnswered(): void {
     this.fill()
-    this.#settings.onAnswered?.()
     this.#noticeLastAnswer()
   }
 

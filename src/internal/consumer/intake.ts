@@ -22,8 +22,6 @@ export interface IntakeSettings {
   readonly mayReuse: (job: ReservedJob) => boolean
   /** Whether the job is touched when the server says that its time runs out. */
   readonly isKept: (job: ReservedJob) => boolean
-  /** A reserve was answered, and all that follows from it is done. */
-  readonly onAnswered?: (() => void) | undefined
   /** There is no server, and the schedule says not to dial again. */
   readonly onFailure: (error: Errors.BeanstalkdError) => void
 }
@@ -41,8 +39,6 @@ export interface Intake {
   readonly asked: number
   /** Reserves as many as there is room for. To be called whenever there may be more. */
   readonly fill: () => void
-  /** Ends the reserve that waits for a job, if there is one. */
-  readonly withdraw?: (() => void) | undefined
   /** Takes no more jobs. */
   readonly stop: () => void
 }

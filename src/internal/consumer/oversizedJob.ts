@@ -7,7 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Errors from "../../Errors.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 
-/** Buries the job, and says so. A bury that the server refuses closes the connection, since the job must not stay with it. */
+/**
+ * Buries the job, and says so. If the server refuses that, the job is released for a while; if it refuses that too, the
+ * connection is closed, since the job must not stay with it.
+ */
 export const buryOversized = (
   job: ReservedJob,
   { limit, size }: Errors.ReplyTooLarge,
@@ -17,10 +20,14 @@ export const buryOversized = (
   return job.bury().pipe(
     Effect.matchCauseEffect({
       onSuccess: () => Effect.logError(`${what}: it was buried`),
-      onFailure: (cause) => {
-        if (!job.isOver) job.abandon(new Errors.ConnectionClosed({ detail: `${what}, and it could not be buried` }))
-        return Effect.logError(`${what}, and it could not be buried`, Cause.squash(cause))
-      }
+      onFailure: (cause) =>
+        Effect.andThen(
+          job.isOver ? Effect.void : Effect.exit(job.release({ delay: "1 minute" })),
+          Effect.suspend(() => {
+            if (!job.isOver) job.abandon(new Errors.ConnectionClosed({ detail: `${what}, and it could not be buried` }))
+            return Effect.logError(`${what}, and it could not be buried`, Cause.squash(cause))
+          })
+        )
     }),
     Effect.annotateLogs({ server: job.server, tubes, job: job.id, size, maxReplySize: limit }),
     // Loggers are written by others.

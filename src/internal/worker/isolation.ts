@@ -1,25 +1,22 @@
 /**
  * Jobs that may have ended a process run alone in theirs, so that they can end no other job with it, and one at a time.
  *
- * While such a suspect waits for its turn, no worker of the process takes more jobs. When all that they have in hand is
- * settled, the suspect runs, and the workers go on when it is over. Handlers that do not end in time are not waited for:
- * the suspect goes back, and for as long as they run further suspects go back at once.
+ * While such a suspect waits for its turn, no worker of the process asks for jobs. When all that they have in hand is
+ * settled, the suspect runs; a job that a reserve brings meanwhile which was waiting already is held until it is over. Jobs
+ * that do not end in time are not waited for: the suspect goes back, and for as long as one of them is in hand further
+ * suspects go back at once.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 
-/** How long a suspect waits for the other jobs to end. */
+/** How long a suspect waits for the other jobs to end, and how long others are held while one runs. */
 export const PATIENCE = Duration.seconds(30)
 
 /** A worker of this process. */
 export interface Member {
-  /** How many jobs it has in hand or has asked for. */
-  readonly taken: () => number
-  /** The jobs that it has in hand. */
-  readonly jobs: () => Iterable<object>
-  /** Ends the reserves that wait. */
-  readonly withdraw: () => void
-  /** May take jobs again. */
+  /** The jobs that it has in hand and does not hold for a suspect. */
+  readonly jobs: () => ReadonlyArray<object>
+  /** A suspect is over: jobs may be asked for again, and those that are held may begin. */
   readonly resume: () => void
 }
 
@@ -47,6 +44,11 @@ export class Isolation {
     return this.#suspect !== undefined
   }
 
+  /** Whether a suspect runs, so that nothing else may begin. */
+  get isRunning(): boolean {
+    return this.#isRunning
+  }
+
   /** A worker begins. Returns a function for its end. */
   join(member: Member): () => void {
     this.#members.add(member)
@@ -60,7 +62,6 @@ export class Isolation {
   enter(suspect: Suspect): void {
     if (this.#suspect !== undefined || this.#isInVain) return suspect.onRefused()
     this.#suspect = suspect
-    for (const member of this.#members) member.withdraw()
     this.#stopWaiting = suspect.wait(() => this.#giveUpWaiting())
     this.changed()
   }
@@ -77,25 +78,23 @@ export class Isolation {
   /** Something that a suspect waits for may be over. */
   changed(): void {
     const suspect = this.#suspect
-    if (suspect === undefined || this.#isRunning || this.#others > 0) return
+    if (suspect === undefined || this.#isRunning || this.#hasOthers) return
     this.#stopWaiting()
     this.#isRunning = true
     suspect.onTurn()
   }
 
-  // What the workers have in hand or have asked for, beside one job: the suspect itself.
-  get #others(): number {
-    let taken = -1
-    for (const member of this.#members) taken += member.taken()
-    return taken
+  get #jobs(): ReadonlyArray<object> {
+    return [...this.#members].flatMap((member) => member.jobs())
+  }
+
+  // One of the jobs is the suspect itself.
+  get #hasOthers(): boolean {
+    return this.#jobs.length > 1
   }
 
   get #isInVain(): boolean {
-    return this.#others > 0 && this.#jobs.some((job) => this.#stubborn.has(job))
-  }
-
-  get #jobs(): ReadonlyArray<object> {
-    return [...this.#members].flatMap((member) => [...member.jobs()])
+    return this.#jobs.some((job) => this.#stubborn.has(job))
   }
 
   #giveUpWaiting(): void {

@@ -47,6 +47,8 @@ export class Lifecycle<A, E, R> {
   readonly #suspects = new Map<ReservedJob, Suspect>()
   /** The suspects that have not had their turn. */
   readonly #waiting = new Set<ReservedJob>()
+  /** The jobs that came while a suspect runs, each with what ends its wait. */
+  readonly #held = new Map<ReservedJob, () => void>()
   #isStopping = false
 
   constructor(parts: Parts<A, E, R>) {
@@ -66,6 +68,22 @@ export class Lifecycle<A, E, R> {
       this.#parts.isolation.leave(suspect)
       suspect.onRefused()
     }
+    for (const job of this.#held.keys()) this.#giveBack(job)
+  }
+
+  /** The jobs in hand, but for those that are held. */
+  get busy(): ReadonlyArray<ReservedJob> {
+    return [...this.#parts.leases.jobs()].filter((job) => !this.#held.has(job))
+  }
+
+  /** A suspect is over: those that were held may begin. */
+  resume(): void {
+    for (const [job, stopWaiting] of this.#held) {
+      if (this.#parts.isolation.isRunning) return
+      this.#held.delete(job)
+      stopWaiting()
+      this.#begin(job)
+    }
   }
 
   /** The job has been reserved. */
@@ -76,7 +94,7 @@ export class Lifecycle<A, E, R> {
     leases.add(job)
     const asks = settings.crashGuard ? !refusals.cannotTell(job.server) : finishedJobs.has(job)
     if (asks) this.#admit(job)
-    else this.#begin(job)
+    else this.#beginOrHold(job)
   }
 
   /** The job is settled, or lost. */
@@ -85,6 +103,12 @@ export class Lifecycle<A, E, R> {
     leases.remove(job)
     if (job.isLost) settler.recordLost(job)
     inFlight.orphan(job)
+    const stopHolding = this.#held.get(job)
+    if (stopHolding !== undefined) {
+      this.#held.delete(job)
+      stopHolding()
+      inFlight.release()
+    }
     const suspect = this.#suspects.get(job)
     if (suspect !== undefined) {
       this.#suspects.delete(job)
@@ -103,9 +127,9 @@ export class Lifecycle<A, E, R> {
       if (this.#isStopping) return settler.settle(job, Policy.RELEASE)
       const verdict = finishedJobs.verdictOn(job, answer.value, askedAt)
       if (verdict !== undefined) return this.#finish(job, verdict, askedAt)
-      if (!settings.crashGuard) return this.#begin(job)
+      if (!settings.crashGuard) return this.#beginOrHold(job)
       const admitted = Policy.admit(answer.value, settings)
-      if (admitted._tag === "Run") this.#begin(job)
+      if (admitted._tag === "Run") this.#beginOrHold(job)
       else if (admitted._tag === "Isolate") this.#isolate(job, admitted.delay, answer.value, askedAt)
       else settler.settle(job, admitted)
     })
@@ -120,7 +144,7 @@ export class Lifecycle<A, E, R> {
     refusals.learn(error)
     tellRefusal(job, error)
     if (this.#isStopping) settler.settle(job, Policy.RELEASE)
-    else this.#begin(job)
+    else this.#beginOrHold(job)
   }
 
   #isolate(job: ReservedJob, delay: Duration.Duration, counters: JobCounters, askedAt: number): void {
@@ -149,6 +173,21 @@ export class Lifecycle<A, E, R> {
     const { settler } = this.#parts
     if (verdict._tag === "Delete") settler.delete(job, since)
     else settler.settle(job, verdict)
+  }
+
+  // A reserve that was waiting already can bring a job while a suspect runs.
+  #beginOrHold(job: ReservedJob): void {
+    const { isolation, waitForTurn } = this.#parts
+    if (isolation.isRunning) this.#held.set(job, waitForTurn(() => this.#giveBack(job)))
+    else this.#begin(job)
+  }
+
+  #giveBack(job: ReservedJob): void {
+    const stopWaiting = this.#held.get(job)
+    if (stopWaiting === undefined) return
+    this.#held.delete(job)
+    stopWaiting()
+    this.#parts.settler.settle(job, Policy.RELEASE)
   }
 
   #begin(job: ReservedJob): void {

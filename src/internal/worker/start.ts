@@ -79,14 +79,14 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     isKept: (job) => leases.has(job),
     onJob: (job) => lifecycle.onJob(job),
     onOver: (job) => lifecycle.onOver(job),
-    onAnswered: () => isolation.changed(),
     onFailure: (error) => Deferred.doneUnsafe(failed, Exit.fail(error))
   })
   const leave = isolation.join({
-    taken: () => intake.taken,
-    jobs: () => leases.jobs(),
-    withdraw: () => intake.withdraw?.(),
-    resume: () => intake.fill()
+    jobs: () => lifecycle.busy,
+    resume: () => {
+      lifecycle.resume()
+      intake.fill()
+    }
   })
   const { concurrency } = settings
   const forget = workers.add(Effect.map(client.health, (client) => {

@@ -344,6 +344,8 @@ export class Ledger {
   asks({ client }: Link): void {
     for (const run of this.runs) {
       if (run.process !== client || !run.isSuspect || !isInHand(run) || run.settling !== undefined) continue
+      // It has asked before it knew.
+      if (run.startedIn === this.world.steps) continue
       this.world.violate(`${client.name} asks for jobs while it runs job ${run.job.id}, which is to run alone`)
     }
   }

@@ -418,8 +418,10 @@ export class Witness {
     const { priority } = this.#terms
     const bury: Command = { command: "bury", delaySeconds: undefined, priority }
     const isTooLarge = lease.run === undefined && job.put.body.length > this.#limitOf(lease.link.client)
-    if (this.#isOutOfMemory()) this.#judge(lease, bury, { ...bury, command: "release" })
-    else if (!isTooLarge || priority !== job.priority) this.#judge(lease, bury)
+    if (!isTooLarge || priority !== job.priority) {
+      if (this.#isOutOfMemory()) this.#judge(lease, bury, { ...bury, command: "release" })
+      else this.#judge(lease, bury)
+    }
     job.buries++
     job.priority = priority
     job.state = "buried"

@@ -26,6 +26,7 @@ RealServer.describeReal("tail", () => {
       yield* client.put("a", "one")
       const tail = yield* start("delete", "-w", "a")
       yield* tail.shows("1\ta\tone\n")
+      yield* eventually(Effect.map(client.stats, (stats) => assert.strictEqual(stats.cmdDelete, 1)), soon)
       yield* server.kill
       yield* tail.shows(/RECONNECTING: CONNECTION_LOST: .*\n/)
       yield* server.restart

@@ -86,7 +86,7 @@ describeTerminal("on a terminal", () => {
         const { stdout } = yield* piped.ended
         assert.match(stdout, /put into numbers  \d+  \d+\/s/)
         assert.match(stdout, /^30000\r$/m)
-        const drain = yield* Cli.inTerminal(["drain", "numbers", "--port", `${server.port}`])
+        const drain = yield* Cli.inTerminal(["drain", "numbers", "--yes", "--port", `${server.port}`])
         assert.match((yield* drain.ended).stdout, /deleted from numbers  \[#*-+\] \d+%  \d+  \d+\/s  \d+ s left/)
       }).pipe(Effect.scoped))
 

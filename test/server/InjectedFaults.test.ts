@@ -247,7 +247,8 @@ describe("a client", () => {
       const error = (yield* Fiber.join(putting)) as Errors.BeanstalkdError
       assert.deepStrictEqual([error.sent, error.reason._tag], [true, "CommandTimeout"])
       yield* server.injectFaults({})
-      assert.deepInclude(yield* beanstalkd.statsTube("work"), { totalJobs: 1 })
+      const other = yield* Client.make(server.clientOptions)
+      assert.deepInclude(yield* other.statsTube("work"), { totalJobs: 1 })
     }))
 
   it.effect("is refused as a new one, and served as one that was there before", () =>

@@ -125,7 +125,7 @@ describe("a lost lease", () => {
       ])
       assert.strictEqual(events.length, 8)
       yield* areIn(beanstalkd, {})
-      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 5, succeeded: 2, lost: 2 })
+      assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 4, succeeded: 2, lost: 2 })
       assert.strictEqual(yield* inFlight(beanstalkd.server), 0)
       const warnings = log.filter(({ annotations, level }) => level === "Warn" && "job" in annotations)
       for (const { message } of warnings) {

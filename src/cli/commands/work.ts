@@ -86,7 +86,11 @@ export const work = Command.make(
   config,
   Effect.fnUntraced(function*({ args, command, concurrency, maxAttempts, retryDelay, ...flags }) {
     yield* check(command, "; -w names the tube, and the command comes after --")
-    const client = yield* logToStderr(connect)
+    // A command that fails at once says why in one line.
+    let isConnected = false
+    const logged = logToStderr(() => isConnected)
+    const client = yield* logged(connect)
+    isConnected = true
     // Other commands start faster without them.
     const [Tube, Worker] = yield* Effect.promise(() =>
       Promise.all([import("../../Tube.ts"), import("../../Worker.ts")])
@@ -110,7 +114,7 @@ export const work = Command.make(
       onGiveUp: () => Effect.sync(() => counts.buried++)
     }).pipe(
       Effect.provideService(Client.Beanstalkd, client),
-      logToStderr,
+      logged,
       Effect.onExit(() => summary)
     )
   }, Effect.scoped)

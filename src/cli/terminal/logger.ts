@@ -22,9 +22,12 @@ const toStderr = Logger.make(({ cause, fiber, message }) => {
   process.stderr.write(`${oneLine(`${text}${reasonOf(cause)}${about}`)}\n`)
 })
 
-/** Logs to stderr, one line per entry, whatever other commands log. */
-export const logToStderr = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+/** Logs to stderr while `isOn`, one line per entry, whatever other commands log. */
+export const logToStderr = (isOn: () => boolean) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   effect.pipe(
-    Effect.provideService(Logger.CurrentLoggers, new Set([toStderr])),
+    Effect.provideService(
+      Logger.CurrentLoggers,
+      new Set([Logger.make((entry) => isOn() ? toStderr.log(entry) : undefined)])
+    ),
     Effect.provideService(References.MinimumLogLevel, "Info")
   )

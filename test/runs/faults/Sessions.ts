@@ -139,9 +139,9 @@ const drained = ({ raw }: Setting, buried: number) =>
   eventually(
     Effect.map(raw(`stats-tube ${TUBE}`), (stats) => {
       const count = (state: string) => Number(new RegExp(`current-jobs-${state}: (\\d+)`).exec(stats)?.[1] ?? 0)
-      assert.deepStrictEqual([count("ready"), count("reserved"), count("buried")], [0, 0, buried])
+      assert.deepStrictEqual([count("ready"), count("reserved"), count("delayed"), count("buried")], [0, 0, 0, buried])
     }),
-    { within: "8 seconds" }
+    { within: "20 seconds" }
   )
 
 /** A stream, which goes on whatever happens, until all jobs are done. */

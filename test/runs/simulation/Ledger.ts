@@ -236,7 +236,9 @@ export class Ledger {
 
   /** The lease of a handle that was lost before its handler began. */
   #lostLease(process: Process, wanted: Job): Lease | undefined {
-    return wanted.leases.find(({ end, link, run }) => link.client === process && end !== undefined && run === undefined)
+    return wanted.leases.find(({ end, hasSettled, link, run }) =>
+      link.client === process && end !== undefined && run === undefined && !hasSettled
+    )
   }
 
   /**

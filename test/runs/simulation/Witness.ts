@@ -236,8 +236,11 @@ export class Witness {
     const lease = put.leases.findLast((lease) => lease.end === undefined && isOfIt(lease)) ??
       put.leases.findLast(isOfIt)
     if (lease !== undefined) {
-      const isSecond = (other: Lease) => other.copy !== undefined && other.link.client === lease.link.client
-      if (this.#ledger.isCalm && lease.job.leases.some(isSecond)) {
+      const { client } = lease.link
+      const isSecond = (other: Lease) => other.copy !== undefined && other.link.client === client
+      // Without its counters nobody can tell the job from another one that has got its id.
+      const canTell = this.#ledger.refusals.get(client)?.has("stats-job") !== true
+      if (this.#ledger.isCalm && canTell && lease.job.leases.some(isSecond)) {
         this.#world.violate(`${lease.link.client.name} puts a second copy of job ${lease.job.id}`)
       }
       lease.copy = { tube, delaySeconds }
@@ -350,7 +353,9 @@ export class Witness {
   #onCrashed({ deliveredAt, job, link }: Lease): void {
     job.crashes++
     const isOrderly = this.#ledger.isCalm && this.#world.isSteady && this.#ledger.limits.has(link.client)
-    if (isOrderly && deliveredAt !== undefined) {
+    // A worker that cannot release a job closes its connection in the end.
+    const cannot = this.#ledger.refusals.get(link.client)?.has("release") === true
+    if (isOrderly && !cannot && deliveredAt !== undefined) {
       this.#world.violate(`${link.name} was closed on a calm day, and had job ${job.id}`)
     }
   }

@@ -57,12 +57,10 @@ export class Settler<A, E, R> {
     const { finishedJobs } = this.#parts
     finishedJobs.onDeleting(job, startedAt)
     job.settle(commands.delete, [job.id], (answer) => {
+      // Somebody else has it by now, or the server refuses: the work need not be done again here.
+      if (Exit.isFailure(answer)) finishedJobs.add(job, startedAt, { _tag: "Delete" })
       finishedJobs.onDeleteAnswered(job)
-      if (Exit.isFailure(answer)) {
-        // Somebody else has it by now, or the server refuses: the work need not be done again here.
-        finishedJobs.add(job, startedAt, { _tag: "Delete" })
-        return this.conclude(job, answer)
-      }
+      if (Exit.isFailure(answer)) return this.conclude(job, answer)
       this.#onSucceeded(job)
       this.#parts.inFlight.release()
     })

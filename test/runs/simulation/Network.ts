@@ -171,6 +171,7 @@ export class Link {
       () => this.isBlackHole || network.isBlocked(this.client, "up"),
       (piece) => {
         this.heardAt = network.world.now
+        network.sender = this.client
         return this.conn?.receive(piece) ?? true
       },
       (end) => this.#onClientEnded(end),
@@ -346,6 +347,8 @@ export class Network {
   /** Whether the server closes new connections at once. */
   turnsAway = false
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+  /** The client whose bytes have reached the server last. */
+  sender: Process | undefined
   onWrite: (link: Link, bytes: Uint8Array) => void = () => {}
   /** For how long a connection may be silent before a proxy cuts it, in milliseconds. */
   silenceMillis = Infinity

@@ -8,7 +8,7 @@ import type { Store } from "../../../src/internal/server/store.ts"
 import type { Job, Lease, Ledger, Put } from "./Ledger.ts"
 import type { Link } from "./Network.ts"
 import { inWords, type Meaning, meaningsOf } from "./Verdicts.ts"
-import type { World } from "./World.ts"
+import type { Process, World } from "./World.ts"
 
 const KEY = /"key":(\d+)/
 
@@ -229,7 +229,7 @@ export class Witness {
       (this.#ledger.refusals.get(link.client)?.has("stats-job") === true && priority === DEFAULT_PRIORITY &&
         ttrSeconds === DEFAULT_TTR_SECONDS)
     const isOfIt = (lease: Lease) =>
-      lease.copy === undefined && areItsTerms(lease) &&
+      lease.copy === undefined && lease.link.client === this.#sender() && areItsTerms(lease) &&
       meaningsOf(lease, lease.job.leases.at(-1)!, this.#ledger).some(({ copy }) =>
         copy?.tube === tube && copy.delaySeconds === delaySeconds
       )
@@ -431,10 +431,12 @@ export class Witness {
   }
 
   #isOutOfMemory: () => boolean = () => false
+  #sender: () => Process | undefined = () => undefined
 
-  /** Sets how to ask whether the server is out of memory, and buries released jobs. */
-  knowShortage(isOutOfMemory: () => boolean): void {
+  /** Sets how to ask whether the server is out of memory and buries released jobs, and whose bytes it reads. */
+  know(isOutOfMemory: () => boolean, sender: () => Process | undefined): void {
     this.#isOutOfMemory = isOutOfMemory
+    this.#sender = sender
   }
 
   #onDeleted(id: number, reserver: Reserver): void {

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Latch, Stream } from "effect"
-import { Client, Consumer, Worker } from "effect-beanstalkd"
+import { Client, Consumer, type Job, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { jobStats, withBody } from "../support/scripted/Commands.ts"
 import { says } from "../support/scripted/Peer.ts"
@@ -30,11 +30,11 @@ const play = Effect.gen(function*() {
   }
   /** What a handler does; it takes no other jobs than those that the test has it reserve. */
   const worker = Effect.fnUntraced(function*(
-    handler: () => Effect.Effect<unknown>,
+    handler: (job: Job.Job) => Effect.Effect<unknown>,
     options: Worker.Options<string, never, never>
   ) {
     let runs = 0
-    const counting = () => Effect.suspend(() => (runs++, handler()))
+    const counting = (_: string, job: Job.Job) => Effect.suspend(() => (runs++, handler(job)))
     const worker = yield* Worker.run(Texts, counting, { crashGuard: false, shutdownTimeout: 0, ...options }).pipe(
       Effect.provideService(Client.Beanstalkd, client),
       silently,
@@ -177,15 +177,18 @@ describe("a second lease that came while the first one was being settled", () =>
       const { hears, says, server, worker } = yield* play
       const mayEnd = yield* Deferred.make<void>()
       const fiber: { readonly runs: () => number } = yield* worker(
-        () => fiber.runs() === 1 ? Deferred.await(mayEnd) : Effect.never,
+        (job) =>
+          fiber.runs() === 1
+            ? Effect.andThen(Deferred.await(mayEnd), Effect.orDie(job.bury({ priority: 0 })))
+            : Effect.never,
         { concurrency: 2 }
       )
       yield* hears(watching + waiting)
       yield* says(`${watched}RESERVED 7 ${bodies.a}`)
       yield* hears(asking)
       yield* Deferred.succeed(mayEnd, undefined)
-      yield* hears("delete 7\r\n")
-      yield* says(`RESERVED 7 ${bodies.a}DELETED\r\n`)
+      yield* hears("bury 7 0\r\n")
+      yield* says(`RESERVED 7 ${bodies.a}BURIED\r\n`)
       yield* hears(asking)
       yield* says("TIMED_OUT\r\n")
       // One of two places is left, for which another connection waits; once it has hit, there is none.

@@ -49,6 +49,10 @@ const SILENT_AS_ANOTHER = new Errors.ConnectionClosed({ detail: "it was idle whe
 
 const onlyTube = (tubes: ReadonlyArray<string>): string | undefined => new Set(tubes).size === 1 ? tubes[0] : undefined
 
+// Somebody else may be settling the job: the connection must not be closed before the answer.
+const ended = (job: ReservedJob): Effect.Effect<void> =>
+  Effect.andThen(job.end, Effect.callback<void>((resume) => void job.whenOver(() => resume(Effect.void))))
+
 /** Reserves until it is stopped. The end of its Scope releases the jobs in hand and closes its connections. */
 export class Fetcher implements Intake, Situation<FetchConnection>, FetchListener {
   readonly #source: FetchSource
@@ -132,7 +136,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       this.#noticeLastAnswer()
     })
     const held = Effect.suspend(() =>
-      Effect.forEach([...this.connections].flatMap(({ held }) => [...held.values()]), (job) => job.end, {
+      Effect.forEach([...this.connections].flatMap(({ held }) => [...held.values()]), ended, {
         concurrency: "unbounded",
         discard: true
       })

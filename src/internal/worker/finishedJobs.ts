@@ -25,29 +25,31 @@ interface Finished<E> {
 
 const DELETE = { _tag: "Delete" } as const
 
+interface Deleting {
+  readonly job: ReservedJob
+  /** When its handler began. */
+  readonly since: number
+  readonly reserves: number
+}
+
+const reservesOf = (job: ReservedJob): number => job.known?.reserves ?? 1
+
 const keyOf = (job: ReservedJob): string => job.ref.toString()
 
 const hashOf = (job: ReservedJob): number => Hash.array([...job.body])
 
-const finished = <E>(job: ReservedJob, since: number, verdict: FinalVerdict<E>): Finished<E> => ({
-  since,
-  reserves: job.known?.reserves ?? 1,
-  body: hashOf(job),
-  verdict
-})
-
 /** Remembers the jobs of one worker. */
 export class FinishedJobs<E> {
   readonly #finished = new Map<string, Finished<E>>()
-  /** Jobs that are done and whose delete has not been answered, and when their handlers began. */
-  readonly #deleting = new Map<JobId, { readonly job: ReservedJob; readonly since: number }>()
+  /** Jobs that are done and whose delete has not been answered. */
+  readonly #deleting = new Map<JobId, Deleting>()
 
   /**
    * The work is done, and the delete is on its way. The lease may be over, and the next one come here, long before the answer:
    * on another connection, if this one has silently died.
    */
   onDeleting(job: ReservedJob, since: number): void {
-    this.#deleting.set(job.id, { job, since })
+    this.#deleting.set(job.id, { job, since, reserves: reservesOf(job) })
   }
 
   /** The delete was answered, or never will be. */
@@ -59,7 +61,7 @@ export class FinishedJobs<E> {
   add(job: ReservedJob, since: number, verdict: FinalVerdict<E>): void {
     const key = keyOf(job)
     this.#finished.delete(key)
-    this.#finished.set(key, finished(job, since, verdict))
+    this.#finished.set(key, { since, reserves: this.#reservesOf(job), body: hashOf(job), verdict })
     if (this.#finished.size > MAX_REMEMBERED) this.#finished.delete(this.#finished.keys().next().value!)
   }
 
@@ -86,7 +88,15 @@ export class FinishedJobs<E> {
 
   #beingDeleted({ id, server }: ReservedJob): Finished<E> | undefined {
     const deleting = this.#deleting.get(id)
-    return deleting?.job.server === server ? finished(deleting.job, deleting.since, DELETE) : undefined
+    if (deleting?.job.server !== server) return undefined
+    const { job, reserves, since } = deleting
+    return { since, reserves, body: hashOf(job), verdict: DELETE }
+  }
+
+  // What is answered after the delete has left can be the counters of a later lease.
+  #reservesOf(job: ReservedJob): number {
+    const deleting = this.#deleting.get(job.id)
+    return deleting?.job === job ? deleting.reserves : reservesOf(job)
   }
 
   /** The verdict was carried out. */

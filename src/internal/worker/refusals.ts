@@ -26,6 +26,7 @@ export class Refusals {
   readonly #without = new Set<string>()
   readonly #userCode: UserCode
   #pauseMillis = 0
+  #pauseEndsAt = 0
 
   constructor(clock: Clock.Clock, userCode: UserCode) {
     this.#clock = clock
@@ -56,7 +57,12 @@ export class Refusals {
    */
   backOff(error: Errors.BeanstalkdError): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      this.#pauseMillis = Math.min(Math.max(FIRST_PAUSE_MILLIS, 2 * this.#pauseMillis), LONGEST_PAUSE_MILLIS)
+      const now = this.#clock.currentTimeMillisUnsafe()
+      // Jobs that are refused together wait together: otherwise their number would make the pause a long one.
+      if (now >= this.#pauseEndsAt) {
+        this.#pauseMillis = Math.min(Math.max(FIRST_PAUSE_MILLIS, 2 * this.#pauseMillis), LONGEST_PAUSE_MILLIS)
+        this.#pauseEndsAt = now + this.#pauseMillis
+      }
       return Effect.andThen(
         this.say(error.command, error),
         Effect.map(this.#userCode.run(Effect.sleep(this.#pauseMillis)), ({ _tag }) => _tag === "Returned")

@@ -22,8 +22,8 @@ import type { Refusals } from "./refusals.ts"
 import type { Settings } from "./settings.ts"
 import { levelOf, log, type UserCode } from "./userCode.ts"
 
-// With the pauses in between, about as many seconds as a server may need to be well again.
-const RELEASE_TRIES = 5
+// How long a server may need to be well again.
+const RELEASE_PATIENCE_MILLIS = 3000
 
 /** What a settler works with. */
 export interface Parts<A, E, R> {
@@ -57,12 +57,10 @@ export class Settler<A, E, R> {
     const { finishedJobs } = this.#parts
     finishedJobs.onDeleting(job, startedAt)
     job.settle(commands.delete, [job.id], (answer) => {
+      // Somebody else has it by now, or the server refuses: the work need not be done again here.
+      if (Exit.isFailure(answer)) finishedJobs.add(job, startedAt, { _tag: "Delete" })
       finishedJobs.onDeleteAnswered(job)
-      if (Exit.isFailure(answer)) {
-        // Somebody else has it by now, or the server refuses: the work need not be done again here.
-        finishedJobs.add(job, startedAt, { _tag: "Delete" })
-        return this.conclude(job, answer)
-      }
+      if (Exit.isFailure(answer)) return this.conclude(job, answer)
       this.#onSucceeded(job)
       if (this.#parts.leases.recentBlockMillis >= (job.known?.ttr ?? Infinity) * 1000) return this.#tellBlock(job)
       this.#parts.inFlight.release()
@@ -323,17 +321,19 @@ export class Settler<A, E, R> {
     return refusals.isRefusal(job, error) ? Effect.andThen(this.#releaseRefused(job, error), end) : end
   }
 
-  // The end of the job would close its connection, which counts as a crash of all jobs on it. So the release is tried some
-  // times before, even if nobody tells the priority.
-  #releaseRefused(job: ReservedJob, error: Errors.BeanstalkdError, tries = RELEASE_TRIES): Effect.Effect<void> {
-    const { refusals } = this.#parts
+  // The end of the job would close its connection, which counts as a crash of all jobs on it. So the release is tried for a
+  // while before, even if nobody tells the priority.
+  #releaseRefused(job: ReservedJob, error: Errors.BeanstalkdError, since?: number): Effect.Effect<void> {
+    const { inFlight, refusals } = this.#parts
+    const now = inFlight.now()
+    if (since !== undefined && now - since > RELEASE_PATIENCE_MILLIS) return Effect.void
     return Effect.flatMap(
       refusals.backOff(error),
       (mayGoOn) =>
         Effect.catchCause(this.#release(job, Duration.zero), (cause) => {
           const again = Cause.squash(cause)
-          return mayGoOn && tries > 1 && refusals.isRefusal(job, again)
-            ? this.#releaseRefused(job, again, tries - 1)
+          return mayGoOn && refusals.isRefusal(job, again)
+            ? this.#releaseRefused(job, again, since ?? now)
             : Effect.void
         })
     )

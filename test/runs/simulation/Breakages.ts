@@ -313,7 +313,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a job that could not be deleted is forgotten",
     module: "internal/worker/settler",
-    from: `        finishedJobs.add(job, startedAt, { _tag: "Delete" })`,
+    from: `if (Exit.isFailure(answer)) finishedJobs.add(job, startedAt, { _tag: "Delete" })`,
     to: ``
   },
   {

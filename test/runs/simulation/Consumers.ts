@@ -123,7 +123,7 @@ const reserveOne = (run: Run, client: Client.Service, process: InHand["process"]
     const effect = Effect.scoped(
       Effect.flatMap(client.reserve(wanted, { timeout }), (job) => {
         const tube = run.ledger.jobs.get(job.id)?.tube
-        if (tube === undefined || !wanted.includes(tube)) {
+        if (tube !== undefined && !wanted.includes(tube)) {
           run.world.violate(`a job of ${tube} came, not of ${wanted.join()}`)
         }
         return inHand(run, process, job, true)

@@ -157,6 +157,8 @@ export class Ledger {
   readonly stopping = new Set<Process>()
   /** Programs whose stream has had all that it takes: its end releases jobs before it interrupts their handlers. */
   readonly ending = new Set<Process>()
+  /** Whether the server has lost all jobs once, so that an id may mean two. */
+  hasForgotten = false
   /** Whether the run has no faults. */
   isCalm = false
   /** The commands that the server has refused to a program. */
@@ -236,7 +238,9 @@ export class Ledger {
 
   /** The lease of a handle that was lost before its handler began. */
   #lostLease(process: Process, wanted: Job): Lease | undefined {
-    return wanted.leases.find(({ end, link, run }) => link.client === process && end !== undefined && run === undefined)
+    return wanted.leases.find(({ end, hasSettled, link, run }) =>
+      link.client === process && end !== undefined && run === undefined && !hasSettled
+    )
   }
 
   /**
@@ -428,7 +432,7 @@ export class Ledger {
         return this.world.violate(`${process.name} still works on job ${job.id}, which it has lost`)
       }
       for (const other of this.runs) {
-        if (other !== run && other.lease?.link === lease.link && other.job === job) {
+        if (other !== run && other.lease?.link === lease.link && other.job === job && other.settling === undefined) {
           return this.world.violate(`${process.name} works on job ${job.id} twice, knowingly`)
         }
       }
@@ -437,8 +441,11 @@ export class Ledger {
 
   // A handler that is interrupted as it succeeds has not succeeded for its worker: then its lease is lost.
   #noticeDone(): void {
-    for (const { handle, job, process } of this.#succeeded) {
-      if (reservedOf(handle)?.isLost !== false) continue
+    for (const { handle, job, lease, process } of this.#succeeded) {
+      const reserved = reservedOf(handle)
+      if (reserved === undefined || reserved.isLost) continue
+      // It has been told the counters of a later lease, so that the job does not seem to have been reserved since.
+      if ((reserved.known?.reserves ?? 0) > (lease?.attempt ?? 0)) continue
       const done = this.#done.get(process) ?? new Set()
       this.#done.set(process, done.add(job))
     }
@@ -468,6 +475,7 @@ export class Ledger {
 
   /** The server has lost all jobs. */
   forgetJobs(): void {
+    this.hasForgotten = true
     for (const job of this.jobs.values()) job.state = "gone"
     this.jobs.clear()
     this.deleting.clear()

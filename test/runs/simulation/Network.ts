@@ -178,6 +178,7 @@ export class Link {
       () => this.isBlackHole || network.isBlocked(this.client, "up"),
       (piece) => {
         this.heardAt = network.world.now
+        network.sender = this.client
         const passed = missing.pass(piece)
         return passed.length === 0 || (this.conn?.receive(passed) ?? true)
       },
@@ -359,6 +360,8 @@ export class Network {
   idleMillis = Infinity
   readonly #dials = new Map<Process, Array<number>>()
   onDelivery: (link: Link, piece: Uint8Array) => void = () => {}
+  /** The client whose bytes have reached the server last. */
+  sender: Process | undefined
   onWrite: (link: Link, bytes: Uint8Array) => void = () => {}
   /** For how long a connection may be silent before a proxy cuts it, in milliseconds. */
   silenceMillis = Infinity

@@ -108,7 +108,7 @@ export const simulate = (seed: number): Result => {
   const { store } = host.engine
 
   const witness = new Witness(ledger, store)
-  witness.knowShortage(() => host.engine.shortage === "queues")
+  witness.know(() => host.engine.shortage === "queues", () => network.sender)
   witness.knowLimit((process) => run.maxReplySizeOf(process))
   const refuser = new Refuser(ledger, store)
   const network: Network = new Network(world, server, (link) => {

@@ -229,15 +229,18 @@ export class Witness {
       (this.#ledger.refusals.get(link.client)?.has("stats-job") === true && priority === DEFAULT_PRIORITY &&
         ttrSeconds === DEFAULT_TTR_SECONDS)
     const isOfIt = (lease: Lease) =>
-      lease.copy === undefined && areItsTerms(lease) &&
+      lease.copy === undefined && lease.link.client === this.#sender() && areItsTerms(lease) &&
       meaningsOf(lease, lease.job.leases.at(-1)!, this.#ledger).some(({ copy }) =>
         copy?.tube === tube && copy.delaySeconds === delaySeconds
       )
     const lease = put.leases.findLast((lease) => lease.end === undefined && isOfIt(lease)) ??
       put.leases.findLast(isOfIt)
     if (lease !== undefined) {
-      const isSecond = (other: Lease) => other.copy !== undefined && other.link.client === lease.link.client
-      if (this.#ledger.isCalm && lease.job.leases.some(isSecond)) {
+      const { client } = lease.link
+      const isSecond = (other: Lease) => other.copy !== undefined && other.link.client === client
+      // Without its counters nobody can tell the job from another one that has got its id.
+      const canTell = this.#ledger.refusals.get(client)?.has("stats-job") !== true
+      if (this.#ledger.isCalm && canTell && lease.job.leases.some(isSecond)) {
         this.#world.violate(`${lease.link.client.name} puts a second copy of job ${lease.job.id}`)
       }
       lease.copy = { tube, delaySeconds }
@@ -350,7 +353,9 @@ export class Witness {
   #onCrashed({ deliveredAt, job, link }: Lease): void {
     job.crashes++
     const isOrderly = this.#ledger.isCalm && this.#world.isSteady && this.#ledger.limits.has(link.client)
-    if (isOrderly && deliveredAt !== undefined) {
+    // A worker that cannot release a job closes its connection in the end.
+    const cannot = this.#ledger.refusals.get(link.client)?.has("release") === true
+    if (isOrderly && !cannot && deliveredAt !== undefined) {
       this.#world.violate(`${link.name} was closed on a calm day, and had job ${job.id}`)
     }
   }
@@ -436,10 +441,12 @@ export class Witness {
   }
 
   #isOutOfMemory: () => boolean = () => false
+  #sender: () => Process | undefined = () => undefined
 
-  /** Sets how to ask whether the server is out of memory, and buries released jobs. */
-  knowShortage(isOutOfMemory: () => boolean): void {
+  /** Sets how to ask whether the server is out of memory and buries released jobs, and whose bytes it reads. */
+  know(isOutOfMemory: () => boolean, sender: () => Process | undefined): void {
     this.#isOutOfMemory = isOutOfMemory
+    this.#sender = sender
   }
 
   #onDeleted(id: number, reserver: Reserver): void {

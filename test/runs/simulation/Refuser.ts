@@ -27,16 +27,18 @@ export class Refuser {
 
   /** A connection was accepted. */
   meet(link: Link, conn: ServerConnection): void {
-    const { count, reply, replyWithBody } = conn
+    const count = conn.count.bind(conn)
+    const reply = conn.reply.bind(conn)
+    const replyWithBody = conn.replyWithBody.bind(conn)
     conn.count = (command) => {
-      count.call(conn, command)
+      count(command)
       if (command === this.refused?.command && this.#ledger.workers.has(link.client)) this.#conn = conn
     }
-    conn.reply = (line) => reply.call(conn, this.#answerTo(conn, link) ?? line)
+    conn.reply = (line) => reply(this.#answerTo(conn, link) ?? line)
     conn.replyWithBody = (head, body) => {
       const answer = this.#answerTo(conn, link)
-      if (answer === undefined) replyWithBody.call(conn, head, body)
-      else reply.call(conn, answer)
+      if (answer === undefined) replyWithBody(head, body)
+      else reply(answer)
     }
   }
 

@@ -4,30 +4,31 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Errors from "../../Errors.ts"
+import * as Schedule from "effect/Schedule"
+import type * as Errors from "../../Errors.ts"
+import { commands, DEFAULT_PRIORITY, type Failure } from "../../Protocol.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 
-/**
- * Buries the job, and says so. If the server refuses that, the job is released for a while; if it refuses that too, the
- * connection is closed, since the job must not stay with it.
- */
+// Without `stats-job` nobody can tell the priority that the job is to keep.
+const buryAnyhow = (job: ReservedJob): Effect.Effect<void, Failure<"bury">> =>
+  Effect.catchIf(
+    job.bury(),
+    (error) => error._tag === "BeanstalkdError" && error.command === commands.statsJob.name && !job.isOver,
+    () => job.bury({ priority: DEFAULT_PRIORITY })
+  )
+
+/** Buries the job, and says so. A server that refuses that is asked again for as long as the job is in hand. */
 export const buryOversized = (
   job: ReservedJob,
   { limit, size }: Errors.ReplyTooLarge,
   tubes: ReadonlyArray<string>
 ): Effect.Effect<void> => {
   const what = `job ${job.id} has ${size} bytes, and maxReplySize allows ${limit}`
-  return job.bury().pipe(
+  return buryAnyhow(job).pipe(
+    Effect.retry({ while: () => !job.isOver, schedule: Schedule.spaced("1 second") }),
     Effect.matchCauseEffect({
       onSuccess: () => Effect.logError(`${what}: it was buried`),
-      onFailure: (cause) =>
-        Effect.andThen(
-          job.isOver ? Effect.void : Effect.exit(job.release({ delay: "1 minute" })),
-          Effect.suspend(() => {
-            if (!job.isOver) job.abandon(new Errors.ConnectionClosed({ detail: `${what}, and it could not be buried` }))
-            return Effect.logError(`${what}, and it could not be buried`, Cause.squash(cause))
-          })
-        )
+      onFailure: (cause) => Effect.logError(`${what}, and it could not be buried`, Cause.squash(cause))
     }),
     Effect.annotateLogs({ server: job.server, tubes, job: job.id, size, maxReplySize: limit }),
     // Loggers are written by others.

@@ -114,7 +114,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a job that is too large is deleted",
     module: "internal/consumer/oversizedJob",
-    from: `return job.bury().pipe(`,
+    from: `return buryAnyhow(job).pipe(`,
     to: `return job.delete.pipe(`
   },
   {

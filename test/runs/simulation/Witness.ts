@@ -423,7 +423,8 @@ export class Witness {
     const { priority } = this.#terms
     const bury: Command = { command: "bury", delaySeconds: undefined, priority }
     const isTooLarge = lease.run === undefined && job.put.body.length > this.#limitOf(lease.link.client)
-    if (!isTooLarge || priority !== job.priority) {
+    // Where nobody tells its own, it gets the default.
+    if (!isTooLarge || (priority !== job.priority && priority !== DEFAULT_PRIORITY)) {
       if (this.#isOutOfMemory()) this.#judge(lease, bury, { ...bury, command: "release" })
       else this.#judge(lease, bury)
     }

@@ -119,7 +119,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "a job that is too large ends its connection",
-    module: "internal/protocol/replyParser",
+    module: "internal/protocol/replyReader",
     from: `word !== "OK" && size <= LARGEST_JOB`,
     to: `size < 0`
   },
@@ -226,7 +226,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a suspect does not wait until it is alone",
     module: "internal/worker/isolation",
-    from: `|| this.#isRunning || this.#others > 0) return`,
+    from: `|| this.#isRunning || this.#hasOthers) return`,
     to: `|| this.#isRunning) return`
   },
   {

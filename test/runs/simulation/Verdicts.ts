@@ -88,9 +88,15 @@ const withoutRun = (
       rules.crashGuard && rules.isolateSuspects && isSuspect(seen) && ledger.hadCompany(lease)
         ? [{ command: "release", delay: delayOfSuspect(seen) }]
         : []
-    if (isReadable(lease.job.put.body)) return refused
+    if (isReadable(lease.job.put.body)) return [...refused, ...heldTooLong(lease, rules, ledger)]
     return [...refused, ...(rules.onUndecodable === "retry" ? failed([seen], rules, ledger) : givenUp(rules, ledger))]
   })
+
+// A job that came while a suspect ran is held for so long, and then given back.
+const HELD_MILLIS = 30_000
+
+const heldTooLong = (lease: Lease, { isolateSuspects }: Rules, ledger: Ledger): ReadonlyArray<Meaning> =>
+  isolateSuspects && ledger.world.now - lease.startedAt >= HELD_MILLIS && ledger.hadCompany(lease) ? [AT_ONCE] : []
 
 const delayOfSuspect = ({ crashes }: Lease): readonly [number, number] => {
   const seconds = Math.min(2 ** crashes, MAX_ISOLATION_DELAY_SECONDS)

@@ -36,6 +36,9 @@ const FATES = {
   later: 4
 } as const
 
+// Only a long handler tells whether its connection falls silent.
+const SILENT_FATES = { ...FATES, long: 40 } as const
+
 type Fate = keyof typeof FATES
 
 /** Settles a job, and records the outcome. */
@@ -163,7 +166,7 @@ const endOf = (exit: Exit.Exit<void, Ending>): readonly [InHand["outcome"], numb
 export const work = (run: Run, process: Process, job: Job, key: number): Effect.Effect<void, Ending> =>
   Effect.uninterruptibleMask((restore) => {
     const dice = new Dice(seedOf(run.world.seed, 1_000_000 + key))
-    const fate = dice.weighted(FATES)
+    const fate = dice.weighted(run.plan.silenceSeconds === undefined ? FATES : SILENT_FATES)
     const inHand = run.ledger.begin(process, job, fate !== "insists")
     if (inHand === undefined) return Effect.void
     return Effect.onExit(

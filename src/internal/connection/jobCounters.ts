@@ -95,5 +95,7 @@ type WithCounters<C> = C extends Command<infer Args, infer Invalid, JobStats, in
 /** The row of `stats-job` in the table, with the {@link JobCounters} for its value. */
 export const jobCounters = {
   ...statsJob,
-  replies: new Map<string, unknown>([...statsJob.replies, ["OK", OK]])
+  replies: new Map<string, unknown>([...statsJob.replies, ["OK", OK]]),
+  // A worker that takes jobs fast asks for each: in writes of their own, the questions would cost as much as the jobs.
+  mayWait: true
 } as unknown as WithCounters<typeof statsJob>

@@ -25,22 +25,17 @@ import { encode, layOut } from "../protocol/requestWriter.ts"
 import { CommandRecorder } from "../telemetry/commandRecorder.ts"
 import { afterwards, CLOSED_BY_SCOPE, failure, RESERVE_INTERRUPTED, unexpected } from "./endings.ts"
 import { giveBack, watchOnly } from "./housekeeping.ts"
-import {
-  changed,
-  type CommandExit,
-  CommandQueue,
-  hasChanged,
-  type PendingCommand,
-  SessionState
-} from "./pipelineState.ts"
+import { changeOf, type CommandExit, CommandQueue, type PendingCommand, SessionState } from "./pipelineState.ts"
 import type { PipelineSettings } from "./options.ts"
+import { Patience } from "./patience.ts"
 import { SilenceTimer } from "./silenceTimer.ts"
 import type { Handlers, Transport } from "./transport.ts"
 
 /**
  * What a pipeline does with its queue.
  *
- * - `idle`: nothing is queued, or what is queued awaits the replies that make room for it; a command schedules a flush
+ * - `idle`: nothing is queued, or what is queued may wait or awaits the replies that make room for it; a command schedules a
+ *   flush
  * - `scheduled`: a flush comes at the end of this tick, and takes along what is issued until then
  * - `flushing`: bytes are being written or read; what is issued meanwhile leaves right after that
  * - `congested`: the transport is full; `onDrain` flushes
@@ -69,6 +64,7 @@ export class Pipeline implements Handlers {
   readonly #onDeath = new Set<() => void>()
   readonly #queued = new CommandQueue()
   readonly #sent = new CommandQueue()
+  readonly #patience: Patience
   #transport: Transport | undefined
   #state: State = "idle"
   #death: Errors.BeanstalkdErrorReason | undefined
@@ -86,6 +82,7 @@ export class Pipeline implements Handlers {
     this.#clock = Context.get(context, Clock.Clock)
     this.#fork = Effect.runForkWith(context)
     this.#recorder = new CommandRecorder(settings.server, context)
+    this.#patience = new Patience(() => this.#flushSoon(), this.#fork)
     this.#parser = new ReplyParser(settings.maxReplySize, this.#onReply)
     const { commandTimeoutMillis: timeoutMillis } = settings
     const onSilence = () => this.#lose(new Errors.CommandTimeout({ timeoutMillis }))
@@ -240,9 +237,10 @@ export class Pipeline implements Handlers {
     while (this.#hasRoom() && bytes < this.#settings.maxUnsentBytes) {
       const pending = this.#queued.head
       if (pending === undefined) break
-      if (typeof pending.request.body === "object" && hasChanged(pending.request)) {
+      const change = typeof pending.request.body === "object" ? changeOf(pending) : undefined
+      if (change !== undefined) {
         this.#queued.remove(pending)
-        this.#answer(pending, Exit.fail(changed(pending)))
+        this.#answer(pending, Exit.fail(change))
         continue
       }
       this.#useTubeOf(pending, batch)
@@ -296,7 +294,10 @@ export class Pipeline implements Handlers {
     if (violation !== undefined) this.#dieOfViolation(this.#sent.shift(), violation)
     if (this.#death !== undefined) return
     this.#silence.onProgress(piece.length, this.#sent.head)
-    if (flushes) this.#flush()
+    if (!flushes) return
+    const mayWait = this.#queued.size > 0 && this.#transport?.isSynchronous !== true
+    if (mayWait && this.#patience.holds(this.#queued, this.#sent)) this.#state = "idle"
+    else this.#flush()
   }
 
   readonly #onReply = (reply: RawReply): boolean => {

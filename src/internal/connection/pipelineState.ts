@@ -36,23 +36,26 @@ export class PendingCommand {
   }
 }
 
-/** Whether the memory of a body was given away (or shrunk) since it was passed: its length is no longer what it was. */
-export const hasChanged = ({ body, size }: Request): boolean => typeof body === "object" && sizeOf(body) !== size
-
-/** The error for such a body. */
-export const changed = ({ command, request }: PendingCommand): Errors.InvalidArgument =>
-  new Errors.InvalidArgument({
-    operation: command.name,
-    argument: "body",
-    value: request.body,
-    rule: `left alone until it has been sent: it had ${request.size} bytes when it was passed`
-  })
+/** The error if the memory of a body was given away (or shrunk) since it was passed: its length is not what it was. */
+export const changeOf = ({ command, request }: PendingCommand): Errors.InvalidArgument | undefined => {
+  const { body, size } = request
+  if (typeof body !== "object" || sizeOf(body) === size) return undefined
+  const rule = `left alone until it has been sent: it had ${size} bytes when it was passed`
+  return new Errors.InvalidArgument({ operation: command.name, argument: "body", value: body, rule })
+}
 
 /** Commands, first in, first out. A linked list, since a command that is withdrawn leaves from the middle. */
 export class CommandQueue {
   head: PendingCommand | undefined
   tail: PendingCommand | undefined
   size = 0
+  /** How many of them may wait. */
+  #patient = 0
+
+  /** Whether all of them may wait. */
+  get mayWait(): boolean {
+    return this.#patient === this.size
+  }
 
   /** Adds a command, and gives it. */
   add(
@@ -77,6 +80,7 @@ export class CommandQueue {
     else this.tail.next = pending
     this.tail = pending
     this.size++
+    if (pending.command.mayWait === true) this.#patient++
   }
 
   remove(pending: PendingCommand): void {
@@ -86,6 +90,7 @@ export class CommandQueue {
     else pending.next.previous = pending.previous
     pending.previous = pending.next = undefined
     this.size--
+    if (pending.command.mayWait === true) this.#patient--
   }
 
   shift(): PendingCommand | undefined {

@@ -51,6 +51,8 @@ export interface Command<in Args extends ReadonlyArray<unknown>, out Invalid, ou
   readonly name: string
   readonly encode: (...args: Args) => Request | Invalid
   readonly replies: ReadonlyMap<string, ReplyCase<A, E>>
+  /** Whether it may leave a moment later, with other commands: while it is one of many. Default: false. */
+  readonly mayWait?: boolean | undefined
 }
 
 /** Any row of the table. */

@@ -139,9 +139,15 @@ export class Pipeline implements Handlers {
     return this.load === 0
   }
 
-  /** Makes the server watch exactly these tubes for all commands that follow. The pipeline must be quiet. */
-  watchOnly(tubes: ReadonlySet<string>): void {
-    watchOnly(this, tubes)
+  /**
+   * Makes the server watch exactly these tubes for all commands that follow. The pipeline must be quiet. `onRefusal` hears
+   * why the server does not, before the pipeline dies of it.
+   */
+  watchOnly(
+    tubes: ReadonlySet<string>,
+    onRefusal?: (command: string, reason: Errors.BeanstalkdErrorReason) => void
+  ): void {
+    watchOnly(this, tubes, onRefusal)
   }
 
   /** Calls `hook` when it dies, at once if it is dead. Returns a function that forgets the hook. */

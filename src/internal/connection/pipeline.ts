@@ -139,14 +139,8 @@ export class Pipeline implements Handlers {
     return this.load === 0
   }
 
-  /**
-   * Makes the server watch exactly these tubes for all commands that follow. The pipeline must be quiet. `onRefusal` hears
-   * why the server does not, before the pipeline dies of it.
-   */
-  watchOnly(
-    tubes: ReadonlySet<string>,
-    onRefusal?: (command: string, reason: Errors.BeanstalkdErrorReason) => void
-  ): void {
+  /** Makes the server watch exactly these tubes for all commands that follow. The pipeline must be quiet. */
+  watchOnly(tubes: ReadonlySet<string>, onRefusal?: Parameters<typeof watchOnly>[2]): void {
     watchOnly(this, tubes, onRefusal)
   }
 

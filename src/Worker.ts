@@ -186,7 +186,7 @@ export interface Options<in A, in E, out R> {
 
   /**
    * The tube that takes jobs that have failed for good, whatever the reason, with their bytes, priority and ttr: a name, or a
-   * tube. The reason is logged with the ids of both jobs.
+   * tube. It is another tube on the same server. The reason is logged with the ids of both jobs.
    *
    * Default: none, such jobs are buried
    */
@@ -203,7 +203,7 @@ export interface Options<in A, in E, out R> {
 
   /**
    * The grace period of an interrupted worker: how long running handlers and hooks may go on, in milliseconds if it is a
-   * plain number. `Infinity` waits for them forever. Another SIGINT or SIGTERM ends it.
+   * plain number. `Infinity` waits for them forever. Another SIGINT or SIGTERM, at least half a second later, ends it.
    *
    * Default: 30 seconds
    */

@@ -33,7 +33,7 @@ const GRACE = "5 seconds"
 
 const IS_WINDOWS = process.platform === "win32"
 
-// The exit of this process, by a second Ctrl-C, leaves no time to wait for anybody.
+// The exit of this process leaves no time to wait for anybody.
 const running = new Set<ChildProcess>()
 process.on("exit", () => running.forEach((child) => signal(child, "SIGKILL")))
 
@@ -47,9 +47,19 @@ const signal = (child: ChildProcess, signal: NodeJS.Signals): void => {
   }
 }
 
+const toBeEnded = new Set<ChildProcess>()
+let isHurried = false
+
+/** Commands that are to end are killed from now on. */
+export const hurry = (): void => {
+  isHurried = true
+  for (const child of toBeEnded) signal(child, "SIGKILL")
+}
+
 const end = (child: ChildProcess, ended: Deferred.Deferred<Ended>) =>
   Effect.suspend(() => {
-    signal(child, "SIGTERM")
+    toBeEnded.add(child)
+    signal(child, isHurried ? "SIGKILL" : "SIGTERM")
     return Effect.timeoutOrElse(Deferred.await(ended), {
       duration: GRACE,
       orElse: () => {
@@ -89,6 +99,7 @@ export const run = ({ args, command, env, stdin }: Run): Effect.Effect<Ended, No
     })
     child.on("exit", (code, signal) => {
       running.delete(child)
+      toBeEnded.delete(child)
       Deferred.doneUnsafe(ended, Effect.succeed({ code, signal }))
       resume(Effect.succeed({ code, signal }))
     })

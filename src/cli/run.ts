@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Runtime from "effect/Runtime"
 import { ending } from "./failures.ts"
 import { program } from "./program.ts"
+import { secondSignal } from "./signals.ts"
 
 // Each write reports its own error. Without these listeners a closed pipe would end in a stack trace.
 process.stdout.on("error", () => {})
@@ -18,7 +19,7 @@ const clock = Clock.Clock.defaultValue()
 let interruptedAt: number | undefined
 const exitAtOnce = () => {
   interruptedAt ??= clock.currentTimeMillisUnsafe()
-  if (clock.currentTimeMillisUnsafe() - interruptedAt > SAME_SIGNAL_MILLIS) process.exit(130)
+  if (clock.currentTimeMillisUnsafe() - interruptedAt > SAME_SIGNAL_MILLIS) secondSignal()
 }
 for (const signal of SIGNALS) process.on(signal, exitAtOnce)
 

@@ -175,10 +175,10 @@ RealServer.describeReal("work", () => {
       yield* areIn(client, { ready: 1 }, "a")
     }).pipe(Effect.scoped))
 
-  it.live("a second Ctrl-C ends everything at once", () =>
+  it.live("a second Ctrl-C ends everything at once, and the job is given back", () =>
     Effect.gen(function*() {
       const { client, lines, start } = yield* open
-      yield* client.put("a", "one")
+      const { id } = yield* client.put("a", "one")
       const worker = yield* start("-w", "a", ...shell("trap '' TERM; echo $$ >> \"$LOG\"; while :; do sleep 0.1; done"))
       yield* eventually(Effect.sync(() => assert.lengthOf(lines(), 1)), soon)
       yield* worker.signal("SIGINT")
@@ -189,6 +189,7 @@ RealServer.describeReal("work", () => {
       })
       assert.strictEqual((yield* worker.ended).code, 130)
       yield* eventually(areIn(client, { ready: 1 }, "a"))
+      assert.deepInclude(yield* client.statsJob(id), { reserves: 1, releases: 1 })
     }).pipe(Effect.scoped))
 
   it.live("a command that reads its stdin sees the end of it, even if work was killed meanwhile", () =>

@@ -3,12 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { Client, Consumer } from "effect-beanstalkd"
+import { Client, Consumer, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import type { Dialer, Handlers } from "../../src/internal/connection/transport.ts"
 import { jobStats, withBody } from "../support/scripted/Commands.ts"
 import { start } from "../support/scripted/Peer.ts"
-import { silently } from "../support/Workplace.ts"
+import * as OddDialer from "../support/OddDialer.ts"
+import { keepLog, silently } from "../support/Workplace.ts"
 
 /** A server in memory that has one job, and then refuses to give another. */
 const refusing = () => {
@@ -62,4 +63,21 @@ describe("a server that refuses reserves to a connection that holds a job", () =
       for (let n = 0; n < 30; n++) yield* TestClock.adjust("100 millis")
       assert.deepStrictEqual(texts, ["hello", "again"])
     }).pipe(silently))
+})
+
+describe("a server that refuses to watch a tube", () => {
+  it.effect("is told once per minute, with its answer", () => {
+    const { log, logged } = keepLog()
+    return Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const oddities: OddDialer.Oddities = { refused: new Set(["watch"]), answer: "INTERNAL_ERROR" }
+      const client = yield* Client.make({ dialer: OddDialer.refusing(server.clientOptions.dialer!, oddities) })
+      yield* start(Stream.runDrain(Consumer.fromClient(client, "jobs")))
+      for (let n = 0; n < 30; n++) yield* TestClock.adjust("1 second")
+      const lines = log.map(({ level, message }) => `${level}: ${message}`)
+      assert.deepStrictEqual(lines, [
+        "Warn: memory refuses watch: INTERNAL_ERROR: the server says that it has a bug"
+      ])
+    }).pipe(Effect.scoped, logged)
+  })
 })

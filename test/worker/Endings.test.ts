@@ -78,6 +78,24 @@ RealServer.describeReal("a worker service that gets a second signal", () => {
       assert.strictEqual(child.exitCode, 130)
       yield* areIn(beanstalkd, { ready: 1 })
     }), 40_000)
+
+  it.live(
+    "of the same moment, as npm passes on that of the terminal, lets its handlers end",
+    () =>
+      Effect.gen(function*() {
+        const { beanstalkd, server } = yield* onServer(RealServer)()
+        yield* beanstalkd.put(TUBE, "until SIGTERM")
+        const { child, exited, told } = yield* service(server.port, yield* tempDir, { shutdownTimeout: "1 hour" })
+        yield* eventually(Effect.sync(() => assert.strictEqual(told("began").length, 1)), { within: "20 seconds" })
+        child.kill("SIGTERM")
+        yield* Effect.sleep("10 millis")
+        child.kill("SIGTERM")
+        yield* exited
+        assert.strictEqual(told("interrupted").length, 0)
+        yield* areIn(beanstalkd, {})
+      }),
+    40_000
+  )
 })
 
 describe("a shutdown", () => {

@@ -3,8 +3,8 @@
  * and options that are refused.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema } from "effect"
-import { Errors, type Job, Tube, Worker } from "effect-beanstalkd"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema } from "effect"
+import { type Client, Errors, type Job, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onMemory } from "../support/Fixture.ts"
 import { areIn, keepLog, outcomes, statesOf, Texts, TUBE, work } from "../support/Workplace.ts"
@@ -227,6 +227,8 @@ describe("bodies that do not decode", () => {
   })
 })
 
+class Elsewhere extends Context.Service<Elsewhere, Client.Service>()("test/Elsewhere") {}
+
 describe("options that make no sense", () => {
   const wrong: ReadonlyArray<readonly [options: object, argument: string]> = [
     [{ concurrency: 0 }, "concurrency"],
@@ -280,6 +282,10 @@ describe("options that make no sense", () => {
     [`deadLetter must be ${tubeRule}, got ""`]: { deadLetter: { name: "" } },
     [`deadLetter must be ${tubeRule}, got null`]: { deadLetter: null },
     [`deadLetter must be ${tubeRule}, got [inspection threw]`]: { deadLetter: secret },
+    [`deadLetter must be another tube than the worker's own, got "${TUBE}"`]: { deadLetter: TUBE },
+    "deadLetter must be a tube with the client of the worker's tube, got \"dead\"": {
+      deadLetter: Tube.make("dead", { codec: "text", client: Elsewhere })
+    },
     "onGiveUp must be a function, got null": { onGiveUp: null },
     "retrySchedule must be a Schedule, got 3": { retrySchedule: 3 },
     "options must be an object, got \"fast\"": "fast"

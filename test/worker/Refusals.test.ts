@@ -29,6 +29,9 @@ const at = Effect.fnUntraced(function*(commands: ReadonlyArray<string>, answer: 
 const warnings = (log: ReadonlyArray<{ readonly level: string; readonly message: string }>) =>
   log.filter(({ message }) => message.includes("the server refuses"))
 
+const losses = (log: ReadonlyArray<{ readonly level: string; readonly message: string }>) =>
+  log.filter(({ message }) => message.includes("the lease is lost"))
+
 describe("a server that lacks stats-job", () => {
   for (const crashGuard of [true, false]) {
     it.effect(`has its jobs run as often as maxAttempts says, with crashGuard ${crashGuard}, and that is said once`, () => {
@@ -81,6 +84,8 @@ describe("a server that refuses", () => {
         assert.isAtMost(said.length, 4)
         assert.include(said[0]!.message, `the server refuses ${command}: INTERNAL_ERROR`)
         assert.isAtMost(yield* server.connectionCount, 4)
+        // Where the worker may release the job, it has given it back, and not lost it.
+        if (command !== "release") assert.deepStrictEqual(losses(log), [])
       }).pipe(Effect.scoped, logged)
     })
   }

@@ -11,11 +11,11 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Client from "../../Client.ts"
 import type { TypedJob } from "../../Tube.ts"
-import { check, type Ended, run } from "../children.ts"
+import { check, type Ended, hurry, run } from "../children.ts"
 import { connect } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { BoundedInt, seconds, tube } from "../flags.ts"
-import { endsWellOnSigterm } from "../signals.ts"
+import { endsWellOnSigterm, givesBackOnSecondSignal } from "../signals.ts"
 import { logToStderr } from "../terminal/logger.ts"
 import { countOfJobs, note } from "../terminal/output.ts"
 
@@ -102,6 +102,8 @@ export const work = Command.make(
       counts.done++
     })
     yield* endsWellOnSigterm
+    // The worker hears of it too, and ends what runs.
+    yield* givesBackOnSecondSignal(hurry)
     const summary = Effect.suspend(() =>
       note(`${countOfJobs(counts.done)} done, ${counts.failed} attempts failed, ${countOfJobs(counts.buried)} buried`)
     )

@@ -137,8 +137,8 @@ export class Pipeline implements Handlers {
   }
 
   /** Makes the server watch exactly these tubes for all commands that follow. The pipeline must be quiet. */
-  watchOnly(tubes: ReadonlySet<string>): void {
-    watchOnly(this, tubes)
+  watchOnly(tubes: ReadonlySet<string>, onRefusal?: Parameters<typeof watchOnly>[2]): void {
+    watchOnly(this, tubes, onRefusal)
   }
 
   /** Calls `hook` when it dies, at once if it is dead. Returns a function that forgets the hook. */

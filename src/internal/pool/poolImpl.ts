@@ -187,7 +187,8 @@ class PoolImpl implements Service {
   #openBeside(tubes: ReadonlyArray<string>): Open {
     return Effect.flatMap(this.#checked(tubes), (wanted) =>
       Effect.map(this.#opener.open, (pipeline) => {
-        pipeline.watchOnly(wanted)
+        // Whoever asked for it dials again, and nobody else hears of this.
+        pipeline.watchOnly(wanted, (command, reason) => this.#opener.contact.onRefusal(command, reason))
         return pipeline
       }))
   }

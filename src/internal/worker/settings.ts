@@ -67,6 +67,25 @@ const nameOf = (tube: string | { readonly name: string }): unknown => {
   }
 }
 
+/** The worker's tube, or one like it: a tube that somebody else has made may have a name alone. */
+type Place = { readonly name: string; readonly client?: unknown }
+
+const serverOf = ({ client }: Place): unknown => (client as { readonly key?: unknown } | undefined)?.key
+
+// The worker puts dead letters with its own client, and those that it puts into its own tube would come back for ever.
+const deadLetterOf = (
+  operation: string,
+  given: string | Place,
+  own: Place
+): string | Errors.InvalidArgument => {
+  const name = Validate.tube(operation, "deadLetter", nameOf(given))
+  if (name instanceof Errors.InvalidArgument) return name
+  const refuse = (rule: string) => new Errors.InvalidArgument({ operation, argument: "deadLetter", value: name, rule })
+  const server = typeof given === "object" ? serverOf(given) : undefined
+  if (server !== undefined && server !== serverOf(own)) return refuse("a tube with the client of the worker's tube")
+  return name === own.name ? refuse("another tube than the worker's own") : name
+}
+
 type Checked<A> = Effect.Effect<A, Errors.BeanstalkdError>
 
 /** Checks the options of one call. Each check fails with the reason `InvalidOptions`. */
@@ -147,12 +166,12 @@ const hooksOf = Effect.fnUntraced(function*<A, E, R>(
 export const resolve = Effect.fnUntraced(function*<A, E, R>(
   operation: string,
   server: string,
-  tube: string,
+  tube: Place,
   handler: Handler<A, E, R>,
   given: Options<A, E, R>
 ): Effect.fn.Return<Settings<A, E, R>, Errors.BeanstalkdError> {
   const checks = new Checks(operation, server)
-  yield* checks.that(Validate.tube(operation, "tube", tube))
+  yield* checks.that(Validate.tube(operation, "tube", tube.name))
   yield* checks.aFunction("handler", handler)
   const options = yield* checks.that(Validate.snapshot(operation, given, OPTIONS))
   const { crashGuard = options.maxAttempts !== Infinity, deadLetter } = options
@@ -168,7 +187,7 @@ export const resolve = Effect.fnUntraced(function*<A, E, R>(
     logFailure: (yield* checks.maybeAFunction("logFailure", options.logFailure)) ?? (() => "Warn"),
     deadLetter: deadLetter === undefined
       ? undefined
-      : yield* checks.that(Validate.tube(operation, "deadLetter", nameOf(deadLetter))),
+      : yield* checks.that(deadLetterOf(operation, deadLetter, tube)),
     touchIntervalMillis: yield* checks.that(touchInterval(operation, options.touchInterval)),
     shutdownTimeout: yield* checks.duration("shutdownTimeout", options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT),
     forceAfter: yield* checks.duration("forceAfter", options.forceAfter ?? DEFAULT_FORCE_AFTER),

@@ -317,8 +317,11 @@ export class Settler<A, E, R> {
       this.#parts.recorderOf(job).count("buried")
       return log("Error", "buried: the server has no memory to release it", cause)
     }
-    const end = Effect.andThen(job.end, Effect.sync(() => job.isLost || this.recordLost(job)))
-    return refusals.isRefusal(job, error) ? Effect.andThen(this.#releaseRefused(job, error), end) : end
+    return refusals.isRefusal(job, error) ? this.#releaseRefused(job, error) : this.#lose(job)
+  }
+
+  #lose(job: ReservedJob): Effect.Effect<void> {
+    return Effect.andThen(job.end, Effect.sync(() => job.isLost || this.recordLost(job)))
   }
 
   // The end of the job would close its connection, which counts as a crash of all jobs on it. So the release is tried for a
@@ -326,15 +329,14 @@ export class Settler<A, E, R> {
   #releaseRefused(job: ReservedJob, error: Errors.BeanstalkdError, since?: number): Effect.Effect<void> {
     const { inFlight, refusals } = this.#parts
     const now = inFlight.now()
-    if (since !== undefined && now - since > RELEASE_PATIENCE_MILLIS) return Effect.void
+    if (since !== undefined && now - since > RELEASE_PATIENCE_MILLIS) return this.#lose(job)
     return Effect.flatMap(
       refusals.backOff(error),
       (mayGoOn) =>
         Effect.catchCause(this.#release(job, Duration.zero), (cause) => {
           const again = Cause.squash(cause)
-          return mayGoOn && refusals.isRefusal(job, again)
-            ? this.#releaseRefused(job, again, since ?? now)
-            : Effect.void
+          if (!refusals.isRefusal(job, again)) return this.#letGo(job, cause)
+          return mayGoOn ? this.#releaseRefused(job, again, since ?? now) : this.#lose(job)
         })
     )
   }

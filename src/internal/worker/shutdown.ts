@@ -40,9 +40,12 @@ const signals = (): Signals | undefined => {
     : undefined
 }
 
+// `npm`, `npx` and `timeout` pass on the signal that the terminal has sent already: one of the same moment is no other.
+const SAME_SIGNAL = "500 millis"
+
 // Whoever sends another signal does not want to wait. Only signals that the program listens to by itself: they end a
 // process that does not.
-const anotherSignal: Effect.Effect<void> = Effect.callback((resume) => {
+const nextSignal: Effect.Effect<void> = Effect.callback((resume) => {
   const process = signals()
   if (process === undefined) return
   const hear = () => resume(Effect.void)
@@ -52,6 +55,8 @@ const anotherSignal: Effect.Effect<void> = Effect.callback((resume) => {
     for (const signal of heard) process.off(signal, hear)
   })
 })
+
+const anotherSignal = Effect.andThen(Effect.sleep(SAME_SIGNAL), nextSignal)
 
 /** Ends a worker. */
 export const shutdown = ({ inFlight, intake, lifecycle, settings, tube, userCode }: Parts): Effect.Effect<void> =>

@@ -41,7 +41,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   options: Options<A, E, R>
 ): Effect.fn.Return<Started, Errors.BeanstalkdError, C | RD | HandlerEffect.Needs<R> | Scope.Scope> {
   const client = yield* clientOf(operation, tube)
-  const settings = yield* Settings.resolve(operation, client.server, tube.name, handler, options)
+  const settings = yield* Settings.resolve(operation, client.server, tube, handler, options)
   const context = yield* Effect.context<HandlerEffect.Needs<R> | RD>()
   const clock = yield* Clock.Clock
   const isolation = yield* Isolation.Current

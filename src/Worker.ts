@@ -130,8 +130,8 @@ export interface Options<in A, in E, out R> {
   readonly retryIf?: ((error: E, job: TypedJob<A>) => boolean) | undefined
 
   /**
-   * When a job comes again whose error says so, such as a 429 with its `retry-after`: after this delay, and without using an
-   * attempt, as with {@link snooze}. `undefined` for an error like any other.
+   * When a job comes again whose error says so, such as a 429 with its `retry-after`: after this delay, at least 1 second, and
+   * without using an attempt, as with {@link snooze}. `undefined` for an error like any other.
    *
    * Default: all errors are
    */
@@ -159,7 +159,7 @@ export interface Options<in A, in E, out R> {
    * Whether the counters of a job are asked for before its handler runs. Without that there is no `maxCrashes`, and no
    * isolation. It costs one round trip per job. A server without `stats-job` is not asked again.
    *
-   * Default: true, unless `maxAttempts` is `Infinity`
+   * Default: true, unless `maxAttempts` is `Infinity` and `maxCrashes` is left out
    */
   readonly crashGuard?: boolean | undefined
 

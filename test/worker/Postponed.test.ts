@@ -97,6 +97,21 @@ describe("an error that says when to come again", () => {
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 51, postponed: 50, succeeded: 1 })
     })))
 
+  it.effect.each([0, -60])(
+    "waits for a second if it says %i seconds, as one does whose time is over",
+    (seconds) =>
+      onMemory(Effect.fnUntraced(function*(beanstalkd) {
+        let runs = 0
+        yield* beanstalkd.put(TUBE, "hello")
+        yield* work(() => ++runs < 3 ? Effect.fail("busy") : Effect.void, { retryAfter: () => seconds * 1000 })
+        yield* TestClock.adjust("1999 millis")
+        assert.strictEqual(runs, 2)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(runs, 3)
+        yield* areIn(beanstalkd, {})
+      }))
+  )
+
   it.effect("is one like any other if it says nothing, or if asking it dies", () => {
     const { log, logged } = keepLog()
     return onMemory(Effect.fnUntraced(function*(beanstalkd) {

@@ -48,6 +48,16 @@ describe("a suspect", () => {
       yield* areIn(beanstalkd, {})
     })))
 
+  it.effect("is given up as maxCrashes says, also where there is no end to its attempts", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { handler, notes } = noting(() => 1000)
+      yield* beanstalkd.put(TUBE, "suspect")
+      yield* crash(beanstalkd, 2)
+      yield* work(handler, { maxAttempts: Infinity, maxCrashes: 2 })
+      yield* areIn(beanstalkd, { buried: 1 })
+      assert.deepStrictEqual(notes, [])
+    })))
+
   it.effect("waits until the others have ended, and no other begins before it is done", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, notes } = noting(() => 10_000)

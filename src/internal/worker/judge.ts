@@ -18,6 +18,9 @@ import { BOUNDS, DEFAULT_RETRY_SCHEDULE, delayAfter } from "./retryDelay.ts"
 import type { Settings } from "./settings.ts"
 import { log, type Ran, type UserCode } from "./userCode.ts"
 
+// A `retry-after` that is over by now says 0 or less. No attempt is used, so that the job would come back in a tight loop.
+const POSTPONED = { ...BOUNDS, minimum: Duration.seconds(1) }
+
 /** The counters of a job, asked from the server once. */
 export const countersOf = (job: ReservedJob): Effect.Effect<JobCounters, Failure<"statsJob">> =>
   Effect.suspend(() =>
@@ -58,7 +61,7 @@ export const make = <A, E, R>({ recorderOf, refusals, settings, userCode }: Part
         const delay = retryAfter?.(error, typed<A>(job))
         return delay === undefined
           ? Option.none<Duration.Duration>()
-          : Option.some(Duration.clamp(Duration.fromInputUnsafe(delay), BOUNDS))
+          : Option.some(Duration.clamp(Duration.fromInputUnsafe(delay), POSTPONED))
       })
     )
 

@@ -174,7 +174,8 @@ export const resolve = Effect.fnUntraced(function*<A, E, R>(
   yield* checks.that(Validate.tube(operation, "tube", tube.name))
   yield* checks.aFunction("handler", handler)
   const options = yield* checks.that(Validate.snapshot(operation, given, OPTIONS))
-  const { crashGuard = options.maxAttempts !== Infinity, deadLetter } = options
+  const { deadLetter, maxAttempts, maxCrashes } = options
+  const { crashGuard = maxAttempts !== Infinity || maxCrashes !== undefined } = options
   return {
     concurrency: yield* checks.count("concurrency", options.concurrency ?? 1),
     maxConnections: yield* checks.count("maxConnections", options.maxConnections ?? DEFAULT_MAX_CONNECTIONS),

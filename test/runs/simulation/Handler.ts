@@ -158,7 +158,7 @@ const endOf = (exit: Exit.Exit<void, Ending>): readonly [InHand["outcome"], numb
   const error = Cause.squash(exit.cause) as Ending
   if (error instanceof Worker.Snooze) return ["snoozed", Duration.toSeconds(error.delay)]
   if (error instanceof Worker.Discard) return ["discarded"]
-  if (error.startsWith("later ")) return ["snoozed", Number(error.slice(6))]
+  if (error.startsWith("later ")) return ["snoozed", Math.max(1, Number(error.slice(6)))]
   return [error === "again" ? "failed" : "gaveUp"]
 }
 

@@ -51,12 +51,18 @@ export interface Options extends Pool.Options {
 }
 
 /**
- * Options of `put` and `putAll`: `priority`, `delay` and `ttr`, as in `Protocol.PutOptions`.
+ * Options of `put` and `putAll`: `priority`, `delay` and `ttr` as in `Protocol.PutOptions`, and the `key`.
  *
  * @since 0.1.0
  * @category models
  */
-export type PutOptions = Omit<Protocol.PutOptions, "tube">
+export interface PutOptions extends Omit<Protocol.PutOptions, "tube"> {
+  /**
+   * Jobs of the same key go to the same server of a fleet, see `Fleet`, for as long as it takes them. With one server it changes
+   * nothing. Default: none, so that a fleet chooses the server.
+   */
+  readonly key?: string | undefined
+}
 
 export { Health }
 

@@ -29,8 +29,11 @@
 import type { YieldableError } from "effect/Cause"
 import * as Schema from "effect/Schema"
 import { describe, describeCause } from "./internal/protocol/describe.ts"
+import { NoServer, PartlyDone, ServerStatus } from "./internal/protocol/fleetReasons.ts"
 import { JobRef } from "./internal/protocol/jobRef.ts"
 import { JobId } from "./internal/protocol/scalars.ts"
+
+export { NoServer, PartlyDone, ServerStatus }
 
 const identifier = (tag: string) => `effect-beanstalkd/Errors/${tag}`
 
@@ -56,6 +59,7 @@ export class NotFound extends Schema.TaggedError<NotFound>(identifier("NotFound"
   detail: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
+    if (this.detail !== undefined && this.id === undefined) return `${this.command}: ${this.server} is ${this.detail}`
     if (this.detail !== undefined) return `${this.command}: job ${this.id} on ${this.server}: ${this.detail}`
     const what = this.id !== undefined ? `job ${this.id}` : this.tube !== undefined ? `job in tube ${this.tube}` : "job"
     switch (this.command) {
@@ -503,6 +507,8 @@ export const BeanstalkdErrorReason = Schema.Union([
   WriteError,
   CommandTimeout,
   AcquireTimeout,
+  NoServer,
+  PartlyDone,
   UnexpectedReply,
   InternalError,
   BadFormat,

@@ -106,7 +106,7 @@ export type CodecName = "json" | "text" | "bytes" | "binary"
  * @since 0.1.0
  * @category models
  */
-export interface Options<S extends Schema.Constraint, C> extends Client.PutOptions {
+export interface Options<S extends Schema.Constraint, C> extends Omit<Client.PutOptions, "key"> {
   /** The Schema of the values. `text` and `bytes` work without one. */
   readonly schema: S
   /** How values become bodies. Default: `"json"`. */
@@ -117,6 +117,11 @@ export interface Options<S extends Schema.Constraint, C> extends Client.PutOptio
   readonly delay?: Duration.Input | undefined
   /** How long a worker may hold a job, rounded up to whole seconds, at least 1 second. Default: 2 minutes. */
   readonly ttr?: Duration.Input | undefined
+  /**
+   * The key of a value: jobs of the same key go to the same server of a fleet, in order, for as long as it takes them. With
+   * one server it changes nothing. Default: none, so that a fleet chooses the server.
+   */
+  readonly key?: ((value: S["Type"]) => string | undefined) | undefined
   /** The service tag of the client for the server that the tube lives on. Default: `Client.Beanstalkd`. */
   readonly client?: Context.Key<C, Client.Service> | undefined
 }
@@ -204,12 +209,20 @@ export const isTube: (value: unknown) => value is Tube<unknown, unknown, unknown
 
 type TubeOf<S extends Schema.Constraint, C> = Tube<S["Type"], C, S["DecodingServices"], S["EncodingServices"]>
 
+// The options of a tube without a Schema.
+type Plain<Name extends CodecName, A, C> = Omit<Options<never, C>, "schema" | "key"> & {
+  readonly codec: Name
+  readonly schema?: undefined
+  readonly key?: ((value: A) => string | undefined) | undefined
+}
+
 const OPTIONS = Validate.optionNames<Options<never, never>>({
   schema: true,
   codec: true,
   priority: true,
   delay: true,
   ttr: true,
+  key: true,
   client: true
 })
 
@@ -252,27 +265,32 @@ export const make: {
   <S extends Schema.Constraint, C = Client.Beanstalkd>(name: string, options: Options<S, C>): TubeOf<S, C>
   <C = Client.Beanstalkd>(
     name: string,
-    options: Omit<Options<never, C>, "schema"> & { readonly codec: "text"; readonly schema?: undefined }
+    options: Plain<"text", string, C>
   ): Tube<string, C>
   <C = Client.Beanstalkd>(
     name: string,
-    options: Omit<Options<never, C>, "schema"> & { readonly codec: "bytes"; readonly schema?: undefined }
+    options: Plain<"bytes", Uint8Array, C>
   ): Tube<Uint8Array, C>
 } = <S extends Schema.Constraint, C = Client.Beanstalkd>(
   name: string,
-  given: Omit<Options<S, C>, "schema"> & { readonly schema?: S | undefined }
+  given: Omit<Options<S, C>, "schema" | "key"> & { readonly schema?: S | undefined; readonly key?: unknown }
 ): never => {
   const options = Validate.snapshot("Tube.make", given, OPTIONS)
   if (options instanceof Errors.InvalidArgument) return invalidTube(name, Client.Beanstalkd, options) as never
-  const { client = Client.Beanstalkd, codec: codecName = "json", schema, ...defaults } = options
+  const { client = Client.Beanstalkd, codec: codecName = "json", key, schema, ...defaults } = options
   if (!isTag(client)) {
     const rule = "the tag of a client"
     const error = new Errors.InvalidArgument({ operation: "Tube.make", argument: "client", value: client, rule })
     return invalidTube(name, Client.Beanstalkd, error) as never
   }
   const tag = client as Context.Key<C, Client.Service>
+  if (key !== undefined && typeof key !== "function") {
+    const rule = "a function from a value to its key"
+    const error = new Errors.InvalidArgument({ operation: "Tube.make", argument: "key", value: key, rule })
+    return invalidTube(name, tag, error) as never
+  }
   const codec = Codec.make(codecName, schema)
   return (codec instanceof Errors.InvalidArgument
     ? invalidTube(name, tag, codec)
-    : new TubeImpl(name, tag, codec, defaults)) as never
+    : new TubeImpl(name, tag, codec, defaults, key as ((value: unknown) => string | undefined) | undefined)) as never
 }

@@ -34,6 +34,13 @@ export * as Consumer from "./Consumer.ts"
 export * as Errors from "./Errors.ts"
 
 /**
+ * Several servers behind the service of one client.
+ *
+ * @since 0.1.0
+ */
+export * as Fleet from "./Fleet.ts"
+
+/**
  * A reserved job and how to settle it; a peeked one; the reference to a job, `JobRef`.
  *
  * @since 0.1.0

@@ -25,7 +25,8 @@ export const PUBLIC: ReadonlyArray<string> = [
   "Consumer",
   "Tube",
   "Worker",
-  "Server"
+  "Server",
+  "Fleet"
 ]
 
 // The words that all rooms share: errors, statistics and the table of commands.
@@ -54,6 +55,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   client: room(["consumer", "job", "pool", "connection", "protocol", ...VOCABULARY]),
   tube: room(["consumer", "job", "telemetry", "protocol", ...VOCABULARY, "Consumer"]),
   worker: room(["tube", "consumer", "job", "telemetry", "protocol", ...VOCABULARY]),
+  fleet: room(["client", "consumer", "job", "pool", "connection", "protocol", ...VOCABULARY]),
 
   // The embedded server and the client check each other, so they must not share code that can have a bug.
   server: { values: ["protocol/scalars"], types: [] },
@@ -70,6 +72,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   Tube: publicModule("Tube", ["tube", "protocol"]),
   Worker: publicModule("Worker", ["worker", "tube", "consumer", "job", "telemetry", "protocol"]),
   Server: publicModule("Server", ["server", "client", "pool", "connection", "protocol"]),
+  Fleet: publicModule("Fleet", ["fleet", "connection", "protocol"]),
   index: { values: PUBLIC, types: [] },
 
   // The command line pipelines by itself, below the public modules.

@@ -53,7 +53,7 @@ describe("the type of the client", () => {
     expectTypeOf<Client.Service["put"]>().toEqualTypeOf<
       (tube: string, body: Uint8Array | string, options?: Client.PutOptions) => Effect.Effect<Ref, PutFailure>
     >()
-    expectTypeOf<keyof Client.PutOptions>().toEqualTypeOf<"priority" | "delay" | "ttr">()
+    expectTypeOf<keyof Client.PutOptions>().toEqualTypeOf<"priority" | "delay" | "ttr" | "key">()
   })
 
   it("putAll of an iterable fails with PutAllError, and needs nothing", () => {

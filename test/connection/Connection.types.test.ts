@@ -256,6 +256,8 @@ describe("the compiler", () => {
       | "WriteError"
       | "CommandTimeout"
       | "AcquireTimeout"
+      | "NoServer"
+      | "PartlyDone"
       | "UnexpectedReply"
       | "InternalError"
       | "BadFormat"

@@ -21,6 +21,7 @@ const situation = (
   connections: new Set(connections),
   asked: 0,
   room: 10,
+  mayWait: true,
   max: 3,
   isOpening: false,
   isPolling: false,

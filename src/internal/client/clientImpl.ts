@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
-import type { Options, PutOptions, Service } from "../../Client.ts"
+import type { Options, Service } from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
 import type * as Protocol from "../../Protocol.ts"
 import { commands } from "../../Protocol.ts"
@@ -15,29 +15,17 @@ import * as Fetcher from "../consumer/fetcher.ts"
 import { putAll } from "../job/putAll.ts"
 import { type Internals, internals } from "../pool/internals.ts"
 import { makePool } from "../pool/poolImpl.ts"
-import type { JobRef } from "../protocol/jobRef.ts"
-import { insertedRef } from "../protocol/replyReader.ts"
-import { encode } from "../protocol/requestWriter.ts"
 import type { JobId } from "../protocol/scalars.ts"
 import * as Validate from "../protocol/validate.ts"
 import { idOf, type JobIdentifier } from "./byId.ts"
 import { healthOf } from "./health.ts"
 import { type ClientOfOne, poolKey } from "./internals.ts"
+import { checkedPutOptions, putCommand } from "./putCommand.ts"
 import { makeReserve } from "./reserve.ts"
 import * as Settings from "./settings.ts"
 
-type WithRef<C> = C extends Protocol.Command<infer Args, infer Invalid, JobId, infer E>
-  ? Protocol.Command<Args, Invalid, JobRef, E>
-  : never
-
-/** The row of `put`, whose value is a {@link JobRef} here. */
-const putRef = {
-  ...commands.put,
-  replies: new Map<string, unknown>([...commands.put.replies, ["INSERTED", insertedRef]])
-} as unknown as WithRef<typeof commands.put>
-
 // In the table the tube may be left out, for the one in use. Here it may not: an unset variable must not mean `default`.
-const inTube = <A, E>(
+export const inTube = <A, E>(
   command: string,
   tube: string,
   effect: () => Effect.Effect<A, E>
@@ -45,16 +33,6 @@ const inTube = <A, E>(
   if (tube !== undefined) return effect()
   const missing = Validate.tube(command, "tube", tube)
   return missing instanceof Errors.InvalidArgument ? Effect.fail(missing) : effect()
-}
-
-// Checked up front: an invalid option must fail even when there is nothing to put.
-const putAllOptions = (tube: string, options: PutOptions | undefined): PutOptions | Errors.InvalidArgument => {
-  const name = Validate.tube("put", "tube", tube)
-  if (name instanceof Errors.InvalidArgument) return name
-  const read = Validate.snapshot("put", options, ["priority", "delay", "ttr"])
-  if (read instanceof Errors.InvalidArgument) return read
-  const request = encode(commands.put, ["", read, tube])
-  return request instanceof Errors.InvalidArgument ? request : read
 }
 
 // The caller hears of it if this dial fails, so it need not be logged.
@@ -73,12 +51,23 @@ export const makeClient = Effect.fnUntraced(function*(
   given: Options
 ): Effect.fn.Return<ClientOfOne, Errors.BeanstalkdError, Scope.Scope> {
   const options = yield* Settings.snapshot(operation, given)
+  const { server } = yield* Effect.fromResult(resolve(operation, options))
+  const wait = yield* Settings.waitOf(operation, server, options)
+  const client = yield* makeIdleClient(operation, options)
+  const parts = internals(client[poolKey])
+  yield* wait === undefined ? dialOnce(parts) : parts.shared.connectWithin(wait)
+  return client
+})
+
+/** Makes a client that dials with its first command, or when its shared connection is supervised. */
+export const makeIdleClient = Effect.fnUntraced(function*(
+  operation: string,
+  options: Options
+): Effect.fn.Return<ClientOfOne, Errors.BeanstalkdError, Scope.Scope> {
   const connection = yield* Effect.fromResult(resolve(operation, options))
-  const wait = yield* Settings.waitOf(operation, connection.server, options)
   const pool = yield* makePool(operation, options)
   const { contact, shared } = internals(pool)
   const { server } = pool
-  yield* wait === undefined ? dialOnce(internals(pool)) : shared.connectWithin(wait)
   const { run } = shared
   const byId = <A, E>(
     command: Protocol.Command<[id: JobId], Errors.InvalidArgument, A, E>,
@@ -87,13 +76,13 @@ export const makeClient = Effect.fnUntraced(function*(
     const id = idOf(command.name, server, job)
     return id instanceof Errors.InvalidArgument ? Effect.fail(id) : run(command, id)
   }
-  const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(putRef, body, options, tube))
+  const put: Service["put"] = (tube, body, options) => inTube("put", tube, () => run(putCommand, body, options, tube))
   return identity<ClientOfOne>({
     server,
     put,
     putAll: (tube, bodies, options) =>
       Effect.suspend(() => {
-        const checked = putAllOptions(tube, options)
+        const checked = checkedPutOptions(tube, options)
         return checked instanceof Errors.InvalidArgument
           ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: checked }))
           : putAll((body) => put(tube, body, checked), bodies)

@@ -131,6 +131,11 @@ export class Pipeline implements Handlers {
     return this.#queued.size + this.#sent.size
   }
 
+  /** For how long the server has owed an answer, in milliseconds, or undefined while it owes none. */
+  get owedMillis(): number | undefined {
+    return this.#silence.owedMillis
+  }
+
   /** Whether no command is on its way. */
   get isQuiet(): boolean {
     return this.load === 0
@@ -234,7 +239,8 @@ export class Pipeline implements Handlers {
   #nextBatch(): ReadonlyArray<Request> {
     const batch: Array<Request> = []
     let bytes = 0
-    while (this.#hasRoom() && bytes < this.#settings.maxUnsentBytes) {
+    const { maxUnanswered, maxUnsentBytes } = this.#settings
+    while (this.#sent.size < maxUnanswered && bytes < maxUnsentBytes) {
       const pending = this.#queued.head
       if (pending === undefined) break
       const change = typeof pending.request.body === "object" ? changeOf(pending) : undefined
@@ -244,7 +250,7 @@ export class Pipeline implements Handlers {
         continue
       }
       this.#useTubeOf(pending, batch)
-      if (!this.#hasRoom()) break
+      if (this.#sent.size >= maxUnanswered) break
       this.#sent.takeOver(pending, this.#queued)
       this.#send(pending, batch)
       bytes += pending.request.head.length + (pending.request.size ?? 0)
@@ -254,10 +260,6 @@ export class Pipeline implements Handlers {
       }
     }
     return batch
-  }
-
-  #hasRoom(): boolean {
-    return this.#sent.size < this.#settings.maxUnanswered
   }
 
   #send(pending: PendingCommand, batch: Array<Request>): void {

@@ -86,6 +86,12 @@ export class SilenceTimer {
     this.arm(oldest)
   }
 
+  /** For how long the server has owed an answer, in milliseconds, or undefined while it owes none or may still wait. */
+  get owedMillis(): number | undefined {
+    const millis = this.#now() - this.#deadline + this.#timeoutMillis
+    return millis >= 0 ? millis : undefined
+  }
+
   /** Ends it for good. */
   cancel(): void {
     this.#isCanceled = true

@@ -12,17 +12,10 @@ import { handleOf } from "../job/oversized.ts"
 import { type JobOrigin, ReservedJob } from "../job/reservedJob.ts"
 import { jobOf } from "../protocol/replyReader.ts"
 import type { JobId } from "../protocol/scalars.ts"
+import type { FetchCounts } from "./fetchCounts.ts"
 import type { Candidate } from "./plan.ts"
 
 const SLICE_MILLIS = RESERVE_SLICE_SECONDS * 1000
-
-/** What all connections of one fetcher have taken together. */
-export interface FetchCounts {
-  /** Reserves that have not been answered. */
-  asked: number
-  /** Jobs in hand. */
-  unsettled: number
-}
 
 /** Hears what happens on a connection, and has a say in what is done about it. */
 export interface FetchListener {
@@ -98,9 +91,11 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   /** Waits for a job. */
   wait(): void {
     this.isWaiting = true
-    this.#counts.asked++
+    this.#counts.change("waiting", 1)
+    this.#counts.change("asked", 1)
     this.pipeline.start(commands.reserveWithTimeout, [SLICE_MILLIS], (answer) => {
       this.isWaiting = false
+      this.#counts.change("waiting", -1)
       this.#onAnswer(answer, 1)
     })
   }
@@ -113,7 +108,7 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   /** Asks for a job that is ready now. */
   ask(): void {
     this.asked++
-    this.#counts.asked++
+    this.#counts.change("asked", 1)
     this.pipeline.start(commands.reserveWithTimeout, [0], (answer) => {
       this.asked--
       this.#onAnswer(answer, this.window + 1)
@@ -125,7 +120,7 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
     // room for another job, so the reserve counts until the older handle has gone.
     const id = jobOf(answer)
     if (id !== undefined) this.held.get(id)?.lose("expired")
-    this.#counts.asked--
+    this.#counts.change("asked", -1)
     const error = Exit.isFailure(answer) ? Cause.squash(answer.cause) : undefined
     this.lastHit = Exit.isSuccess(answer) || error instanceof Errors.ReplyTooLarge
     this.window = this.lastHit ? nextWindow : 1
@@ -199,13 +194,13 @@ export class FetchConnection implements Candidate, JobOrigin, JobListener<Reserv
   #hold(job: ReservedJob): void {
     if (this.held.has(job.id)) return
     this.held.set(job.id, job)
-    this.#counts.unsettled++
+    this.#counts.change("unsettled", 1)
   }
 
   #letGo(job: ReservedJob): boolean {
     if (this.held.get(job.id) !== job) return false
     this.held.delete(job.id)
-    this.#counts.unsettled--
+    this.#counts.change("unsettled", -1)
     return true
   }
 }

@@ -11,13 +11,14 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
-import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
+import { CLOSED_BY_SCOPE, RESERVE_INTERRUPTED } from "../connection/endings.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 import type { Contact } from "../pool/contact.ts"
 import { closedBeforeFirstReply, DialBackoff, lossOf, type Reconnect } from "../pool/dialBackoff.ts"
 import type { JobId } from "../protocol/scalars.ts"
-import { FetchConnection, type FetchCounts, type FetchListener } from "./fetchConnection.ts"
+import { FetchConnection, type FetchListener } from "./fetchConnection.ts"
+import { FetchCounts } from "./fetchCounts.ts"
 import type { Intake, IntakeSettings } from "./intake.ts"
 import { buryOversized } from "./oversizedJob.ts"
 import { fewestJobs, next, type Situation, type Step } from "./plan.ts"
@@ -34,6 +35,16 @@ export interface FetchSource {
   readonly contact: Pick<Contact, "onRefusal">
   /** The connection for commands that need none of their own. */
   readonly shared: Pick<Pipeline, "run">
+}
+
+/** Who shares the room of a fetcher with others. */
+export interface FetchControl {
+  /** What all of them have taken together. */
+  readonly all: FetchCounts
+  /** Whether a reserve may wait for a job, and hold its room until one comes. */
+  readonly mayWait: () => boolean
+  /** What {@link Fetcher.isHot} or {@link Fetcher.isWaiting} says may have changed. */
+  readonly onChange: () => void
 }
 
 // How long the end waits for the last answers. The server cannot tell a job whose connection is closed from one that has
@@ -61,7 +72,8 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   readonly #fork: ScopedFork
   readonly #backoff: DialBackoff
   readonly connections = new Set<FetchConnection>()
-  readonly #counts: FetchCounts = { asked: 0, unsettled: 0 }
+  readonly counts: FetchCounts
+  readonly #control: FetchControl | undefined
   readonly #origin: { readonly shared: Pick<Pipeline, "run">; readonly tube: string | undefined }
   #dialing: "no" | "yes" | "never again" = "no"
   #polling: Fiber.Fiber<void> | undefined
@@ -76,22 +88,25 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     settings: IntakeSettings,
     scope: Scope.Scope,
     fork: ScopedFork,
-    backoff: DialBackoff
+    backoff: DialBackoff,
+    control: FetchControl | undefined
   ) {
     this.#source = source
     this.#settings = settings
     this.#scope = scope
     this.#fork = fork
     this.#backoff = backoff
+    this.#control = control
+    this.counts = new FetchCounts(control?.all)
     this.#origin = { shared: source.shared, tube: onlyTube(settings.tubes) }
   }
 
   get taken(): number {
-    return this.#counts.asked + this.#counts.unsettled
+    return this.counts.taken
   }
 
   get asked(): number {
-    return this.#counts.asked
+    return this.counts.asked
   }
 
   get room(): number {
@@ -104,6 +119,21 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
 
   get isOpening(): boolean {
     return this.#dialing !== "no"
+  }
+
+  get mayWait(): boolean {
+    return this.#control === undefined || this.#control.mayWait()
+  }
+
+  /** Whether the last reserve on one of its connections brought a job. */
+  get isHot(): boolean {
+    for (const { lastHit } of this.connections) if (lastHit) return true
+    return false
+  }
+
+  /** The jobs that take room. */
+  *held(): Iterable<ReservedJob> {
+    for (const { held } of this.connections) yield* held.values()
   }
 
   get isPolling(): boolean {
@@ -123,6 +153,19 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     this.#isFilling = false
   }
 
+  /** Asks for one job that is ready now, unless it has asked already. It opens a connection if there is none. */
+  probe(): void {
+    if (this.#isStopped || this.asked > 0) return
+    const connection = fewestJobs(this.connections)
+    if (connection !== undefined) connection.ask()
+    else if (!this.isOpening) this.#open()
+  }
+
+  /** Gives back the room of a reserve that waits, which only the end of its connection does. */
+  unwait(): void {
+    for (const { isWaiting, pipeline } of this.connections) if (isWaiting) pipeline.die(RESERVE_INTERRUPTED)
+  }
+
   stop(): void {
     this.#isStopped = true
     this.#polling?.interruptUnsafe()
@@ -136,7 +179,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       this.#noticeLastAnswer()
     })
     const held = Effect.suspend(() =>
-      Effect.forEach([...this.connections].flatMap(({ held }) => [...held.values()]), ended, {
+      Effect.forEach([...this.held()], ended, {
         concurrency: "unbounded",
         discard: true
       })
@@ -145,7 +188,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   }
 
   #noticeLastAnswer(): void {
-    if (this.#counts.asked === 0 && this.#late === 0) this.#onLastAnswer()
+    if (this.asked === 0 && this.#late === 0) this.#onLastAnswer()
   }
 
   #perform(step: Step<FetchConnection>): void {
@@ -226,6 +269,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   }
 
   onAnswered(): void {
+    this.#control?.onChange()
     this.fill()
     this.#noticeLastAnswer()
   }
@@ -269,11 +313,12 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   }
 
   #add(pipeline: Pipeline, scope: Scope.Closeable): void {
-    const connection = new FetchConnection(pipeline, this.#origin, this.#counts, this)
+    const connection = new FetchConnection(pipeline, this.#origin, this.counts, this)
     this.connections.add(connection)
+    this.#control?.onChange()
     pipeline.onDeath(() => {
       this.connections.delete(connection)
-      if (pipeline.death === CLOSED_BY_SCOPE) {
+      if (pipeline.death === CLOSED_BY_SCOPE || pipeline.death === RESERVE_INTERRUPTED) {
         // It was closed on purpose, which tells nothing about the server.
       } else if (connection.hasAnswered) this.#backoff.onReply()
       else if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
@@ -281,6 +326,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       connection.loseAll()
       if (pipeline.death?._tag === "CommandTimeout") this.#closeSuspects()
       this.#fork(Scope.close(scope, Exit.void))
+      this.#control?.onChange()
       this.fill()
     })
   }
@@ -289,12 +335,13 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
 /** A fetcher that lives in the Scope. */
 export const make = Effect.fnUntraced(function*(
   source: FetchSource,
-  settings: IntakeSettings
+  settings: IntakeSettings,
+  control?: FetchControl
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const fork = yield* scopedFork
   const backoff = new DialBackoff(source.reconnect, yield* Clock.Clock)
-  const fetcher = new Fetcher(source, settings, yield* Scope.fork(scope), fork, backoff)
+  const fetcher = new Fetcher(source, settings, yield* Scope.fork(scope), fork, backoff, control)
   // Added last, so that it runs first: a connection that ends with the Scope must not be replaced.
   yield* Scope.addFinalizer(
     scope,

@@ -20,6 +20,8 @@ export interface IntakeSettings {
   readonly onOver: (job: ReservedJob) => void
   /** Whether the room that this job leaves may be used as soon as the command that settles it is on its way. */
   readonly mayReuse: (job: ReservedJob) => boolean
+  /** Whether somebody works on the job: it is in hand, or its handler has not ended although it is settled. */
+  readonly isInUse: (job: ReservedJob) => boolean
   /** Whether the job is touched when the server says that its time runs out. */
   readonly isKept: (job: ReservedJob) => boolean
   /** There is no server, and the schedule says not to dial again. */

@@ -8,6 +8,7 @@
  * 2. A connection whose last reserve hit asks for 1, 2, 4, ... more without waiting, for as long as it hits.
  * 3. After a miss another connection without a job becomes the one that waits. It is opened if there is none.
  * 4. If every connection that may be open holds jobs, the one with the fewest asks now and then.
+ * 5. Whoever shares its room with other servers may have to do without 3 and 4, since a reserve that waits holds room.
  *
  * So an idle consumer has one connection, and a busy one few.
  */
@@ -35,6 +36,8 @@ export interface Situation<out C extends Candidate> {
   readonly max: number
   /** A connection is being opened, or none can be opened any more. */
   readonly isOpening: boolean
+  /** A reserve may wait. */
+  readonly mayWait: boolean
   /** A poll is due. */
   readonly isPolling: boolean
 }
@@ -63,7 +66,7 @@ const NOTHING = { _tag: "Nothing" } as const
 
 /** The next step. It is to be taken, and the plan asked again, until there is `Nothing` to do. */
 export const next = <C extends Candidate>(
-  { asked, connections, isOpening, isPolling, max, room }: Situation<C>
+  { asked, connections, isOpening, isPolling, max, mayWait, room }: Situation<C>
 ): Step<C> => {
   if (room <= 0) return NOTHING
   for (const connection of connections) {
@@ -71,7 +74,7 @@ export const next = <C extends Candidate>(
     if (connection.lastHit && count > 0) return { _tag: "Ask", connection, count }
   }
   // While a reserve waits there is nothing to be had, and what is asked for may yet come.
-  if (asked > 0) return NOTHING
+  if (asked > 0 || !mayWait) return NOTHING
   for (const connection of connections) if (connection.held.size === 0) return { _tag: "Wait", connection }
   if (connections.size < max) return isOpening ? NOTHING : OPEN
   return isPolling ? NOTHING : POLL

@@ -46,6 +46,7 @@ export const makePull = Effect.fnUntraced(function*(
     maxConnections,
     room: () => Math.min(mayPrefetch(), maxInFlight - intake.taken),
     mayReuse: () => mayPrefetch() > 0,
+    isInUse: (job) => !job.isOver,
     isKept: (job) => leases.has(job),
     onJob: (job) => {
       leases.add(job)

@@ -54,6 +54,8 @@ export class ReconnectingConnection {
   #current: Pipeline | undefined
   #supervisor: Fiber.Fiber<void> | undefined
   #isClosing = false
+  /** Called when it is connected, and when that has ended. */
+  onChange: () => void = () => {}
   #lastFailure: Errors.BeanstalkdErrorReason = new Errors.ConnectionClosed({ detail: "it has not been opened" })
 
   private constructor(
@@ -103,9 +105,19 @@ export class ReconnectingConnection {
   /** Whether it is connected. */
   readonly isUp: Effect.Effect<boolean> = Effect.sync(() => this.#current !== undefined)
 
+  /** The connection, while there is one. */
+  get current(): Pipeline | undefined {
+    return this.#current
+  }
+
   /** How many commands are queued or await their replies. */
   get load(): number {
     return this.#current?.load ?? 0
+  }
+
+  /** Why there is no connection, while there is none. */
+  get lastFailure(): Errors.BeanstalkdErrorReason {
+    return this.#lastFailure
   }
 
   /** Runs a command on it, as soon as it is connected. */
@@ -113,6 +125,17 @@ export class ReconnectingConnection {
     command: Protocol.Command<Args, Invalid, A, E>,
     ...args: Args
   ): Effect.Effect<A, Invalid | E | Errors.BeanstalkdError> => this.#runNow(undefined, command, args)
+
+  /** Starts a command if it is connected now, and fails otherwise. A command that did not leave is not started again. */
+  startNow<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
+    command: Protocol.Command<Args, Invalid, A, E>,
+    args: Args,
+    resume: (exit: Exit.Exit<A, Invalid | E | Errors.BeanstalkdError>) => void
+  ): Effect.Effect<void> | undefined {
+    if (this.#current !== undefined) return this.#current.start(command, args, resume)
+    resume(Exit.fail(this.#errorOf(command.name)))
+    return undefined
+  }
 
   // Below the level of effects, since every command comes through here.
   #runNow<Args extends ReadonlyArray<unknown>, Invalid, A, E>(
@@ -155,10 +178,12 @@ export class ReconnectingConnection {
   }
 
   #failure(command: string): Effect.Effect<never, Errors.BeanstalkdError> {
-    return Effect.suspend(() => {
-      const { server } = this.#settings
-      return Effect.fail(new Errors.BeanstalkdError({ command, server, sent: false, reason: this.#lastFailure }))
-    })
+    return Effect.suspend(() => Effect.fail(this.#errorOf(command)))
+  }
+
+  #errorOf(command: string): Errors.BeanstalkdError {
+    const { server } = this.#settings
+    return new Errors.BeanstalkdError({ command, server, sent: false, reason: this.#lastFailure })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -210,9 +235,13 @@ export class ReconnectingConnection {
       this.#lastFailure = pipeline.death ?? this.#lastFailure
       if (this.#isClosing) return
       Latch.closeUnsafe(this.#up)
+      this.onChange()
       this.#fork(Scope.close(scope, Exit.void))
     })
-    if (this.#current === pipeline) Latch.openUnsafe(this.#up)
+    if (this.#current === pipeline) {
+      Latch.openUnsafe(this.#up)
+      this.onChange()
+    }
     return pipeline
   }
 

@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import type { PutOptions as ClientPutOptions } from "../../Client.ts"
 import { InvalidArgument } from "../../Errors.ts"
 import type { PutOptions } from "../../Protocol.ts"
 import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type JobId, MAX_UINT32, TUBE_NAME_PATTERN } from "./scalars.ts"
@@ -76,6 +77,9 @@ export const schedule = <S>(operation: string, argument: string, value: S): S | 
  */
 export const optionNames = <O extends object>(names: Readonly<Record<keyof O, true>>): ReadonlyArray<keyof O> =>
   Object.keys(names) as Array<keyof O>
+
+/** The names of all options of a client's put. */
+export const PUT_OPTIONS = optionNames<ClientPutOptions>({ priority: true, delay: true, ttr: true, key: true })
 
 /**
  * A copy of the options of these names that are not undefined. Each is read once, since a getter may give another value
@@ -312,6 +316,14 @@ export const putOptions = (given: PutOptions | undefined): string | InvalidArgum
   const ttrSeconds = ttr("put", given?.ttr)
   return ttrSeconds instanceof InvalidArgument ? ttrSeconds : `${pri} ${delaySeconds} ${ttrSeconds}`
 }
+
+/** Text, or nothing. */
+export const optionalText = (
+  operation: string,
+  argument: string,
+  value: unknown
+): string | undefined | InvalidArgument =>
+  value === undefined || typeof value === "string" ? value : refuse(operation, argument, value, "text")
 
 /**
  * A timeout in whole seconds, rounded up; infinite if it was absent or infinite.

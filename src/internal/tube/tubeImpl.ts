@@ -24,8 +24,9 @@ import type { Codec } from "./codec.ts"
 import { TubePrototype } from "./prototype.ts"
 
 // An option that is there but undefined must not hide a default.
-const defined = (options: Client.PutOptions | undefined) =>
-  Validate.snapshot("put", options, ["priority", "delay", "ttr"])
+const defined = (options: Client.PutOptions | undefined) => Validate.snapshot("put", options, Validate.PUT_OPTIONS)
+
+type KeyOf<A> = ((value: A) => string | undefined) | undefined
 
 const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job }: Undecodable) {
   yield* Effect.logError(`buried: ${error.message}`).pipe(
@@ -39,16 +40,19 @@ const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job
 export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> implements Tube<A, C, RD, RE> {
   readonly #codec: Codec<A, RD, RE>
   readonly #defaults: Client.PutOptions
+  readonly #keyOf: KeyOf<A>
 
   constructor(
     name: string,
     client: Context.Key<C, Client.Service>,
     codec: Codec<A, RD, RE>,
-    defaults: Client.PutOptions
+    defaults: Client.PutOptions,
+    keyOf: KeyOf<A>
   ) {
     super(name, client)
     this.#codec = codec
     this.#defaults = defaults
+    this.#keyOf = keyOf
   }
 
   readonly put: Tube<A, C, RD, RE>["put"] = (value, options) =>
@@ -118,7 +122,20 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
   }
 
   #put(client: Client.Service, options: Client.PutOptions, value: A) {
-    return Effect.flatMap(this.#encode(value), (body) => client.put(this.name, body, options))
+    return Effect.flatMap(this.#encode(value), (body) => {
+      const all = this.#withKey(options, value)
+      return all instanceof Errors.InvalidArgument ? Effect.fail(all) : client.put(this.name, body, all)
+    })
+  }
+
+  #withKey(options: Client.PutOptions, value: A): Client.PutOptions | Errors.InvalidArgument {
+    if (this.#keyOf === undefined || options.key !== undefined) return options
+    try {
+      return { ...options, key: this.#keyOf(value) }
+    } catch (thrown) {
+      const rule = `one of which the key of tube ${this.name} can be told (${describeCause(thrown)})`
+      return new Errors.InvalidArgument({ operation: "put", argument: "value", value, rule })
+    }
   }
 
   #encode(value: A) {

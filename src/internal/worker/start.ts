@@ -76,6 +76,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     maxConnections: settings.maxConnections,
     room: () => isolation.isClosed ? 0 : inFlight.free(intake.taken),
     mayReuse: (job) => !isolation.isClosed && !inFlight.has(job),
+    isInUse: (job) => !job.isOver || inFlight.has(job),
     isKept: (job) => leases.has(job),
     onJob: (job) => lifecycle.onJob(job),
     onOver: (job) => lifecycle.onOver(job),

@@ -62,6 +62,7 @@ export const client: Record<Effects<Client.Service> | `reserve${string}` | `putA
         onJob: () => {},
         onOver: () => {},
         mayReuse: () => false,
+        isInUse: () => false,
         isKept: () => false,
         onFailure: () => {}
       }),
@@ -79,7 +80,10 @@ const ofPool = <A, E>(f: (pool: Pool.Service) => Effect.Effect<A, E, Scope.Scope
 export const pool: Record<
   | Effects<Pool.Service>
   | Exclude<keyof Internals, "reconnect" | "shared" | "contact">
-  | `shared.${Exclude<keyof Internals["shared"], "load" | "supervise">}`
+  | `shared.${Exclude<
+    keyof Internals["shared"],
+    "load" | "supervise" | "current" | "lastFailure" | "onChange" | "startNow"
+  >}`
   | `${string}.make`,
   Interruptible
 > = {

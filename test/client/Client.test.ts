@@ -209,6 +209,16 @@ describeServers("a reserve", (target) => {
       assert.deepInclude(yield* beanstalkd.poolStats, { idle: 1, used: 0, waiting: 0 })
     }))
 
+  it.live("without a timeout waits for a connection as long as acquireTimeout says", () =>
+    Effect.gen(function*() {
+      const { beanstalkd } = yield* open({ maxConnections: 1, acquireTimeout: "200 millis" })
+      yield* beanstalkd.put(TUBE, "a")
+      yield* beanstalkd.reserve(TUBE)
+      const error = yield* Effect.flip(beanstalkd.reserve(TUBE))
+      assert.instanceOf(error, Errors.BeanstalkdError)
+      assert.deepInclude(error.reason, { _tag: "AcquireTimeout", timeoutMillis: 200 })
+    }))
+
   it.live("that is interrupted at any moment leaves no job reserved", () =>
     Effect.gen(function*() {
       const { beanstalkd, server } = yield* open()

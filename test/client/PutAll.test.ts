@@ -175,6 +175,17 @@ describe("putAll", () => {
       assert.deepInclude(cause, { _tag: "InvalidArgument", argument: "bodies", value: thrown })
     }))
 
+  it.effect("does not close an iterator that has thrown, as for...of does not", () =>
+    Effect.gen(function*() {
+      let closed = 0
+      const next = () => {
+        throw new Error("no more")
+      }
+      const bodies = { [Symbol.iterator]: () => ({ next, return: () => ({ done: true, value: closed++ }) }) }
+      yield* Effect.flip(putAll(slow().put, bodies as Iterable<string>))
+      assert.strictEqual(closed, 0)
+    }))
+
   const malformed: Record<string, () => unknown> = {
     "has no next": () => ({}),
     "gives no results": () => ({ next: () => 5 }),

@@ -57,5 +57,7 @@ describe("what may wait", () => {
       assert.isTrue(holds())
       queued.remove(patient)
       assert.isFalse(holds())
+      add(queued, commands.delete)
+      assert.isFalse(holds(), "what has left counts no more")
     }))
 })

@@ -24,6 +24,20 @@ const LOST = "Warn: lost contact with moody: the connection is closed: the serve
 const pass = (seconds: number) =>
   Effect.forEach(Array.from({ length: seconds * 10 }), () => TestClock.adjust("100 millis"), { discard: true })
 
+/** A way to a server that hears nothing while it is deaf. */
+const deafTo = ({ open, server }: Dialer) => {
+  const deaf = { isDeaf: false }
+  const dialer: Dialer = {
+    server,
+    open: (handlers) =>
+      Effect.map(open(handlers), (transport) => ({
+        ...transport,
+        write: (bytes) => deaf.isDeaf || transport.write(bytes)
+      }))
+  }
+  return { deaf, dialer }
+}
+
 describe("a client whose server is away for 15 seconds", () => {
   it.effect("logs a warning with the reason, and one line when it is back, over a worker, a stream and producers", () => {
     const { log, logged } = keepLog()
@@ -185,25 +199,33 @@ describe("a connection that is cut", () => {
   it.effect("because the server was silent is not taken for contact again before somebody answers", () => {
     const { log, logged } = keepLog()
     return Effect.gen(function*() {
-      const { dialer } = yield* moody()
-      let isDeaf = false
-      const deaf: Dialer = {
-        server: "moody",
-        open: (handlers) =>
-          Effect.map(dialer.open(handlers), (transport) => ({
-            ...transport,
-            write: (bytes) => isDeaf || transport.write(bytes)
-          }))
-      }
-      const client = yield* Client.make({ dialer: deaf })
-      isDeaf = true
+      const { deaf, dialer } = deafTo((yield* moody()).dialer)
+      const client = yield* Client.make({ dialer })
+      deaf.isDeaf = true
       yield* start(Effect.exit(client.put("a", "x")))
       yield* pass(40)
       assert.deepStrictEqual(lines(log), ["Warn: lost contact with moody: no answer within 10000 ms"])
-      isDeaf = false
+      deaf.isDeaf = false
       yield* pass(60)
       assert.match(lines(log).at(-1)!, /^Info: contact with moody is back after \d+ s$/)
       assert.strictEqual(lines(log).length, 2)
+    }).pipe(Effect.scoped, logged)
+  })
+})
+
+describe("an idle connection that has survived a silence of the server", () => {
+  it.effect("is asked whether it works, soon and again and again, since nobody else uses it", () => {
+    const { log, logged } = keepLog()
+    return Effect.gen(function*() {
+      const { deaf, dialer } = deafTo((yield* moody()).dialer)
+      const client = yield* Client.make({ dialer })
+      deaf.isDeaf = true
+      yield* start(Effect.exit(Effect.scoped(client.reserve("a", { timeout: 0 }))))
+      yield* pass(10.5)
+      assert.deepStrictEqual(lines(log), ["Warn: lost contact with moody: no answer within 10000 ms"])
+      deaf.isDeaf = false
+      yield* pass(3)
+      assert.deepStrictEqual(lines(log).slice(1), ["Info: contact with moody is back after 3 s"])
     }).pipe(Effect.scoped, logged)
   })
 })

@@ -16,6 +16,8 @@ import * as FakeServer from "../support/FakeServer.ts"
 import * as FastClock from "../support/FastClock.ts"
 import * as RealTime from "../support/RealTime.ts"
 import { tempDir } from "../support/TempDir.ts"
+import { silently } from "../support/Workplace.ts"
+import { moody } from "./Moody.ts"
 import { ask, asking, borrow, closeable, has } from "./Pools.ts"
 import { id } from "../support/scripted/Commands.ts"
 import { tubeServer } from "../support/scripted/Heard.ts"
@@ -88,6 +90,20 @@ describe("a pool", () => {
       const pool = yield* Pool.make({ port: server.port, minConnections: 2, maxConnections: 3 })
       yield* has(pool, { idle: 2, used: 0 })
     }))
+
+  it.effect("has its only one of minConnections again after dials have failed", () =>
+    Effect.gen(function*() {
+      const { dialer, set } = yield* moody()
+      const pool = yield* Pool.make({ dialer, minConnections: 1 })
+      yield* TestClock.adjust("1 second")
+      yield* has(pool, { idle: 1 })
+      yield* set("away")
+      yield* TestClock.adjust("10 seconds")
+      yield* has(pool, { idle: 0 })
+      yield* set("there")
+      yield* TestClock.adjust("1 minute")
+      yield* has(pool, { idle: 1 })
+    }).pipe(silently))
 
   it.live("lends what it has, while it waits for more to keep minConnections", () =>
     Effect.gen(function*() {

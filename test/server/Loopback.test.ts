@@ -2,10 +2,11 @@
  * What one end writes has been read by the other when the outermost write returns; in order, and whatever a reader does.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
+import * as EngineHost from "../../src/internal/server/engineHost.ts"
 import { Loopback } from "../../src/internal/server/loopback.ts"
 import type { Handlers } from "../../src/internal/connection/transport.ts"
 
@@ -64,6 +65,18 @@ describe("pieces", () => {
     network.deliver(() => came.push(5))
     assert.deepStrictEqual(came, [1, 2, 3, 4, 5])
   })
+
+  it.effect("go on in a turn that comes by itself, and not at once, though the clock stands still", () =>
+    Effect.gen(function*() {
+      const { later } = yield* EngineHost.make({})
+      let came = false
+      later(0, () => {
+        came = true
+      })
+      assert.isFalse(came)
+      yield* Effect.yieldNow
+      assert.isTrue(came)
+    }))
 
   it("are delivered at once again after the last of them was unreadable", () => {
     const { later, network } = makeNetwork()
@@ -206,6 +219,20 @@ describe("a connection in memory", () => {
       yield* Effect.scoped(Effect.map(dial(server), (holder) => holder.write("reserve\r\n")))
       write("reserve-with-timeout 0\r\n")
       assert.deepStrictEqual(told, ["INSERTED 1\r\n", "RESERVED 1 1\r\nx\r\n"])
+    }))
+
+  it.effect("is told what a garble has thrown that was to change its reply", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.makeMemory()
+      const { write } = yield* dial(server)
+      const broken = new Error("broken")
+      yield* server.injectFaults({
+        garble: () => {
+          throw broken
+        }
+      })
+      const exit = yield* Effect.exit(Effect.sync(() => write("use foo\r\n")))
+      assert.deepStrictEqual(exit, Exit.die(broken))
     }))
 })
 

@@ -238,6 +238,17 @@ describe("a client", () => {
       assert.isTrue(received() === all)
     }))
 
+  it.live("may ask at once for more than its socket takes, and gets all of it", () =>
+    Effect.gen(function*() {
+      const server = yield* serve({ maxJobSize: 1024 * 1024 })
+      const body = "x".repeat(1024 * 1024)
+      yield* ask(server.port!, `put 0 0 60 ${body.length}\r\n${body}`)
+      const socket = yield* dial(server)
+      const received = record(socket)
+      socket.write("peek 1\r\n".repeat(10))
+      yield* holds(() => assert.strictEqual(received().length, 10 * `FOUND 1 ${body.length}\r\n${body}\r\n`.length))
+    }))
+
   it.live("may put megabytes, if the server takes them", () =>
     Effect.gen(function*() {
       const body = Buffer.from(Array.from({ length: 3 * 1024 * 1024 }, (_, i) => i % 251))

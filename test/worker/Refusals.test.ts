@@ -3,7 +3,7 @@
  * log says it once.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Logger, Schedule } from "effect"
+import { Clock, Duration, Effect, Fiber, Logger, Schedule } from "effect"
 import { Client, Server, type Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import * as OddDialer from "../support/OddDialer.ts"
@@ -48,6 +48,35 @@ describe("a server that lacks stats-job", () => {
       }).pipe(Effect.scoped, logged)
     })
   }
+
+  it.effect("has a job tried as often again when it was buried and is kicked", () =>
+    Effect.gen(function*() {
+      const { honest, seconds, start } = yield* at(["stats-job"])
+      yield* honest.put(TUBE, "hello")
+      yield* start(Effect.fail("no"), { maxAttempts: 2 })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(seconds, [0, 1])
+      yield* honest.kick(TUBE, 1)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(seconds, [0, 1, 10, 11])
+      yield* areIn(honest, { buried: 1 })
+    }).pipe(Effect.scoped, silently))
+
+  it.effect("has a job released at once whose counters it is asked for when the worker shuts down", () =>
+    Effect.gen(function*() {
+      const { honest, seconds, server, start } = yield* at(["stats-job"])
+      const worker = yield* start(Effect.void, { crashGuard: true, shutdownTimeout: "1 hour" })
+      yield* server.awaitReservers(TUBE)
+      yield* server.injectFaults({ delay: "2 seconds" })
+      yield* Effect.forkScoped(honest.put(TUBE, "hello"))
+      yield* TestClock.adjust("3 seconds")
+      yield* Effect.forkScoped(Fiber.interrupt(worker), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined(worker.pollUnsafe())
+      yield* server.injectFaults({})
+      yield* areIn(honest, { ready: 1 })
+      assert.deepStrictEqual(seconds, [])
+    }).pipe(Effect.scoped, silently))
 
   it.effect("has jobs that succeed deleted, those that go to the dead-letter tube moved", () =>
     Effect.gen(function*() {

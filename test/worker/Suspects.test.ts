@@ -6,6 +6,8 @@ import { Clock, Effect, Fiber, Latch, Schedule, type Scope, Stream } from "effec
 import { Client, Tube, Worker } from "effect-beanstalkd"
 import { commands } from "effect-beanstalkd/Protocol"
 import { TestClock } from "effect/testing"
+import { Isolation, type Suspect } from "../../src/internal/worker/isolation.ts"
+import { moody } from "../pool/Moody.ts"
 import { describeServers } from "../support/AnyServer.ts"
 import { eventually } from "../support/Eventually.ts"
 import { onMemory, onServer } from "../support/Fixture.ts"
@@ -121,6 +123,31 @@ describe("a suspect", () => {
       yield* areIn(beanstalkd, { ready: 1 }, "other")
     })))
 
+  it.effect("does not keep a worker from its end whose job was held for it, and is lost", () =>
+    Effect.gen(function*() {
+      const { cut, dialer, server } = yield* moody()
+      const beanstalkd = yield* Client.make(server.clientOptions)
+      const Other = Tube.make("other", { codec: "text" })
+      const other = yield* Effect.provideServiceEffect(
+        Effect.forkScoped(Worker.run(Other, () => Effect.void, { shutdownTimeout: "1 hour" }), {
+          startImmediately: true
+        }),
+        Client.Beanstalkd,
+        Client.make({ dialer })
+      )
+      yield* server.awaitReservers("other")
+      yield* beanstalkd.put(TUBE, "suspect")
+      yield* crash(beanstalkd, 1)
+      yield* Effect.provideService(work(() => Effect.never), Client.Beanstalkd, beanstalkd)
+      yield* beanstalkd.put("other", "later")
+      yield* areIn(beanstalkd, { reserved: 1 }, "other")
+      yield* cut
+      yield* areIn(beanstalkd, { ready: 1 }, "other")
+      yield* Effect.forkScoped(Fiber.interrupt(other), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(other.pollUnsafe())
+    }).pipe(Effect.scoped, silently))
+
   it.effect("runs alone among all workers of its process", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
       const { handler, notes } = noting(() => 10_000)
@@ -230,6 +257,30 @@ describe("a suspect", () => {
       assert.include(notes.join(), "suspect")
       yield* Fiber.interrupt(worker)
     })))
+})
+
+describe("the isolation of a process", () => {
+  it("waits no longer for the turn of a suspect that has left, so the next one has all of its time", () => {
+    const isolation = new Isolation()
+    isolation.join({ jobs: () => ["a suspect", "another job"].map(Object), resume: () => {} })
+    const timers = new Map<string, () => void>()
+    const refused: Array<string> = []
+    const suspect = (name: string): Suspect => ({
+      onTurn: () => {},
+      onRefused: () => void refused.push(name),
+      wait: (onTimeout) => {
+        timers.set(name, onTimeout)
+        return () => void timers.delete(name)
+      }
+    })
+    const first = suspect("first")
+    isolation.enter(first)
+    isolation.leave(first)
+    isolation.enter(suspect("second"))
+    assert.deepStrictEqual([...timers.keys()], ["second"])
+    timers.get("second")!()
+    assert.deepStrictEqual(refused, ["second"])
+  })
 })
 
 describeServers("a job", (target) => {

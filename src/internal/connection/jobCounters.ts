@@ -34,11 +34,13 @@ class Reader {
     this.isMissing = !text.startsWith("---\n")
   }
 
-  /** Goes to the value of this member: `key` with the line feed before it, and the colon and the space behind it. */
+  /**
+   * Goes to the value of this member: `key` with the line feed before it, and the colon and the space behind it. Where it is
+   * missing, the reader stays behind the value before, where it finds none.
+   */
   #goTo(key: string): void {
     const found = this.#text.indexOf(key, this.#at)
-    if (found === -1) this.isMissing = true
-    else this.#at = found + key.length
+    if (found !== -1) this.#at = found + key.length
   }
 
   number(key: string): number {

@@ -229,8 +229,6 @@ export class Lease<J> {
   #end(state: "settled" | "lost"): void {
     this.#state = state
     this.#origin.listener.onOver?.(this.#job)
-    const hooks = this.#hooks
-    this.#hooks = undefined
-    hooks?.forEach((hook) => hook())
+    this.#hooks?.forEach((hook) => hook())
   }
 }

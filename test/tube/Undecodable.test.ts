@@ -80,7 +80,7 @@ describe("a body that does not decode", () => {
       assert.deepInclude(yield* beanstalkd.statsJob(bad[0]!), { state: "buried", pri: 7, reserves: 1 })
       assert.deepStrictEqual(
         log.map(({ annotations, level }) => ({ level, ...annotations })),
-        bad.map((job) => ({ level: "Error", tube: TUBE, job }))
+        bad.map((job) => ({ level: "Error", server: "memory", tube: TUBE, job }))
       )
       assert.include(log[0]!.message, `the body of job ${bad[0]} in tube ${TUBE} does not decode: it is not UTF-8`)
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { buried: 20 })

@@ -252,15 +252,15 @@ describe("logs", () => {
       assert.deepStrictEqual(
         log.map(({ annotations, cause, level, message }) => [level, message, annotations, Cause.pretty(cause) === ""]),
         [
-          ["Info", "at work", { tube: TUBE, job: 1, attempt: 1 }, true],
+          ["Info", "at work", { server: "memory", tube: TUBE, job: 1, attempt: 1 }, true],
           [
             "Warn",
             "attempt 1 of 2 failed, the next one comes in 1 s",
-            { tube: TUBE, job: 1, attempt: 1, maxAttempts: 2, delaySeconds: 1 },
+            { server: "memory", tube: TUBE, job: 1, attempt: 1, maxAttempts: 2, delaySeconds: 1 },
             false
           ],
-          ["Info", "at work", { tube: TUBE, job: 1, attempt: 2 }, true],
-          ["Error", "failed for good, buried", { tube: TUBE, job: 1, attempt: 2 }, false]
+          ["Info", "at work", { server: "memory", tube: TUBE, job: 1, attempt: 2 }, true],
+          ["Error", "failed for good, buried", { server: "memory", tube: TUBE, job: 1, attempt: 2 }, false]
         ]
       )
     })).pipe(logged)
@@ -275,8 +275,8 @@ describe("logs", () => {
         crashGuard: false
       })
       assert.deepStrictEqual(log.map(({ message }) => message), ["at work", "failed for good, buried"])
-      assert.deepStrictEqual(log[0]!.annotations, { tube: TUBE, job: 1 })
-      assert.deepStrictEqual(log[1]!.annotations, { tube: TUBE, job: 1, attempt: 1 })
+      assert.deepStrictEqual(log[0]!.annotations, { server: "memory", tube: TUBE, job: 1 })
+      assert.deepStrictEqual(log[1]!.annotations, { server: "memory", tube: TUBE, job: 1, attempt: 1 })
     })).pipe(logged)
   })
 })

@@ -135,8 +135,8 @@ describe("a lost lease", () => {
         )
       }
       assert.deepStrictEqual(warnings.map(({ annotations }) => annotations), [
-        { tube: TUBE, job: 1, attempt: 1 },
-        { tube: TUBE, job: 2, attempt: 1 }
+        { server: "memory", tube: TUBE, job: 1, attempt: 1 },
+        { server: "memory", tube: TUBE, job: 2, attempt: 1 }
       ])
     })).pipe(logged)
   })

@@ -28,12 +28,12 @@ const defined = (options: Client.PutOptions | undefined) => Validate.snapshot("p
 
 type KeyOf<A> = ((value: A) => string | undefined) | undefined
 
-const buryUndecodable = Effect.fnUntraced(function*(server: string, { error, job }: Undecodable) {
+const buryUndecodable = Effect.fnUntraced(function*({ error, job }: Undecodable) {
   yield* Effect.logError(`buried: ${error.message}`).pipe(
-    Effect.annotateLogs({ tube: error.tube, job: job.id })
+    Effect.annotateLogs({ server: job.server, tube: error.tube, job: job.id })
   )
   // The job can be gone: its lease has ended, or its connection. Then the next one who reserves it buries it.
-  yield* Effect.ignore(Effect.andThen(job.bury(), countJob("buried", { server, tube: error.tube })))
+  yield* Effect.ignore(Effect.andThen(job.bury(), countJob("buried", { server: job.server, tube: error.tube })))
 })
 
 /** A tube with options that make sense. Its name may still be one that the commands refuse. */
@@ -74,14 +74,14 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
   readonly stream: Tube<A, C, RD, RE>["stream"] = (options) =>
     this.#reserved<TypedJob<A> | undefined>(
       options,
-      (server, undecodable) => Effect.as(buryUndecodable(server, undecodable), undefined),
+      (undecodable) => Effect.as(buryUndecodable(undecodable), undefined),
       identity
     ).pipe(Stream.filter(Predicate.isNotUndefined))
 
   readonly streamResult: Tube<A, C, RD, RE>["streamResult"] = (options) =>
     this.#reserved<Result.Result<TypedJob<A>, Undecodable>>(
       options,
-      (_, undecodable) => Effect.succeed(Result.fail(undecodable)),
+      (undecodable) => Effect.succeed(Result.fail(undecodable)),
       Result.succeed
     )
 
@@ -165,7 +165,7 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
 
   #reserved<B>(
     options: Consumer.Options | undefined,
-    onUndecodable: (server: string, undecodable: Undecodable) => Effect.Effect<B>,
+    onUndecodable: (undecodable: Undecodable) => Effect.Effect<B>,
     onJob: (job: TypedJob<A>) => B
   ): Stream.Stream<B, Errors.BeanstalkdError, C | RD> {
     return Stream.unwrap(
@@ -176,7 +176,7 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
             Consumer.fromClient(client, this.name, options),
             (job) =>
               Effect.matchEffect(this.decode(job), {
-                onFailure: (error) => onUndecodable(client.server, { job, error }),
+                onFailure: (error) => onUndecodable({ job, error }),
                 onSuccess: (value) => Effect.succeed(onJob(decoded(job, value)))
               })
           )

@@ -38,23 +38,43 @@ const keyOf = (job: ReservedJob): string => job.ref.toString()
 
 const hashOf = (job: ReservedJob): number => Hash.array([...job.body])
 
+/** By server and id: an id alone is that of a job on each of several servers. */
+class DeletingJobs {
+  readonly #byServer = new Map<string, Map<JobId, Deleting>>()
+
+  get({ id, server }: ReservedJob): Deleting | undefined {
+    return this.#byServer.get(server)?.get(id)
+  }
+
+  set(deleting: Deleting): void {
+    const { id, server } = deleting.job
+    const known = this.#byServer.get(server)
+    if (known === undefined) this.#byServer.set(server, new Map([[id, deleting]]))
+    else known.set(id, deleting)
+  }
+
+  delete({ id, server }: ReservedJob): void {
+    this.#byServer.get(server)?.delete(id)
+  }
+}
+
 /** Remembers the jobs of one worker. */
 export class FinishedJobs<E> {
   readonly #finished = new Map<string, Finished<E>>()
   /** Jobs that are done and whose delete has not been answered. */
-  readonly #deleting = new Map<JobId, Deleting>()
+  readonly #deleting = new DeletingJobs()
 
   /**
    * The work is done, and the delete is on its way. The lease may be over, and the next one come here, long before the answer:
    * on another connection, if this one has silently died.
    */
   onDeleting(job: ReservedJob, since: number): void {
-    this.#deleting.set(job.id, { job, since, reserves: reservesOf(job) })
+    this.#deleting.set({ job, since, reserves: reservesOf(job) })
   }
 
   /** The delete was answered, or never will be. */
   onDeleteAnswered(job: ReservedJob): void {
-    if (this.#deleting.get(job.id)?.job === job) this.#deleting.delete(job.id)
+    if (this.#deleting.get(job)?.job === job) this.#deleting.delete(job)
   }
 
   /** There is a verdict on this job, which was there at `since`. */
@@ -67,7 +87,7 @@ export class FinishedJobs<E> {
 
   /** Whether there may be a verdict on this job: {@link verdictOn} tells, from its counters. */
   has(job: ReservedJob): boolean {
-    return this.#deleting.has(job.id) || (this.#finished.size > 0 && this.#finished.has(keyOf(job)))
+    return this.#deleting.get(job) !== undefined || (this.#finished.size > 0 && this.#finished.has(keyOf(job)))
   }
 
   /**
@@ -86,16 +106,16 @@ export class FinishedJobs<E> {
     return isSame ? finished.verdict : undefined
   }
 
-  #beingDeleted({ id, server }: ReservedJob): Finished<E> | undefined {
-    const deleting = this.#deleting.get(id)
-    if (deleting?.job.server !== server) return undefined
+  #beingDeleted(again: ReservedJob): Finished<E> | undefined {
+    const deleting = this.#deleting.get(again)
+    if (deleting === undefined) return undefined
     const { job, reserves, since } = deleting
     return { since, reserves, body: hashOf(job), verdict: DELETE }
   }
 
   // What is answered after the delete has left can be the counters of a later lease.
   #reservesOf(job: ReservedJob): number {
-    const deleting = this.#deleting.get(job.id)
+    const deleting = this.#deleting.get(job)
     return deleting?.job === job ? deleting.reserves : reservesOf(job)
   }
 

@@ -20,6 +20,7 @@ export type Needs<R> = Exclude<R, Scope.Scope>
 
 /** What is known about a job when one of its log lines is written. */
 export const annotationsOf = (tube: string, job: ReservedJob): Record<string, unknown> => ({
+  server: job.server,
   tube,
   job: job.id,
   ...(job.known === undefined ? {} : { attempt: job.known.reserves })

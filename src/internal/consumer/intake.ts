@@ -13,7 +13,10 @@ import type { ReservedJob } from "../job/reservedJob.ts"
 export interface IntakeSettings {
   readonly tubes: ReadonlyArray<string>
   readonly maxConnections: number
-  /** How many more jobs may be asked for now; `taken` of the intake is what is in use already. */
+  /**
+   * How many more jobs may be asked for now; `taken` of the intake is what is in use already. `-Infinity` while none may be
+   * asked for, however many reserves that wait are given up.
+   */
   readonly room: () => number
   readonly onJob: (job: ReservedJob) => void
   /** The job is settled, or lost. */

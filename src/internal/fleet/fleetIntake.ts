@@ -74,7 +74,7 @@ export class FleetIntake implements Intake {
 
   get taken(): number {
     let taken = this.#all.taken
-    for (const { fetcher } of this.#silent) taken -= fetcher.taken - this.#inUse(fetcher)
+    for (const { fetcher } of this.#silent) taken -= fetcher.asked + this.#unused(fetcher)
     return taken
   }
 
@@ -90,9 +90,9 @@ export class FleetIntake implements Intake {
     return waiting
   }
 
-  #inUse(fetcher: Fetcher.Fetcher): number {
+  #unused(fetcher: Fetcher.Fetcher): number {
     let count = 0
-    for (const job of fetcher.held()) if (this.#settings.isInUse(job)) count++
+    for (const job of fetcher.held()) if (!this.#settings.isInUse(job)) count++
     return count
   }
 
@@ -146,31 +146,30 @@ export class FleetIntake implements Intake {
     }
   }
 
-  /** Room, if all reserves that wait brought a job. */
-  get #roomBesideWaiting(): number {
-    return this.#settings.room()
-  }
-
   /** Room, if no reserve that waits brought a job. */
   get #roomForJobs(): number {
     return this.#settings.room() + this.#waiting
   }
 
-  // Too little to wait for all servers that have no jobs, and to take a job of those that have.
-  get #isShort(): boolean {
+  // Too little to wait for all servers that have no jobs, and to take a job of those that have. `beside` is the room if all
+  // reserves that wait brought a job.
+  #isShort(beside: number, waiting: number): boolean {
     const { hot, idle } = this.#shares
-    const waiting = this.#waiting
-    const others = this.#all.taken > waiting ? 1 : 0
-    return this.#roomForJobs + others < idle.size + waiting + (hot.size > 0 ? 1 : 0)
+    const hasJob = this.#all.taken > waiting ? 1 : 0
+    return beside + hasJob < idle.size + (hot.size > 0 ? 1 : 0)
   }
 
   get #room(): number {
-    return this.#isShort ? this.#roomForJobs : this.#roomBesideWaiting
+    const beside = this.#settings.room()
+    const waiting = this.#waiting
+    return this.#isShort(beside, waiting) ? beside + waiting : beside
   }
 
   get #mayWait(): boolean {
-    if (!this.#isShort) return this.#roomBesideWaiting >= this.#shares.idle.size
-    return this.#shares.hot.size === 0 && this.#roomForJobs > 0
+    const beside = this.#settings.room()
+    const waiting = this.#waiting
+    const { hot, idle } = this.#shares
+    return this.#isShort(beside, waiting) ? hot.size === 0 && beside + waiting > 0 : beside >= idle.size
   }
 
   #roomOf(source: Source): number {
@@ -206,7 +205,7 @@ export class FleetIntake implements Intake {
     const { hot, idle } = this.#shares
     if (!this.#surplus.delete(job)) this.#settings.onOver(job)
     // The source asks for itself. The room may be another's.
-    if (hot.size !== 1 || !hot.has(source) || idle.size > 0) this.fill()
+    if (idle.size > 0 || !hot.has(source) || (hot.size > 1 && this.#room > 0)) this.fill()
   }
 
   #mayReuse(source: Source, job: ReservedJob): boolean {
@@ -247,7 +246,7 @@ export class FleetIntake implements Intake {
 
   get #isCrowded(): boolean {
     if (this.#waiting === 0 || this.#room > 0) return false
-    return this.#shares.hot.size > 0 || this.#shares.idle.size > 0 || this.#isShort
+    return this.#shares.hot.size > 0 || this.#shares.idle.size > 0 || this.#roomForJobs <= 0
   }
 
   #tickLater(): void {

@@ -74,7 +74,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const intake: Intake = yield* client.intake({
     tubes: [tube.name],
     maxConnections: settings.maxConnections,
-    room: () => isolation.isClosed ? 0 : inFlight.free(intake.taken),
+    room: () => isolation.isClosed ? -Infinity : inFlight.free(intake.taken),
     mayReuse: (job) => !isolation.isClosed && !inFlight.has(job),
     isInUse: (job) => !job.isOver || inFlight.has(job),
     isKept: (job) => leases.has(job),

@@ -10,8 +10,8 @@
  *    job that another server gives in that moment is given back at once.
  * 3. With less room, and while some servers have jobs, the others are asked now and then, without waiting, and come before
  *    those that have. Reserves that still wait then are ended.
- * 4. Servers that have jobs share the room evenly. One may ask for the next whole job, but a settled job's room stays with it
- *    only up to the exact share.
+ * 4. Servers that have jobs share the room evenly, in turns if there are many. One may ask for the next whole job, but a
+ *    settled job's room stays with it only up to the exact share.
  * 5. Of a server that owes an answer for too long only those jobs count that somebody still works on.
  */
 import * as Effect from "effect/Effect"
@@ -60,6 +60,7 @@ export class FleetIntake implements Intake {
   #isFilling = false
   #isStale = false
   #crowdedMillis = 0
+  #turn = 0
   #ticking: Fiber.Fiber<void> | undefined
 
   constructor(settings: IntakeSettings, members: Members, fork: ScopedFork) {
@@ -121,7 +122,7 @@ export class FleetIntake implements Intake {
   }
 
   #fillOnce(): void {
-    const { hot, idle, starved } = this.#shares
+    const { idle, starved } = this.#shares
     for (const source of starved) {
       if (this.#roomForJobs <= 0) return
       starved.delete(source)
@@ -129,20 +130,19 @@ export class FleetIntake implements Intake {
       else source.fetcher.probe()
       this.#classify(source)
     }
-    this.#fillAll(hot)
+    this.#fillAll(this.#shares.active)
     this.#fillAll(idle)
   }
 
-  // Who was served last comes last the next time.
-  #fillAll(sources: Set<Source>): void {
+  // Not always in the same order, since the last one may find no room.
+  #fillAll(sources: Iterable<Source>): void {
     if (this.#room <= 0) return
-    for (const source of sources) {
-      if (this.#room <= 0) return
-      if (!sources.has(source)) continue
-      const before = source.fetcher.asked
+    const all = [...sources]
+    const first = this.#turn++
+    for (let i = 0; i < all.length && this.#room > 0; i++) {
+      const source = all[(first + i) % all.length]!
       source.fetcher.fill()
       this.#classify(source)
-      if (source.fetcher.asked > before && sources.delete(source)) sources.add(source)
     }
   }
 
@@ -174,17 +174,19 @@ export class FleetIntake implements Intake {
 
   #roomOf(source: Source): number {
     const { hot, starved } = this.#shares
-    if (this.#silent.has(source) || (starved.size > 0 && hot.has(source))) return 0
+    if (this.#silent.has(source)) return 0
+    const isHot = hot.has(source)
+    if (isHot && (starved.size > 0 || !this.#shares.isActive(source))) return 0
     const room = this.#room
-    if (room <= 0 || !hot.has(source)) return room
+    if (room <= 0 || !isHot) return room
     return Math.min(room, Math.ceil(this.#share) - source.fetcher.taken)
   }
 
   // What a server that has jobs may have while others have jobs too.
   get #share(): number {
-    const { hot } = this.#shares
-    if (hot.size <= 1) return Infinity
-    return (this.#room + this.taken - this.#waiting) / hot.size
+    const { activeCount } = this.#shares
+    if (activeCount <= 1) return Infinity
+    return (this.#room + this.taken - this.#waiting) / activeCount
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -193,6 +195,7 @@ export class FleetIntake implements Intake {
 
   #onJob(source: Source, job: ReservedJob): void {
     this.#classify(source)
+    this.#shares.onJob(source)
     this.#delivering = 1
     const hasRoom = this.#roomForJobs >= 0
     this.#delivering = 0
@@ -209,7 +212,7 @@ export class FleetIntake implements Intake {
   }
 
   #mayReuse(source: Source, job: ReservedJob): boolean {
-    return this.#shares.starved.size === 0 && !this.#silent.has(source) && !this.#surplus.has(job) &&
+    return this.#shares.starved.size === 0 && this.#shares.isActive(source) && !this.#surplus.has(job) &&
       source.fetcher.taken <= this.#share && this.#settings.mayReuse(job)
   }
 

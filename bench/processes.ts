@@ -3,12 +3,12 @@
  */
 import type { ChildProcess } from "node:child_process"
 
+const running = new Set<ChildProcess>()
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")))
+
 export const own = (child: ChildProcess): void => {
-  const kill = (): void => {
-    child.kill("SIGKILL")
-  }
-  process.once("exit", kill)
-  child.once("exit", () => process.off("exit", kill))
+  running.add(child)
+  child.once("exit", () => running.delete(child))
 }
 
 /** Makes the usual signals end the benchmark in a way that ends its processes. */

@@ -7,7 +7,8 @@ import * as Result from "effect/Result"
 import * as Protocol from "../../Protocol.ts"
 import type { JobState, JobStats } from "../../Stats.ts"
 import type { Command, ReplyCase, Request } from "../protocol/command.ts"
-import { type RawReply, utf8 } from "../protocol/replyReader.ts"
+import { digitOf, isDigit, LINE_FEED } from "../protocol/documentBytes.ts"
+import type { RawReply } from "../protocol/replyReader.ts"
 import type { JobId } from "../protocol/scalars.ts"
 
 /** What the server has counted about a job, and the terms of its lease. Times are in whole seconds. */
@@ -18,44 +19,57 @@ export type JobCounters = Pick<
 
 const { statsJob } = Protocol.commands
 
-const ZERO = 48
-const LINE_FEED = 10
+// The usual one first.
+const STATES = ["reserved", "ready", "delayed", "buried"] as const
 
-const isDigit = (code: number): boolean => code >= ZERO && code < ZERO + 10
-
-/** Reads the members of one reply in the order of their lines. It is missing as soon as one line is not as it always is. */
+/**
+ * Reads the members of one reply in the order of their lines. It is missing as soon as one line is not as it always is.
+ */
 class Reader {
-  readonly #text: string
+  readonly #bytes: Uint8Array
   #at = 0
   isMissing = false
 
-  constructor(text: string) {
-    this.#text = text
-    this.isMissing = !text.startsWith("---\n")
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.isMissing = !this.#skip("---\n")
   }
 
-  /**
-   * Goes to the value of this member: `key` with the line feed before it, and the colon and the space behind it. Where it is
-   * missing, the reader stays behind the value before, where it finds none.
-   */
+  /** Goes behind these characters, if they come next. */
+  #skip(text: string): boolean {
+    for (let i = 0; i < text.length; i++) {
+      if (this.#bytes[this.#at + i] !== text.charCodeAt(i)) return false
+    }
+    this.#at += text.length
+    return true
+  }
+
+  /** Goes to the value of this member: the next line that begins with its key, the colon and the space. */
   #goTo(key: string): void {
-    const found = this.#text.indexOf(key, this.#at)
-    if (found !== -1) this.#at = found + key.length
+    const bytes = this.#bytes
+    while (this.#at < bytes.length) {
+      if (this.#skip(key)) return
+      while (this.#at < bytes.length && bytes[this.#at] !== LINE_FEED) this.#at++
+      this.#at++
+    }
+    this.isMissing = true
   }
 
   number(key: string): number {
     this.#goTo(key)
-    let value = 0
+    const bytes = this.#bytes
     const start = this.#at
-    while (isDigit(this.#text.charCodeAt(this.#at))) value = value * 10 + this.#text.charCodeAt(this.#at++) - ZERO
-    if (this.#at === start || this.#text.charCodeAt(this.#at) !== LINE_FEED) this.isMissing = true
+    let at = start
+    let value = 0
+    for (; isDigit(digitOf(bytes[at])); at++) value = value * 10 + digitOf(bytes[at])
+    if (at === start || bytes[at] !== LINE_FEED) this.isMissing = true
+    this.#at = at + 1
     return value
   }
 
   state(key: string): JobState | undefined {
     this.#goTo(key)
-    const state = this.#text.slice(this.#at, this.#text.indexOf("\n", this.#at))
-    return state === "reserved" || state === "ready" || state === "delayed" || state === "buried" ? state : undefined
+    return STATES.find((state) => this.#skip(`${state}\n`))
   }
 }
 
@@ -63,19 +77,19 @@ class Reader {
 const read = (reply: RawReply): JobCounters | undefined => {
   const [body] = reply.fields
   if (reply.fields.length !== 1 || !(body instanceof Uint8Array)) return undefined
-  const reader = new Reader(utf8.decode(body))
-  const id = reader.number("\nid: ")
-  const state = reader.state("\nstate: ")
+  const reader = new Reader(body)
+  const id = reader.number("id: ")
+  const state = reader.state("state: ")
   const counters = {
     id: id as JobId,
-    pri: reader.number("\npri: "),
-    age: reader.number("\nage: "),
-    ttr: reader.number("\nttr: "),
-    reserves: reader.number("\nreserves: "),
-    timeouts: reader.number("\ntimeouts: "),
-    releases: reader.number("\nreleases: "),
-    buries: reader.number("\nburies: "),
-    kicks: reader.number("\nkicks: ")
+    pri: reader.number("pri: "),
+    age: reader.number("age: "),
+    ttr: reader.number("ttr: "),
+    reserves: reader.number("reserves: "),
+    timeouts: reader.number("timeouts: "),
+    releases: reader.number("releases: "),
+    buries: reader.number("buries: "),
+    kicks: reader.number("kicks: ")
   }
   return reader.isMissing || state === undefined || id < 1 ? undefined : { ...counters, state }
 }

@@ -14,6 +14,7 @@ import * as SchemaParser from "effect/SchemaParser"
 import { Buffer } from "node:buffer"
 import * as Errors from "../../Errors.ts"
 import type { Command, ReplyCase, Request } from "./command.ts"
+import { documentAt } from "./documentBytes.ts"
 import { JobRef } from "./jobRef.ts"
 import { CountFromString, type JobId, JobIdFromString, MAX_UINT32, TubeName } from "./scalars.ts"
 
@@ -59,6 +60,7 @@ const MAX_LINE = 1024
 const LARGEST_JOB = MAX_UINT32
 const CR = 13
 const LF = 10
+const LETTER_O = 79
 
 /** The lines that a body follows, with their number of fields. The last field is the length of the body. */
 const FIELDS_OF_BODIES: ReadonlyMap<string, number> = new Map([["RESERVED", 2], ["FOUND", 2], ["OK", 1]])
@@ -70,8 +72,9 @@ const NO_LINE = Buffer.alloc(0)
 /**
  * Cuts the bytes that a server sends into replies, wherever the pieces were broken. The parser knows how replies are framed,
  * and nothing about their meaning: a line of words ended by CRLF, which for `RESERVED <id> <bytes>`, `FOUND <id> <bytes>` and
- * `OK <bytes>` is followed by that many bytes and another CRLF. `push` may be called with any piece of the stream; bodies are copied out of the piece, so a
- * body that is kept holds no more memory than its own length. The body of a job that is larger than `maxReplySize` takes
+ * `OK <bytes>` is followed by that many bytes and another CRLF. `push` may be called with any piece of the stream. Bodies
+ * of jobs are copied out of the piece, so a body that is kept holds no more memory than its own length; a document may lie
+ * in the piece, and has to be read before `onReply` returns. The body of a job that is larger than `maxReplySize` takes
  * none: it is skipped as it comes. Documents have no such grace, since nobody could do anything about them.
  */
 export class ReplyParser {
@@ -107,6 +110,12 @@ export class ReplyParser {
         const end = this.#readBody(this.#awaited, bytes, at)
         if (typeof end !== "number") return end
         at = end
+        continue
+      }
+      const document = bytes[at] === LETTER_O ? documentAt(bytes, at) : undefined
+      if (document !== undefined && document.length <= this.#maxReplySize) {
+        at = document.byteOffset - bytes.byteOffset + document.length + 2
+        this.#stopped = !this.#onReply({ word: "OK", fields: [document] })
         continue
       }
       const end = endOfLine(bytes, at)

@@ -139,6 +139,12 @@ const REASONS: ReadonlyArray<
   [new Errors.WriteError({ cause: "EPIPE" }), true, "writing failed: EPIPE"],
   [new Errors.CommandTimeout({ timeoutMillis: 10_000 }), true, "no answer within 10000 ms"],
   [new Errors.AcquireTimeout({ timeoutMillis: 1 }), true, "no connection became free within 1 ms"],
+  [new Errors.NoServer({ servers: [] }), true, "the fleet has no servers"],
+  [
+    new Errors.PartlyDone({ done: ["a", "b"], failed: [{ server: "c", message: "no answer" }] }),
+    true,
+    "done on a, b, and not on c (no answer)"
+  ],
   [
     new Errors.UnexpectedReply({ reply: "HELLO\u0000", detail: "not a reply to put" }),
     false,
@@ -286,15 +292,17 @@ describe("BeanstalkdError", () => {
       "ExpectedCrlf",
       "InternalError",
       "InvalidOptions",
+      "NoServer",
       "OpenError",
       "OpenTimeout",
+      "PartlyDone",
       "ReadError",
       "ServerOutOfMemory",
       "UnexpectedReply",
       "UnknownCommand",
       "WriteError"
     ])
-    assert.strictEqual(Errors.BeanstalkdErrorReason.members.length, 14)
+    assert.strictEqual(Errors.BeanstalkdErrorReason.members.length, 16)
   })
 
   for (const [reason, isRetryable, message] of REASONS) {

@@ -3,8 +3,8 @@
  * of them is down.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Dns } from "effect/net"
+import { Effect, Result } from "effect"
+import { Dns, Host } from "effect/net"
 import { Client, Server } from "effect-beanstalkd"
 import { ndjson } from "../support/Cli.ts"
 import { eventually } from "../support/Eventually.ts"
@@ -120,7 +120,7 @@ describe("a command on several servers", () => {
       const { a, b, on } = yield* two
       yield* a.client.put("t", "1")
       yield* b.client.put("t", "2")
-      assert.strictEqual((yield* on("peek", `${b.name}/1`, "--raw")).stdout, "2")
+      assert.strictEqual(JSON.parse((yield* on("peek", `${b.name}/1`)).stdout).body, "2")
       assert.strictEqual(JSON.parse((yield* on("stats-job", `${a.name}/1`, "--json")).stdout).id, 1)
       for (const args of [["delete", "1"], ["peek", "1"], ["drain", "t", "--ids", "1"]]) {
         const { code, stderr, stdout } = yield* on(...args)
@@ -163,11 +163,15 @@ describe("a command on several servers", () => {
   it.live("DNS knows them", () =>
     Effect.gen(function*() {
       const { a, b } = yield* two
-      const dns = Dns.layerStatic({
-        "jobs.test": {
-          SRV: [a, b].map(({ server }) => ({ target: "127.0.0.1", port: server.port!, priority: 0, weight: 3 }))
-        }
-      } as never)
+      const records = [a, b].map(({ server }) =>
+        Dns.makeRecord("SRV", {
+          target: Host.domainNameFromStringUnsafe("localhost"),
+          port: server.port!,
+          priority: 0,
+          weight: 3
+        })
+      )
+      const dns = Dns.layerStatic({ records: { "jobs.test": yield* Effect.fromResult(Result.all(records)) } })
       const { stdout } = yield* Effect.provide(
         InProcess.run(["--url", "beanstalk+srv://jobs.test", "fleet", "status"]),
         dns
@@ -192,7 +196,7 @@ describe("a server that is down", () => {
         assert.include(stderr, `UNREACHABLE: nobody listens on ${down}`)
         assert.include(stderr, `NO_ANSWER: 2 of 3 servers did not answer: ${down}, ${frozen}\n`)
       }
-      assert.strictEqual((yield* on("put", "x", "--server-timeout", "0.3")).stdout, `${a.name}/4\n`)
+      assert.include((yield* on("put", "x", "--server-timeout", "0.3")).stdout, `${a.name}/`)
       const [sample] = ndjson(yield* on("top", "--json", "-n", "1", "--server-timeout", "0.3"))
       assert.strictEqual((sample!["servers"] as ReadonlyArray<object>).filter((server) => "reason" in server).length, 2)
     }))
@@ -210,7 +214,7 @@ describe("a server that is down", () => {
       yield* a.server.drain
       const draining = yield* onUrl(a.name, down)("fleet", "status")
       assert.deepStrictEqual([draining.code, draining.stdout.includes("draining")], [1, true])
-      const none = yield* onUrl(down)("fleet", "status", "--url", `${down},127.0.0.1:${yield* freePort}`)
+      const none = yield* onUrl(down, `127.0.0.1:${yield* freePort}`)("fleet", "status")
       assert.strictEqual(none.code, 4)
       assert.include(none.stderr, "2 of 2 servers did not answer")
     }))

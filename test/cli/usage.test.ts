@@ -41,6 +41,7 @@ const COMMANDS: Record<string, ReadonlyArray<string>> = {
   move: ["a", "b"],
   drain: ["a"],
   top: [],
+  fleet: ["status"],
   bench: []
 }
 const WITHOUT_SERVER = ["serve", "completions"]

@@ -73,8 +73,8 @@ const toOne = (client: Client.Service): Target => ({
 
 const toPipeline = (pipeline: Pipeline): Target => ({
   maxJobSize: maxJobSizeOf(pipeline),
-  putAll: (bodies, { base64: _, use: tube, ...options }) =>
-    batch(pipeline, commands.put, bodies.map((body) => [body, options, tube] as const)).pipe(
+  putAll: (bodies, { delay, priority, ttr, use: tube }) =>
+    batch(pipeline, commands.put, bodies.map((body) => [body, { delay, priority, ttr }, tube] as const)).pipe(
       Effect.map((answers) => answers.map((answer) => Exit.map(answer, ofId)))
     )
 })

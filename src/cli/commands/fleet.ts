@@ -29,12 +29,14 @@ const countsOf = (stats: ServerStats) => ({
 
 type Counts = ReturnType<typeof countsOf>
 
-// A server counts as up when it has answered, so all are asked first.
+// A server counts as up when it has answered what the fleet asks on a new connection. The first answer here may be before
+// that one, the second is behind it.
 const askAll = Effect.fnUntraced(function*(fleet: Fleet.Service) {
   const servers = yield* fleet.servers
   const answers = yield* Effect.forEach(
     servers,
-    ({ server }) => Effect.result(Effect.flatMap(fleet.on(server), (client) => client.stats)),
+    ({ server }) =>
+      Effect.result(Effect.flatMap(fleet.on(server), (client) => Effect.andThen(client.stats, client.stats))),
     { concurrency: "unbounded" }
   )
   return new Map(servers.map(({ server }, i) => [server, answers[i]!]))

@@ -12,14 +12,27 @@ const flagsOf = (command: Descriptor): ReadonlyArray<Completions.FlagDescriptor>
   ...command.subcommands.flatMap(flagsOf)
 ]
 
+// The command that the words lead to.
+const named = (command: Descriptor, words: ReadonlyArray<string>): Descriptor => {
+  for (const [i, word] of words.entries()) {
+    const sub = command.subcommands.find(({ name }) => name === word)
+    if (sub !== undefined) return named(sub, words.slice(i + 1))
+  }
+  return command
+}
+
 const dashed = (name: string) => name.length === 1 ? `-${name}` : `--${name}`
 
 /** Rewrites arguments for the parser. Arguments after `--` are no flags and stay as they are. */
 export const normalize = (args: ReadonlyArray<string>, command: Command.Command.Any): ReadonlyArray<string> => {
-  const flags = flagsOf(Completions.fromCommand(command))
+  const all = Completions.fromCommand(command)
   const names = (isBoolean: boolean) =>
     flags.filter(({ type }) => (type._tag === "Boolean") === isBoolean)
       .flatMap(({ aliases, name }) => [name, ...aliases].map(dashed))
+  // Two commands may have flags of the same name, of which one is a switch.
+  const own = named(all, args).flags
+  const others = flagsOf(all).filter(({ name }) => own.every((flag) => flag.name !== name))
+  const flags = [...own, ...others]
   const switches = new Set(names(true))
   const valued = new Set(names(false))
   const end = args.indexOf("--")

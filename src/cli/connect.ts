@@ -2,6 +2,7 @@
  * The server that the commands work on, and connections to it.
  */
 import * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
@@ -49,11 +50,43 @@ const tlsOptions = Effect.fnUntraced(function*({ tlsCa, tlsCert, tlsKey }: TlsFl
 /** The options for another server that a URL names. The files for TLS count if it has TLS. */
 export const optionsOfUrl = Effect.fnUntraced(function*(url: string) {
   const { host: _, port: __, tls, ...options } = yield* serverOptions
+  if (severalIn(url) !== undefined) {
+    return yield* wrongUsage(`--to-url ${url} names several servers: export from here, and put there with import`)
+  }
   return { ...options, url, ...(tls !== undefined && url.startsWith("beanstalk+tls:") ? { tls } : {}) }
 })
 
-/** The server that the flags name, or else the environment. */
+const SEVERAL = /^beanstalk\+srv:|^(beanstalk(\+tls)?:\/\/)?(?!unix:)[^/]*,/
+
+/** The URL of several servers, if the text is one. A list of hosts needs no scheme. */
+export const severalIn = (url: string | undefined): string | undefined =>
+  url === undefined || !SEVERAL.test(url) ? undefined : url.includes("://") ? url : `beanstalk://${url}`
+
+/** The server that a command works on, of several. */
+export class Chosen extends Context.Service<Chosen, { readonly server: string; readonly options: Client.Options }>()(
+  "effect-beanstalkd/cli/Chosen"
+) {}
+
+/** What is printed as JSON, with the server if the command works on several. */
+export const withServer = <A extends object>(json: A): Effect.Effect<A | A & { readonly server: string }> =>
+  Effect.map(
+    Effect.serviceOption(Chosen),
+    (chosen) => Option.isNone(chosen) ? json : { ...json, server: chosen.value.server }
+  )
+
+/** The only server of a command, or of several the one whose turn it is. */
 export const serverOptions = Effect.gen(function*() {
+  const chosen = yield* Effect.serviceOption(Chosen)
+  if (Option.isSome(chosen)) return chosen.value.options
+  const options = yield* givenOptions
+  if (severalIn(options.url) === undefined) return options
+  return yield* wrongUsage(
+    `this command works on one server, and ${options.url} names several: name one of them with --url`
+  )
+})
+
+/** What the flags say of the server or the servers, or else the environment. */
+export const givenOptions = Effect.gen(function*() {
   const flags = yield* beanstalk
   const host = Option.getOrUndefined(flags.host)
   const port = Option.getOrUndefined(flags.port)
@@ -85,12 +118,15 @@ export const serverOptions = Effect.gen(function*() {
 // waiting forever. It must be a command that no fork lacks: whatever takes a put has `use`.
 const PROBE = ["default"] as const
 
-/** A client whose server has answered one command. */
-export const connect = Effect.gen(function*() {
-  const client = yield* Client.make(yield* serverOptions)
+/** A client with these options, whose server has answered one command. */
+export const connectWith = Effect.fnUntraced(function*(options: Client.Options) {
+  const client = yield* Client.make(options)
   yield* client.run(commands.use, ...PROBE)
   return client
 })
+
+/** A client whose server has answered one command. */
+export const connect = Effect.flatMap(serverOptions, connectWith)
 
 /** A connection with these options, to a server that has answered one command. */
 export const openPipelineWith = Effect.fnUntraced(function*(options: Client.Options) {

@@ -31,6 +31,16 @@ export class NothingThere extends Schema.TaggedError<NothingThere>("effect-beans
   { message: Schema.String }
 ) {}
 
+/** Some of several servers did not answer, and the others did what was asked. */
+export class Unanswered extends Schema.TaggedError<Unanswered>("effect-beanstalkd/cli/Unanswered")("Unanswered", {
+  servers: Schema.Array(Schema.String),
+  count: Schema.Int
+}) {
+  override get message(): string {
+    return `NO_ANSWER: ${this.servers.length} of ${this.count} servers did not answer: ${this.servers.join(", ")}`
+  }
+}
+
 /** The reader of stdout has gone, as in `| head`. This is an error only if it left work undone. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>("effect-beanstalkd/cli/OutputClosed")(
   "OutputClosed",
@@ -83,6 +93,8 @@ const serverFailed = ({ command, reason, sent, server }: Errors.BeanstalkdError)
     case "WriteError":
       return `CONNECTION_LOST: ${server}: ${reason.message}` +
         (sent && CHANGING.has(command) ? ` (${command} was on its way and may have been carried out)` : "")
+    case "NoServer":
+      return `UNREACHABLE: ${withoutCommand({ command, message: reason.message })}`
     case "UnknownCommand":
       return `UNKNOWN_COMMAND: ${server} has no ${command}` + since(command)
     default:
@@ -100,9 +112,11 @@ const since = (command: string): string =>
 const withoutCommand = ({ command, message }: { readonly command: string; readonly message: string }) =>
   message.startsWith(`${command}: `) ? message.slice(command.length + 2) : message
 
+const OWN = [Failed, WrongServer, NothingThere, Unanswered]
+
 /** The line for an error. */
 export const describe = (error: unknown): string => {
-  if (error instanceof Failed || error instanceof WrongServer || error instanceof NothingThere) return error.message
+  if (OWN.some((own) => error instanceof own)) return (error as Error).message
   if (error instanceof Errors.NotFound) return `NOT_FOUND: ${withoutCommand(error)}`
   if (error instanceof Errors.TimedOut) return `TIMED_OUT: ${error.message}`
   if (error instanceof Errors.DeadlineSoon) return `DEADLINE_SOON: ${error.message}`
@@ -124,6 +138,7 @@ const isEmpty = (error: unknown): boolean =>
 
 /** Whether the server cannot be reached, or does not answer any more. */
 export const isUnreachable = (error: unknown): boolean => {
+  if (error instanceof Unanswered) return true
   if (!(error instanceof Errors.BeanstalkdError)) return false
   switch (error.reason._tag) {
     case "OpenError":
@@ -132,6 +147,7 @@ export const isUnreachable = (error: unknown): boolean => {
     case "ConnectionClosed":
     case "ReadError":
     case "WriteError":
+    case "NoServer":
       return true
     default:
       return false

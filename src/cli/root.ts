@@ -24,7 +24,8 @@ const port = BoundedInt(Flag.String("port"), 0, 65_535).pipe(
 const url = Flag.String("url").pipe(
   Flag.withMetavar("URL"),
   Flag.withDescription(
-    "Server as beanstalk://HOST:PORT, beanstalk+tls://HOST:PORT or unix:///PATH; without --host, --port and --url the " +
+    "Server as beanstalk://HOST:PORT, beanstalk+tls://HOST:PORT or unix:///PATH, or several as HOST:PORT,HOST:PORT, with or " +
+      "without the scheme, or as beanstalk+srv://NAME; without --host, --port and --url the " +
       "environment variable BEANSTALKD_URL names the server"
   ),
   Flag.optional

@@ -77,7 +77,14 @@ export const rules: Readonly<Record<string, Rule>> = {
 
   // The command line pipelines by itself, below the public modules.
   cli: {
-    values: [...PUBLIC, "connection/connect", "protocol/scalars"],
+    values: [
+      ...PUBLIC,
+      "connection/connect",
+      "protocol/scalars",
+      "fleet/settings",
+      "fleet/stats",
+      "fleet/url"
+    ],
     types: ["connection/pipeline", "job/putAll"]
   }
 }

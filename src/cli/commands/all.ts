@@ -6,6 +6,7 @@ import { bench } from "./bench.ts"
 import { completionsOf } from "./completions.ts"
 import { drain } from "./drain.ts"
 import { bury, deleteJobs, kickJob, touch } from "./byId.ts"
+import { fleet } from "./fleet.ts"
 import { jobs } from "./jobs.ts"
 import { kick } from "./kick.ts"
 import { move } from "./move.ts"
@@ -49,6 +50,7 @@ export const all = beanstalk.pipe(Command.withSubcommands([
   move,
   drain,
   top,
+  fleet,
   bench,
   serve,
   completionsOf((): Command.Command.Any => all)

@@ -10,7 +10,8 @@ import * as Errors from "../../Errors.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 import { commands } from "../../Protocol.ts"
-import { openPipeline } from "../connect.ts"
+import { openPipeline, withServer } from "../connect.ts"
+import { onServersOf } from "../servers.ts"
 import { documented } from "../documented.ts"
 import { describe, NothingThere } from "../failures.ts"
 import { newPriority } from "../flags.ts"
@@ -33,22 +34,25 @@ const each = Effect.fnUntraced(function*<E, R>(
   const results = yield* Effect.forEach(ids, (id) => Effect.result(f(id)), { concurrency })
   for (const [i, outcome] of results.entries()) {
     if (Result.isFailure(outcome)) failures.push(outcome.failure)
-    else yield* result("", { id: ids[i] })
+    else yield* result("", yield* withServer({ id: ids[i] }))
   }
   const last = failures.pop()
   for (const failure of failures) yield* note(describe(failure))
   if (last !== undefined) return yield* Effect.fail(last)
 })
 
+/** A command on jobs, which `f` gets with a connection to their server. */
+const onJobs = <E, R>(
+  ids: ReadonlyArray<NamedJob>,
+  f: (pipeline: Pipeline, jobs: ReadonlyArray<NamedJob>) => Effect.Effect<void, E, R>
+) => onServersOf(ids, (jobs) => Effect.scoped(Effect.flatMap(openPipeline, (pipeline) => f(pipeline, jobs))))
+
 const ids = jobArgument("Ids of the jobs").pipe(Argument.atLeast(1))
 
 export const deleteJobs = Command.make(
   "delete",
   { ids },
-  Effect.fnUntraced(function*({ ids }) {
-    const pipeline = yield* openPipeline
-    yield* each(pipeline, ids, (id) => pipeline.run(commands.delete, id))
-  }, Effect.scoped)
+  ({ ids }) => onJobs(ids, (pipeline, jobs) => each(pipeline, jobs, (id) => pipeline.run(commands.delete, id)))
 ).pipe(documented({
   description: "Delete jobs that are ready, delayed or buried",
   examples: {
@@ -61,18 +65,21 @@ export const deleteJobs = Command.make(
 export const bury = Command.make(
   "bury",
   { ids, priority: newPriority },
-  Effect.fnUntraced(function*({ ids, priority }) {
-    const pipeline = yield* openPipeline
-    const byId = yield* canReserveById(pipeline)
-    const buryOne = Effect.fnUntraced(function*(id: JobId) {
-      // With a priority and a server that can reserve by id, the statistics would be a round trip for nothing.
-      if (byId && Option.isSome(priority)) return yield* buryJob(pipeline, id, priority.value)
-      const stats = yield* pipeline.run(commands.statsJob, id)
-      const pri = Option.getOrElse(priority, () => stats.pri)
-      yield* byId ? buryJob(pipeline, id, pri) : buryByReserving(pipeline, stats, pri)
-    })
-    yield* each(pipeline, ids, buryOne, byId ? undefined : 1)
-  }, Effect.scoped)
+  ({ ids, priority }) =>
+    onJobs(
+      ids,
+      Effect.fnUntraced(function*(pipeline, jobs) {
+        const byId = yield* canReserveById(pipeline)
+        const buryOne = Effect.fnUntraced(function*(id: JobId) {
+          // With a priority and a server that can reserve by id, the statistics would be a round trip for nothing.
+          if (byId && Option.isSome(priority)) return yield* buryJob(pipeline, id, priority.value)
+          const stats = yield* pipeline.run(commands.statsJob, id)
+          const pri = Option.getOrElse(priority, () => stats.pri)
+          yield* byId ? buryJob(pipeline, id, pri) : buryByReserving(pipeline, stats, pri)
+        })
+        yield* each(pipeline, jobs, buryOne, byId ? undefined : 1)
+      })
+    )
 ).pipe(documented({
   description:
     "Bury jobs that are ready or delayed, so that no worker gets them until they are kicked. On servers before 1.12, which " +
@@ -84,10 +91,7 @@ export const bury = Command.make(
 export const kickJob = Command.make(
   "kick-job",
   { ids },
-  Effect.fnUntraced(function*({ ids }) {
-    const pipeline = yield* openPipeline
-    yield* each(pipeline, ids, (id) => pipeline.run(commands.kickJob, id))
-  }, Effect.scoped)
+  ({ ids }) => onJobs(ids, (pipeline, jobs) => each(pipeline, jobs, (id) => pipeline.run(commands.kickJob, id)))
 ).pipe(documented({
   description: "Make buried or delayed jobs ready",
   examples: { "beanstalk kick-job 42": "Make job 42 ready" }
@@ -105,15 +109,14 @@ const explainTouch = Effect.fnUntraced(function*(pipeline: Pipeline, id: JobId) 
 export const touch = Command.make(
   "touch",
   { ids },
-  Effect.fnUntraced(function*({ ids }) {
-    const pipeline = yield* openPipeline
-    yield* each(pipeline, ids, (id) =>
-      Effect.catchIf(
-        pipeline.run(commands.touch, id),
-        (error) => error instanceof Errors.NotFound,
-        () => explainTouch(pipeline, id)
-      ))
-  }, Effect.scoped)
+  ({ ids }) =>
+    onJobs(ids, (pipeline, jobs) =>
+      each(pipeline, jobs, (id) =>
+        Effect.catchIf(
+          pipeline.run(commands.touch, id),
+          (error) => error instanceof Errors.NotFound,
+          () => explainTouch(pipeline, id)
+        )))
 ).pipe(documented({
   description:
     "Renew the time to run of reserved jobs. A server lets only the connection do this that has reserved the job, so for the " +

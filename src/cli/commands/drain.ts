@@ -11,7 +11,8 @@ import { BATCH, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { dryRun, switchedOff, tubeArgument } from "../flags.ts"
 import { batch, firstFailure } from "../jobs/batch.ts"
-import { isFiltered, select, selectionFlags, STATES } from "../jobs/selection.ts"
+import { onSelected } from "../jobs/onSelected.ts"
+import { isFiltered, select, type Selection, selectionFlags, STATES } from "../jobs/selection.ts"
 import { isUnsure, takeJobs } from "../jobs/taking.ts"
 import { confirm } from "../terminal/confirm.ts"
 import { countOfJobs } from "../terminal/output.ts"
@@ -25,33 +26,35 @@ export const drain = Command.make(
     dryRun
   },
   Effect.fnUntraced(function*({ dryRun, tube, yes, ...flags }) {
-    const pipeline = yield* openPipeline
-    const selection = select(tube, STATES, flags)
     const stdio = yield* Stdio
-    const ask = (count: number) => {
+    const ask = (selection: Selection, server: string) => (count: number) => {
       const all = count === Infinity ? "all jobs" : countOfJobs(count)
       const which = isFiltered(selection) || flags.states.length > 0 || selection.count < Infinity ? "selected " : ""
-      return confirm(`Delete ${which}${all} of the tube ${tube} on ${pipeline.server}?`).pipe(
+      return confirm(`Delete ${which}${all} of the tube ${tube} on ${server}?`).pipe(
         Effect.provideService(Stdio, stdio)
       )
     }
-    yield* takeJobs({
-      pipeline,
-      selection,
-      done: "deleted",
-      unsure: "may have been deleted: the answers were lost",
-      atOnce: BATCH,
-      inOrder: false,
-      isDry: dryRun,
-      confirm: yes ? undefined : ask,
-      take: Effect.fnUntraced(function*(ids, _, tally) {
-        const answers = yield* batch(pipeline, commands.delete, ids.map((id) => [id]))
-        tally.done += answers.filter(Exit.isSuccess).length
-        tally.unsure += answers.filter(isUnsure).length
-        yield* firstFailure(answers)
+    const drainOne = Effect.fnUntraced(function*(selection: Selection) {
+      const pipeline = yield* openPipeline
+      return yield* takeJobs({
+        pipeline,
+        selection,
+        done: "deleted",
+        unsure: "may have been deleted: the answers were lost",
+        atOnce: BATCH,
+        inOrder: false,
+        isDry: dryRun,
+        confirm: yes ? undefined : ask(selection, pipeline.server),
+        take: Effect.fnUntraced(function*(ids, _, tally) {
+          const answers = yield* batch(pipeline, commands.delete, ids.map((id) => [id]))
+          tally.done += answers.filter(Exit.isSuccess).length
+          tally.unsure += answers.filter(isUnsure).length
+          yield* firstFailure(answers)
+        })
       })
-    })
-  }, Effect.scoped)
+    }, Effect.scoped)
+    yield* onSelected(select(tube, STATES, flags), drainOne)
+  })
 ).pipe(documented({
   description:
     "Delete the jobs of a tube except reserved ones, or only selected ones, and print how many. On a terminal it asks first. " +

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import { commands } from "../../Protocol.ts"
 import { batch } from "../jobs/batch.ts"
 import { maxJobSizeOf, openPipeline } from "../connect.ts"
+import { onEachServer } from "../servers.ts"
 import { documented } from "../documented.ts"
 import { type Copy, putCopies } from "../jobs/copy.ts"
 import { describe, Failed } from "../failures.ts"
@@ -30,41 +31,44 @@ export const exportJobs = Command.make(
     delete: switchedOff("delete", "Delete the exported jobs, except reserved ones")
   },
   Effect.fnUntraced(function*(flags) {
-    const pipeline = yield* openPipeline
     let exported = 0
     let deleted = 0
     const said = () => `${countOfJobs(exported)} exported${flags.delete ? `, ${deleted} of them deleted` : ""}`
 
     const isWanted = ({ stats }: ListedJob) => flags.states.length === 0 || flags.states.includes(stats.state)
 
-    // Deletes only jobs that have been written. Uninterruptible, so that the count of deleted jobs is exact.
-    const exportSome = Effect.fnUntraced(function*(jobs: ReadonlyArray<ListedJob>, progress: Progress.Progress) {
-      progress.hide()
-      const written = write(jobs.map(format).join(""))
-      yield* flags.delete ? undoneIfClosed(written) : written
-      exported += jobs.length
-      progress.at(exported)
-      if (!flags.delete) return
-      const answers = yield* batch(pipeline, commands.delete, jobs.map(({ stats }) => [stats.id]))
-      deleted += answers.filter(Exit.isSuccess).length
-    }, Effect.uninterruptible)
+    const exportOne = Effect.fnUntraced(function*(server: string | undefined) {
+      const pipeline = yield* openPipeline
+      // Deletes only jobs that have been written. Uninterruptible, so that the count of deleted jobs is exact.
+      const exportSome = Effect.fnUntraced(function*(jobs: ReadonlyArray<ListedJob>, progress: Progress.Progress) {
+        progress.hide()
+        const written = write(jobs.map((job) => format(job, server)).join(""))
+        yield* flags.delete ? undoneIfClosed(written) : written
+        exported += jobs.length
+        progress.at(exported)
+        if (!flags.delete) return
+        const answers = yield* batch(pipeline, commands.delete, jobs.map(({ stats }) => [stats.id]))
+        deleted += answers.filter(Exit.isSuccess).length
+      }, Effect.uninterruptible)
 
-    yield* Effect.gen(function*() {
-      const ids = yield* Effect.scoped(
-        Effect.flatMap(
-          Progress.make("looking for jobs", { vanishes: true }),
-          (progress) => findIds(pipeline, flags.tubes, progress)
+      yield* Effect.gen(function*() {
+        const ids = yield* Effect.scoped(
+          Effect.flatMap(
+            Progress.make("looking for jobs", { vanishes: true }),
+            (progress) => findIds(pipeline, flags.tubes, progress)
+          )
         )
+        const progress = yield* Progress.make("export", { total: ids.length })
+        yield* forEachJobs(pipeline, ids, (jobs) => exportSome(jobs.filter(isWanted), progress))
+      }).pipe(
+        Effect.scoped,
+        Effect.onInterrupt(() => note(`interrupted: ${said()}`)),
+        Effect.tapErrorTag("BeanstalkdError", () => note(said()))
       )
-      const progress = yield* Progress.make("export", { total: ids.length })
-      yield* forEachJobs(pipeline, ids, (jobs) => exportSome(jobs.filter(isWanted), progress))
-    }).pipe(
-      Effect.scoped,
-      Effect.onInterrupt(() => note(`interrupted: ${said()}`)),
-      Effect.tapErrorTag("BeanstalkdError", () => note(said()))
-    )
+    }, Effect.scoped)
+    yield* onEachServer(exportOne).pipe(Effect.tapErrorTag("Unanswered", () => note(said())))
     yield* note(said())
-  }, Effect.scoped)
+  })
 ).pipe(documented({
   description:
     "Write jobs to stdout as NDJSON, one per line, with tube, state, priority, rest of the delay, ttr and body (base64 if " +

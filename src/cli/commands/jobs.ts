@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { openPipeline } from "../connect.ts"
+import { onEachServer } from "../servers.ts"
 import { documented } from "../documented.ts"
 import { ageFlag, ALL_STATES, base64Bodies, bodyFlag, states, tubeArgument } from "../flags.ts"
 import { contains, findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
@@ -17,10 +18,14 @@ import { type Cell, cut, oneLine, table } from "../terminal/table.ts"
 
 const HEADING = ["ID", "TUBE", "STATE", "PRIORITY", "AGE", "LEFT", "TTR", "RESERVES", "BODY"]
 
-const cellsOf = ({ job, stats }: ListedJob, base64: boolean): ReadonlyArray<Cell> => {
+const cellsOf = (
+  { job, stats }: ListedJob,
+  base64: boolean,
+  server: string | undefined
+): ReadonlyArray<Cell> => {
   const body = oneLine(bodyFields(job, base64).body)
   const { age, id, pri, reserves, state, timeLeft, ttr, tube } = stats
-  return [id, tube, state, pri, age, timeLeft, ttr, reserves, body]
+  return [server === undefined ? id : `${server}/${id}`, tube, state, pri, age, timeLeft, ttr, reserves, body]
 }
 
 const toJson = ({ job, stats }: ListedJob, base64: boolean) => {
@@ -57,25 +62,37 @@ export const jobs = Command.make(
       (flags.states.length === 0 || flags.states.includes(stats.state)) && stats.age >= older && stats.age < younger &&
       contains(job.body, text)
 
-    const pipeline = yield* openPipeline
-    const ids = yield* Effect.scoped(
-      Effect.flatMap(
-        Progress.make("looking for jobs", { vanishes: true }),
-        (progress) => findIds(pipeline, tubes, progress)
-      )
-    )
     const rows: Array<ReadonlyArray<Cell>> = []
-    yield* forEachJobs(pipeline, ids, (jobs) => {
-      const wanted = jobs.filter(isWanted)
-      if (json) return write(wanted.map((job) => `${JSON.stringify(toJson(job, base64))}\n`).join(""))
-      const some = wanted.map((job) => cellsOf(job, base64))
-      if (!isTable) return Effect.flatMap(table(HEADING, some), write)
-      return Effect.sync(() => void rows.push(...some))
+    const listOne = Effect.fnUntraced(function*(server: string | undefined) {
+      const pipeline = yield* openPipeline
+      const ids = yield* Effect.scoped(
+        Effect.flatMap(
+          Progress.make("looking for jobs", { vanishes: true }),
+          (progress) => findIds(pipeline, tubes, progress)
+        )
+      )
+      const line = (job: ListedJob) => JSON.stringify({ ...(server && { server }), ...toJson(job, base64) })
+      yield* forEachJobs(pipeline, ids, (jobs) => {
+        const wanted = jobs.filter(isWanted)
+        if (json) return write(wanted.map((job) => `${line(job)}\n`).join(""))
+        const some = wanted.map((job) => cellsOf(job, base64, server))
+        if (!isTable) return Effect.flatMap(table(HEADING, some), write)
+        return Effect.sync(() => void rows.push(...some))
+      })
+    }, Effect.scoped)
+    const show = Effect.suspend(() => {
+      const width = bodyWidth(rows)
+      return Effect.flatMap(
+        table(HEADING, rows.map((row) => [...row.slice(0, -1), cut(String(row.at(-1)), width)])),
+        write
+      )
     })
-    if (!isTable) return
-    const width = bodyWidth(rows)
-    yield* write(yield* table(HEADING, rows.map((row) => [...row.slice(0, -1), cut(String(row.at(-1)), width)])))
-  }, Effect.scoped)
+    yield* onEachServer(listOne).pipe(
+      // Jobs of the servers that answered are shown, whether or not others did.
+      Effect.tapErrorTag("Unanswered", () => isTable ? show : Effect.void)
+    )
+    if (isTable) yield* show
+  })
 ).pipe(documented({
   description:
     "List jobs in the order of their ids: a table on a terminal, elsewhere columns separated by tabs (id, tube, state, " +

@@ -12,9 +12,10 @@ import { documented } from "../documented.ts"
 import { wrongUsage } from "../failures.ts"
 import { dryRun, switchedOff, tubeArgument } from "../flags.ts"
 import { bodiesAtOnce } from "../jobs/listing.ts"
+import { onSelected } from "../jobs/onSelected.ts"
 import { moveSome, type Moving } from "../jobs/moving.ts"
 import { canReserveById, watchInstead } from "../jobs/reserving.ts"
-import { isFiltered, select, selectionFlags, STATES } from "../jobs/selection.ts"
+import { isFiltered, select, type Selection, selectionFlags, STATES } from "../jobs/selection.ts"
 import { takeJobs } from "../jobs/taking.ts"
 
 const SAME_TUBE = "the two tubes are the same"
@@ -47,36 +48,38 @@ export const move = Command.make(
   Effect.fnUntraced(function*({ dryRun, from, ready, to, toUrl, ...flags }) {
     const isElsewhere = Option.isSome(toUrl)
     if (from === to && !isElsewhere) return yield* wrongUsage(SAME_TUBE, "move")
-    const pipeline = yield* openPipeline
-    const target = isElsewhere
-      ? yield* openPipelineWith(yield* optionsOfUrl(toUrl.value))
-      : pipeline
-    if (from === to && (yield* isSameServer(pipeline, target))) return yield* wrongUsage(SAME_TUBE, "move")
-    const selection = select(from, STATES, flags)
-    const canReserve = yield* canReserveById(pipeline)
-    const holdReady = canReserve ? "by id" : isFiltered(selection) ? "not at all" : "by reserving any"
-    if (holdReady === "by reserving any") yield* watchInstead(pipeline, from)
-    const moving: Moving = {
-      pipeline,
-      target,
-      from,
-      to,
-      states: selection.states,
-      asReady: ready,
-      holdReady,
-      canBury: target === pipeline ? canReserve : yield* canReserveById(target)
-    }
-    yield* takeJobs({
-      pipeline,
-      selection,
-      done: "moved",
-      unsure: "may be in both tubes",
-      atOnce: yield* bodiesAtOnce(pipeline),
-      inOrder: true,
-      isDry: dryRun,
-      take: (ids, state, tally) => moveSome(moving, ids, state, tally)
-    })
-  }, Effect.scoped)
+    const moveOne = Effect.fnUntraced(function*(selection: Selection) {
+      const pipeline = yield* openPipeline
+      const target = isElsewhere
+        ? yield* openPipelineWith(yield* optionsOfUrl(toUrl.value))
+        : pipeline
+      if (from === to && (yield* isSameServer(pipeline, target))) return yield* wrongUsage(SAME_TUBE, "move")
+      const canReserve = yield* canReserveById(pipeline)
+      const holdReady = canReserve ? "by id" : isFiltered(selection) ? "not at all" : "by reserving any"
+      if (holdReady === "by reserving any") yield* watchInstead(pipeline, from)
+      const moving: Moving = {
+        pipeline,
+        target,
+        from,
+        to,
+        states: selection.states,
+        asReady: ready,
+        holdReady,
+        canBury: target === pipeline ? canReserve : yield* canReserveById(target)
+      }
+      return yield* takeJobs({
+        pipeline,
+        selection,
+        done: "moved",
+        unsure: "may be in both tubes",
+        atOnce: yield* bodiesAtOnce(pipeline),
+        inOrder: true,
+        isDry: dryRun,
+        take: (ids, state, tally) => moveSome(moving, ids, state, tally)
+      })
+    }, Effect.scoped)
+    yield* onSelected(select(from, STATES, flags), moveOne)
+  })
 ).pipe(documented({
   description:
     "Move jobs to another tube, with their state, priority, ttr and the rest of their delay, and print how many. Each job " +

@@ -7,6 +7,7 @@ import type * as Client from "../../Client.ts"
 import { connect } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { use } from "../flags.ts"
+import { onServersOf } from "../servers.ts"
 import { idOn, jobArgument } from "../jobNames.ts"
 import { checkStyle, styleFlags } from "../jobStyle.ts"
 import { printJob } from "../terminal/output.ts"
@@ -16,9 +17,16 @@ export const peek = Command.make(
   { id: jobArgument("Id of the job"), ...styleFlags },
   Effect.fnUntraced(function*({ id, ...style }) {
     yield* checkStyle("peek", style)
-    const client = yield* connect
-    yield* printJob(yield* client.peek(yield* idOn(client.server, id)), style)
-  }, Effect.scoped)
+    yield* onServersOf(
+      [id],
+      ([job]) =>
+        Effect.scoped(Effect.flatMap(connect, (client) =>
+          idOn(client.server, job!).pipe(
+            Effect.flatMap((id) => client.peek(id)),
+            Effect.flatMap((job) => printJob(job, style))
+          )))
+    )
+  })
 ).pipe(documented({
   description: "Look at a job in any state",
   examples: {

@@ -7,9 +7,14 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type * as Client from "../../Client.ts"
+import type * as Fleet from "../../Fleet.ts"
+import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
-import { commands, type Failure, type PutOptions } from "../../Protocol.ts"
-import { batch } from "../jobs/batch.ts"
+import type { JobRef } from "../../Job.ts"
+import { commands, type Failure } from "../../Protocol.ts"
+import { openFleet, several } from "../servers.ts"
+import { batch, values } from "../jobs/batch.ts"
 import { connect, maxJobSizeOf, openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { Failed, wrongUsage } from "../failures.ts"
@@ -31,37 +36,82 @@ interface Flags {
 // The limit for what is read from stdin: base64 makes a body longer and may break it into lines.
 const limitOf = (maxJobSize: number) => maxJobSize * 2 + 4096
 
+/** Where jobs are put: the only server, or a fleet. */
+interface Target {
+  readonly maxJobSize: Effect.Effect<number, Failure<"stats">>
+  readonly putAll: (
+    bodies: ReadonlyArray<string | Uint8Array>,
+    flags: Flags
+  ) => Effect.Effect<ReadonlyArray<Exit.Exit<Put, Failure<"put">>>>
+}
+
+/** A job that was put. Its id names it, or its reference if there are several servers. */
+interface Put {
+  readonly name: string
+  readonly json: { readonly id: JobId; readonly server?: string }
+}
+
+const ofId = (id: JobId): Put => ({ name: String(id), json: { id } })
+
+const ofRef = (ref: JobRef): Put => ({ name: String(ref), json: { id: ref.id, server: ref.server } })
+
+const toFleet = (fleet: Fleet.Service): Target => ({
+  maxJobSize: Effect.map(fleet.stats, ({ maxJobSize }) => maxJobSize),
+  putAll: (bodies, flags) =>
+    Effect.forEach(
+      bodies,
+      (body) => Effect.exit(Effect.map(fleet.put(flags.use, body, flags), ofRef)),
+      { concurrency: "unbounded" }
+    )
+})
+
+const toOne = (client: Client.Service): Target => ({
+  maxJobSize: maxJobSizeOf(client),
+  putAll: (bodies, flags) =>
+    Effect.forEach(bodies, (body) => Effect.exit(Effect.map(client.put(flags.use, body, flags), ({ id }) => ofId(id))))
+})
+
+const toPipeline = (pipeline: Pipeline): Target => ({
+  maxJobSize: maxJobSizeOf(pipeline),
+  putAll: (bodies, { delay, priority, ttr, use: tube }) =>
+    batch(pipeline, commands.put, bodies.map((body) => [body, { delay, priority, ttr }, tube] as const)).pipe(
+      Effect.map((answers) => answers.map((answer) => Exit.map(answer, ofId)))
+    )
+})
+
+const target = Effect.fnUntraced(function*<E, R>(one: Effect.Effect<Target, E, R>) {
+  return (yield* several) === undefined ? yield* one : toFleet(yield* openFleet)
+})
+
 const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
-  const client = yield* connect
-  const raw = argument === "-" ? yield* readAll(limitOf(yield* maxJobSizeOf(client))) : argument
+  const { maxJobSize, putAll } = yield* target(Effect.map(connect, toOne))
+  const raw = argument === "-" ? yield* readAll(limitOf(yield* maxJobSize)) : argument
   const body = flags.base64 ? fromBase64(raw.toString()) : raw
   if (body === undefined) return yield* new Failed({ message: "BAD_INPUT: the body is not base64" })
-  const { id } = yield* client.put(flags.use, body, flags)
-  yield* result(String(id), { id })
+  const [put] = yield* values(yield* putAll([body], flags))
+  yield* result(put!.name, put!.json)
 }, Effect.scoped)
 
-const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
+const putLines = Effect.fnUntraced(function*(flags: Flags) {
   const { json } = yield* beanstalk
-  const pipeline = yield* openPipeline
-  const maxJobSize = yield* maxJobSizeOf(pipeline)
+  const { maxJobSize, putAll } = yield* target(Effect.map(openPipeline, toPipeline))
+  const limit = limitOf(yield* maxJobSize)
   const size = yield* sizeOfStdin
-  const progress = yield* Progress.make(`put into ${options.use}`)
-  const putOptions: PutOptions = { ...options, tube: options.use }
-  const report = new LineReport(`put into ${options.use}`)
+  const progress = yield* Progress.make(`put into ${flags.use}`)
+  const report = new LineReport(`put into ${flags.use}`)
 
   // Uninterruptible, so that the ids of all jobs that were put are printed.
   const putSome = Effect.fnUntraced(function*(lines: ReadonlyArray<Uint8Array>, first: number) {
-    const bodies = lines.map((line) => base64 ? fromBase64(line.toString()) : line)
-    const good = bodies.filter((body) => body !== undefined)
-    const answers = (yield* batch(pipeline, commands.put, good.map((body) => [body, putOptions] as const))).values()
-    const outcomes = bodies.map((body, i): LineOutcome<JobId, BadLine | Failure<"put">> => ({
+    const bodies = lines.map((line) => flags.base64 ? fromBase64(line.toString()) : line)
+    const answers = (yield* putAll(bodies.filter((body) => body !== undefined), flags)).values()
+    const outcomes = bodies.map((body, i): LineOutcome<Put, BadLine | Failure<"put">> => ({
       line: first + i,
       answer: body === undefined ? Exit.fail(new BadLine({ message: "BAD_INPUT: not base64" })) : answers.next().value!
     }))
-    const ids = outcomes.flatMap(({ answer }) => Exit.isSuccess(answer) ? [answer.value] : [])
+    const puts = outcomes.flatMap(({ answer }) => Exit.isSuccess(answer) ? [answer.value] : [])
     progress.hide()
     const written = yield* Effect.exit(undoneIfClosed(write(
-      ids.map((id) => json ? `{"id":${id}}\n` : `${id}\n`).join("")
+      puts.map((put) => `${json ? JSON.stringify(put.json) : put.name}\n`).join("")
     )))
     report.next = first + lines.length
     yield* report.account(outcomes)
@@ -69,7 +119,7 @@ const putLines = Effect.fnUntraced(function*({ base64, ...options }: Flags) {
   }, Effect.uninterruptible)
 
   yield* forEachLines(
-    limitOf(maxJobSize),
+    limit,
     ({ bytes, first, lines }) =>
       Effect.tap(putSome(lines, first), () => Effect.sync(() => progress.at(report.done, size && bytes / size)))
   ).pipe(

@@ -4,49 +4,22 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { Service } from "../../Client.ts"
-import { ifThere } from "../jobs/batch.ts"
-import { connect } from "../connect.ts"
 import { documented } from "../documented.ts"
-import { describe } from "../failures.ts"
+import { samples } from "../jobs/sampling.ts"
 import { BoundedInt, seconds, switchedOff } from "../flags.ts"
 import { note, write } from "../terminal/output.ts"
 import { beanstalk } from "../root.ts"
 import { Board } from "../terminal/topBoard.ts"
-import { COLUMNS, type Sample } from "../terminal/topModel.ts"
+import { COLUMNS } from "../terminal/topModel.ts"
 import * as Screen from "../terminal/topScreen.ts"
 
 /** The time between two checks whether a lost server is back. */
 const RETRY_INTERVAL = Duration.millis(200)
-
-const takeSample = Effect.fnUntraced(function*(client: Service) {
-  const names = yield* client.listTubes
-  const [server, tubes] = yield* Effect.all([
-    client.stats,
-    Effect.forEach(names, (name) => client.run(ifThere.statsTube, name), { concurrency: "unbounded" })
-  ], { concurrency: "unbounded" })
-  return {
-    millis: yield* Clock.currentTimeMillis,
-    server,
-    tubes: new Map(tubes.flatMap((stats, i) => stats === undefined ? [] : [[names[i]!, stats]]))
-  } satisfies Sample
-})
-
-// The client redials a lost connection by itself, so there is no point in waiting for an answer meanwhile.
-const nextSample = Effect.fnUntraced(function*(client: Service, interval: Duration.Duration) {
-  if (!(yield* client.poolStats).shared) return Result.fail(`${client.server} is gone`)
-  const sample = yield* Effect.result(
-    Effect.timeoutOption(takeSample(client), Duration.max(interval, Duration.seconds(2)))
-  )
-  if (Result.isFailure(sample)) return Result.fail(describe(sample.failure))
-  return Result.fromOption(sample.success, () => `${client.server} does not answer`)
-})
 
 export const top = Command.make(
   "top",
@@ -71,14 +44,14 @@ export const top = Command.make(
   },
   Effect.fnUntraced(function*({ interval, ...flags }) {
     const { json } = yield* beanstalk
-    const client = yield* connect
+    const { first, name, next } = yield* samples(interval)
     const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
     const isScreen = canAnimate && !json
     const count = Option.getOrElse(flags.count, () => Infinity)
     const quit = yield* Deferred.make<void>()
     // Without a server the first sample fails, as any other command does. From then on `top` waits for the server.
     const order = { column: flags.sort, isReversed: flags.reverse }
-    const board = new Board(client.server, yield* takeSample(client), order)
+    const board = new Board(name, first, order)
 
     const repaint = () => {
       if (isScreen) Screen.paint(board.screen(canColor))
@@ -108,7 +81,7 @@ export const top = Command.make(
     const loop = Effect.gen(function*() {
       for (let shown = 1; shown < count;) {
         if (!board.isLost) yield* Effect.sleep(interval)
-        const sample = yield* nextSample(client, interval)
+        const sample = yield* next
         if (Result.isFailure(sample)) yield* lose(sample.failure)
         else {
           board.update(sample.success)

@@ -56,8 +56,9 @@ export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined
 /** The rest of a job's delay. The server rounds it down, and a copy must not become ready before the original would. */
 export const delayLeft = ({ state, timeLeft }: ListedJob["stats"]): number => state === "delayed" ? timeLeft + 1 : 0
 
-/** The line for a job, with its LF. */
-export const format = ({ job, stats }: ListedJob): string => {
+/** The line for a job, with its LF. `server` is that of the job, if there are several. */
+export const format = ({ job, stats }: ListedJob, server?: string): string => {
   const { id, pri: priority, state, ttr, tube } = stats
-  return `${JSON.stringify({ id, tube, state, priority, delay: delayLeft(stats), ttr, ...bodyFields(job) })}\n`
+  const record = { id, tube, state, priority, delay: delayLeft(stats), ttr, ...bodyFields(job) }
+  return `${JSON.stringify(server === undefined ? record : { server, ...record })}\n`
 }

@@ -10,6 +10,7 @@ import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
 import type { TubeStats } from "../../Stats.ts"
 import type { Failed } from "../failures.ts"
+import { withServer } from "../connect.ts"
 import { countOfJobs, note, result } from "../terminal/output.ts"
 import * as Progress from "../terminal/progress.ts"
 import { ifThere } from "./batch.ts"
@@ -90,7 +91,13 @@ const summary = ({ done, unsure }: Work<unknown>, tally: Tally, total: number | 
   return `${counted} ${done}${tally.unsure === 0 ? "" : `; ${countOfJobs(tally.unsure)} more ${unsure}`}`
 }
 
-/** Does the work, shows a progress line, and prints how many jobs were done. */
+// With several servers each line says which one it is about.
+const say = Effect.fnUntraced(function*(count: string, json: object) {
+  const named = yield* withServer(json)
+  yield* result("server" in named ? `${named.server}\t${count}` : count, named)
+})
+
+/** Does the work, shows a progress line, and prints how many jobs were done, and returns it. */
 export const takeJobs = Effect.fnUntraced(function*<E>(task: Work<E>) {
   const { confirm, done, isDry, pipeline, selection } = task
   const chosen = isFiltered(selection) ? yield* selectedIds(pipeline, selection) : undefined
@@ -100,7 +107,8 @@ export const takeJobs = Effect.fnUntraced(function*<E>(task: Work<E>) {
   const { tube } = selection
   if (isDry) {
     yield* note(`dry run: no job was ${done}`)
-    return yield* result(total === undefined ? "unknown" : String(total), { tube, [done]: 0, selected: total ?? null })
+    yield* say(total === undefined ? "unknown" : String(total), { tube, [done]: 0, selected: total ?? null })
+    return 0
   }
   if (confirm !== undefined && total !== 0) yield* confirm(total ?? Infinity)
   const tally: Tally = { done: 0, unsure: 0 }
@@ -117,8 +125,9 @@ export const takeJobs = Effect.fnUntraced(function*<E>(task: Work<E>) {
       const why = Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "stopped"
       return note(`${why}: ${summary(task, tally, total)}`)
     }),
-    Effect.onExit(() => Effect.ignore(result(String(tally.done), { tube, [done]: tally.done })))
+    Effect.onExit(() => Effect.ignore(say(String(tally.done), { tube, [done]: tally.done })))
   )
+  return tally.done
 })
 
 /** Whether a command may have been carried out although it failed: it had left, and its answer never came. */

@@ -2,6 +2,7 @@
  * The board of `top`: the newest sample in the chosen order, and the reason if the server is lost. It is printed as a screen,
  * as text or as JSON.
  */
+import type { ServerStats } from "../../Stats.ts"
 import { align, type Cell, cut } from "./table.ts"
 import { COLUMNS, type Order, reorder, type Row, rowsOf, type Sample, sort } from "./topModel.ts"
 import * as Screen from "./topScreen.ts"
@@ -29,10 +30,26 @@ const cell = (row: Row, column: typeof COLUMNS[number]): Cell => {
 const mark = (order: Order) => (column: typeof COLUMNS[number]) =>
   column === order.column ? `${TITLES[column]}${order.isReversed ? "^" : "*"}` : TITLES[column]
 
+/** A line for each of several servers. */
+const partsOf = ({ parts = [] }: Sample): ReadonlyArray<string> =>
+  parts.map(({ reason, server, stats }) => stats === undefined ? `${server}: ${reason}` : `${server}: ${counts(stats)}`)
+
+const counts = (server: ServerStats): string =>
+  `${server.currentJobsReady} ready, ${server.currentJobsReserved} reserved, ${server.currentJobsDelayed} delayed, ` +
+  `${server.currentJobsBuried} buried`
+
 const summary = ({ server }: Sample): string =>
-  `jobs: ${server.currentJobsReady} ready, ${server.currentJobsReserved} reserved, ${server.currentJobsDelayed} delayed, ` +
-  `${server.currentJobsBuried} buried; connections: ${server.currentConnections}, ${server.currentWaiting} waiting` +
+  `jobs: ${counts(server)}; connections: ${server.currentConnections}, ${server.currentWaiting} waiting` +
   (server.draining === true ? "; DRAINING" : "")
+
+const partJson = ({ reason, server, stats }: NonNullable<Sample["parts"]>[number]) =>
+  stats === undefined ? { server, reason } : {
+    server,
+    ready: stats.currentJobsReady,
+    reserved: stats.currentJobsReserved,
+    delayed: stats.currentJobsDelayed,
+    buried: stats.currentJobsBuried
+  }
 
 export class Board {
   readonly #address: string
@@ -73,11 +90,13 @@ export class Board {
     const paint = (code: string, text: string) => isColored ? `\u001B[${code}m${text}\u001B[0m` : text
     const fit = (line: string) => cut(line, Screen.width())
     const [heading, ...lines] = this.#table()
-    const shown = lines.slice(0, Math.max(0, Screen.height() - 5))
+    const parts = partsOf(this.#now)
+    const shown = lines.slice(0, Math.max(0, Screen.height() - 5 - parts.length))
     const { uptime, version } = this.#now.server
     return [
       paint("1", fit(`beanstalk top  ${this.#address}  beanstalkd ${version}  up ${uptime} s`)),
       this.#trouble === undefined ? fit(summary(this.#now)) : paint("31", fit(`RECONNECTING: ${this.#trouble}`)),
+      ...parts.map(fit),
       "",
       paint("7", fit(heading!)),
       ...shown.map((line) => paint(this.isLost ? "2" : "0", fit(line))),
@@ -86,7 +105,7 @@ export class Board {
   }
 
   text(): string {
-    return [summary(this.#now), ...this.#table()].join("\n")
+    return [summary(this.#now), ...partsOf(this.#now), ...this.#table()].join("\n")
   }
 
   json() {
@@ -100,6 +119,7 @@ export class Board {
       reserved: currentJobsReserved,
       delayed: currentJobsDelayed,
       buried: currentJobsBuried,
+      ...(this.#now.parts && { servers: this.#now.parts.map(partJson) }),
       tubes: this.#sorted().map(({ deletes, puts, ...row }) => ({
         ...row,
         puts: puts ?? null,

@@ -8,7 +8,14 @@ export interface Sample {
   readonly millis: number
   readonly server: ServerStats
   readonly tubes: ReadonlyMap<string, TubeStats>
+  /** The servers of which these are sums, if there are several. */
+  readonly parts?: ReadonlyArray<
+    { readonly server: string; readonly stats?: ServerStats; readonly reason?: string }
+  >
 }
+
+const answering = ({ parts }: Sample): string =>
+  (parts ?? []).flatMap(({ server, stats }) => stats === undefined ? [] : [server]).join()
 
 /** A tube in the table. Rates are per second and unknown in the first sample. `paused` is the rest of the pause in seconds. */
 export interface Row {
@@ -52,8 +59,10 @@ const rate = (now: number, before: number, seconds: number): number =>
   seconds > 0 ? Math.round((now >= before ? now - before : now) / seconds) : 0
 
 /** The rows of a sample, in no particular order. */
-export const rowsOf = (now: Sample, before?: Sample): ReadonlyArray<Row> =>
-  [...now.tubes].map(([tube, stats]) => {
+export const rowsOf = (now: Sample, last?: Sample): ReadonlyArray<Row> => {
+  // What a server has done before it came back is no rate.
+  const before = last !== undefined && answering(last) === answering(now) ? last : undefined
+  return [...now.tubes].map(([tube, stats]) => {
     const old = before?.tubes.get(tube)
     const perSecond = (count: (stats: TubeStats) => number) =>
       before && rate(count(stats), old === undefined ? 0 : count(old), (now.millis - before.millis) / 1000)
@@ -71,6 +80,7 @@ export const rowsOf = (now: Sample, before?: Sample): ReadonlyArray<Row> =>
       paused: stats.pauseTimeLeft ?? 0
     }
   })
+}
 
 /** Sorts rows. Rows that are equal in the column are sorted by name. */
 export const sort = (rows: ReadonlyArray<Row>, { column, isReversed }: Order): ReadonlyArray<Row> => {

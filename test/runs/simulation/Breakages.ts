@@ -9,6 +9,8 @@ export interface Breakage {
   readonly module: string
   readonly from: string
   readonly to: string
+  /** The world that finds it, if it is not that of one server. */
+  readonly world?: "fleet"
 }
 
 /** All breakages. */
@@ -395,6 +397,27 @@ export const breakages: ReadonlyArray<Breakage> = [
     module: "internal/connection/housekeeping",
     from: `for (const tube of watched) if (!tubes.has(tube)) ask(commands.ignore, tube)`,
     to: ``
+  },
+  {
+    name: "a put that a server may have is put on the next one",
+    world: "fleet",
+    module: "internal/fleet/put",
+    from: `return error.isRetryable || error.reason._tag === "UnexpectedReply" ? "perhaps done" : "final"`,
+    to: `return error.isRetryable || error.reason._tag === "UnexpectedReply" ? "not done" : "final"`
+  },
+  {
+    name: "a server is up as soon as it is connected",
+    world: "fleet",
+    module: "internal/fleet/member",
+    from: `return this.#hasAnswered && !this.#isSilent`,
+    to: `return !this.#isSilent`
+  },
+  {
+    name: "a settled job's room stays with its server beyond the exact share",
+    world: "fleet",
+    module: "internal/fleet/fleetIntake",
+    from: `source.fetcher.taken <= this.#share &&`,
+    to: `source.fetcher.taken <= Math.ceil(this.#share) &&`
   }
 ]
 

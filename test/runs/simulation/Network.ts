@@ -368,8 +368,18 @@ export class Network {
   /** Tells whether there is such a proxy before this client. */
   onSilence: (link: Link) => boolean = () => false
 
-  constructor(world: World, server: Process, accept: (link: Link) => ServerConnection | undefined) {
+  /** Whether a frozen server's kernel completes connections, which then prove nothing. */
+  hasBacklog = false
+  readonly #name: string
+
+  constructor(
+    world: World,
+    server: Process,
+    accept: (link: Link) => ServerConnection | undefined,
+    name = "simulated"
+  ) {
     this.world = world
+    this.#name = name
     this.dice = world.dice(2)
     this.#server = server
     this.#accept = accept
@@ -395,7 +405,7 @@ export class Network {
 
   dialer(client: Process): Dialer {
     return {
-      server: "simulated",
+      server: this.#name,
       open: Effect.fnUntraced(function*(this: Network, handlers: Handlers) {
         let link: Link | undefined
         let isOver = false
@@ -445,7 +455,7 @@ export class Network {
   #dial(client: Process, handlers: Handlers, answer: (link: Link | undefined) => void): void {
     this.#countDial(client)
     const arrive = () => {
-      if (this.isBlocked(client, "up")) return void this.#waiting.push(arrive)
+      if (this.#isUnreachable(client)) return void this.#waiting.push(arrive)
       if (!client.isAlive) return
       if (this.refuses) return this.later(client, () => answer(undefined))
       const link = new Link(this, client, this.#server, ++this.#serial, handlers)
@@ -462,6 +472,11 @@ export class Network {
       })
     }
     this.later(this.#server, arrive)
+  }
+
+  #isUnreachable(client: Process): boolean {
+    if (!this.hasBacklog) return this.isBlocked(client, "up")
+    return this.#blocked.get(client)?.up === true || this.#blocked.get("network")?.up === true
   }
 
   #watchSilence(link: Link): void {

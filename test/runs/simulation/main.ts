@@ -7,8 +7,10 @@ import { registerHooks } from "node:module"
 import { parseArgs } from "node:util"
 import * as Usage from "../../support/Usage.ts"
 import { type Breakage, breakages, broken } from "./Breakages.ts"
+import type { Result } from "./Simulation.ts"
 
-const USAGE = "usage: npm run simulate -- [--seeds N] [--from S] | --seed S [--tail N] | --breakages [--seeds N]"
+const USAGE =
+  "usage: npm run simulate -- [--world one|fleet] [--seeds N] [--from S] | --seed S [--tail N] | --breakages [--seeds N]"
 
 const options = Usage.read(USAGE, () => {
   const { values } = parseArgs({
@@ -18,11 +20,13 @@ const options = Usage.read(USAGE, () => {
       seed: { type: "string" },
       tail: { type: "string", default: "60" },
       breakages: { type: "boolean", default: false },
-      breakage: { type: "string" }
+      breakage: { type: "string" },
+      world: { type: "string", default: "one" }
     }
   })
   const names = breakages.map(({ name }) => name)
   return {
+    world: Usage.oneOf("world", values.world, ["one", "fleet"]),
     seeds: values.seeds === undefined ? undefined : Usage.positive("seeds", values.seeds),
     from: Usage.whole("from", values.from),
     seed: values.seed === undefined ? undefined : Usage.whole("seed", values.seed),
@@ -49,8 +53,13 @@ const load = (breakage: Breakage): void => {
   })
 }
 
+const simulator = async (): Promise<(seed: number) => Result> =>
+  options.world === "fleet"
+    ? (await import("./FleetSimulation.ts")).simulateFleet
+    : (await import("./Simulation.ts")).simulate
+
 const runSeeds = async (from: number, count: number, stopAtFirst: boolean): Promise<void> => {
-  const { simulate } = await import("./Simulation.ts")
+  const simulate = await simulator()
   const totals = { seeds: 0, virtualSeconds: 0, events: 0, puts: 0, acknowledged: 0, jobs: 0, faults: 0, violations: 0 }
   const began = process.hrtime.bigint()
   const cpu = process.cpuUsage()
@@ -78,7 +87,7 @@ const runSeeds = async (from: number, count: number, stopAtFirst: boolean): Prom
 }
 
 const showSeed = async (seed: number, lines: number): Promise<void> => {
-  const { simulate } = await import("./Simulation.ts")
+  const simulate = await simulator()
   const { tail, ...result } = simulate(seed)
   console.log(tail.slice(-lines).join("\n"))
   console.log(result)
@@ -92,8 +101,16 @@ interface Found {
 
 const runBreakages = (): void => {
   let missed = 0
-  for (const { name } of breakages) {
-    const args = [import.meta.filename, "--breakage", name, "--seeds", String(options.seeds ?? MOST_SEEDS)]
+  for (const { name, world = "one" } of breakages) {
+    const args = [
+      import.meta.filename,
+      "--world",
+      world,
+      "--breakage",
+      name,
+      "--seeds",
+      String(options.seeds ?? MOST_SEEDS)
+    ]
     const { stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" })
     if (!stdout.startsWith("{")) throw new Error(`${name}: ${stderr}`)
     const { found, seeds } = JSON.parse(stdout) as Found

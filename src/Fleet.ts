@@ -97,7 +97,10 @@ export interface Options<out R = never> extends
    * 10 seconds.
    */
   readonly patience?: Duration.Input | undefined
-  /** How long a server that is new in the list waits until it joins, since keys move to it. Default: 1 second. */
+  /**
+   * How long a server that is new in the list waits until it joins, since keys move to it. The first list is used at once.
+   * Default: 1 second.
+   */
   readonly joinDelay?: Duration.Input | undefined
   /** How long a server may be silent while a command waits for it: short, since others can take over. Default: 2 seconds. */
   readonly commandTimeout?: Duration.Input | undefined

@@ -14,8 +14,8 @@ export type Test<A, E> = (
   server: Server.Service
 ) => Effect.Effect<A, E, Client.Beanstalkd | Server.Server | Scope.Scope>
 
-// A test that reads the log, or shows it, has loggers of its own.
-const quietly = Effect.updateService(
+/** Logs nothing, unless a test that reads the log, or shows it, has loggers of its own. */
+export const quietly = Effect.updateService(
   Logger.CurrentLoggers,
   (loggers) => loggers.has(Logger.defaultLogger) ? new Set<never>() : loggers
 )

@@ -88,7 +88,10 @@ class Mover {
   #ready(tube: string): Effect.Effect<void, Failure> {
     const one = Effect.scoped(Effect.gen({ self: this }, function*() {
       const job = yield* this.#client.reserve(tube, { timeout: 0 })
-      const { pri, ttr } = yield* Effect.catchTag(job.stats, "NotFound", () => Effect.interrupt)
+      // Its lease has run out, so it is ready again, or somebody else's.
+      const stats = yield* Effect.catchTag(job.stats, "NotFound", () => Effect.undefined)
+      if (stats === undefined) return
+      const { pri, ttr } = stats
       yield* this.#put(tube, job.body, { priority: pri, ttr: Duration.seconds(ttr) })
       yield* Effect.catchTag(job.delete, "NotFound", () => Effect.void)
       this.moved++

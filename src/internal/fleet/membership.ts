@@ -74,9 +74,11 @@ export class Membership {
     for (const name of this.#joining.keys()) if (!names.has(name)) this.#joining.delete(name)
     for (const listed of list) {
       const member = this.#members.get(listed.server)
-      if (member === undefined) this.#joinLater(listed)
+      if (member === undefined) this.#joining.set(listed.server, listed)
       else this.#keep(member, listed)
     }
+    // Before there is any server, no key has a home that it could move from.
+    this.#joinLater(this.#members.list.length === 0 ? Duration.zero : this.#settings.joinDelay)
     for (const member of this.#members.list) {
       if (!names.has(member.server) && member.leaving !== "unlisted") this.#leave(member)
     }
@@ -89,12 +91,11 @@ export class Membership {
     this.#members.tell(member)
   }
 
-  #joinLater(listed: Listed): void {
-    this.#joining.set(listed.server, listed)
-    if (this.#isWaitingToJoin) return
+  #joinLater(delay: Duration.Duration): void {
+    if (this.#isWaitingToJoin || this.#joining.size === 0) return
     this.#isWaitingToJoin = true
     this.#runtime.fork(Effect.andThen(
-      Effect.sleep(this.#settings.joinDelay),
+      Effect.sleep(delay),
       Effect.suspend(() => {
         this.#isWaitingToJoin = false
         const all = [...this.#joining.values()]
@@ -115,7 +116,9 @@ export class Membership {
     member.leaving = "unlisted"
     this.#members.tell(member)
     this.#runtime.fork(Effect.flatMap(this.#emptied(member), (left) => {
-      if (left === undefined || member.leaving !== "unlisted") return Effect.void
+      // Listed and unlisted again meanwhile, it is waited for twice.
+      const isGone = this.#members.get(member.server) !== member
+      if (left === undefined || isGone || member.leaving !== "unlisted") return Effect.void
       this.#members.remove(member, left)
       return Effect.andThen(Effect.logInfo(`${member.server} has left: ${left}`), Scope.close(member.scope, Exit.void))
     }))

@@ -37,6 +37,8 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
     "gone: delete: no job 1",
     "sent: false"
   ],
+  "one-server.ts": ["memory/1: tent for ada", "12 orders, by way of memory\n"],
+  "fleet.ts": [": tent for ada", "12 orders, by way of memory,memory-2,memory-3\n"],
   "two-servers.ts": ["emails:  default, outbox", "billing: default, charges"],
   "config.ts": ["job 1 is ready in configured"],
   "http-producer.ts": ["202 {\"job\":\"memory/1\"}", "400 "],

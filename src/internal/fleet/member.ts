@@ -76,8 +76,9 @@ export class Member implements PrimaryKey.PrimaryKey {
     this.parts.shared.supervise()
   }
 
+  // Longer than the name alone: a ring spreads names of one letter badly.
   [PrimaryKey.symbol](): string {
-    return this.server
+    return `beanstalkd server ${this.server}`
   }
 
   /** The name, as errors show it. */

@@ -105,7 +105,9 @@ class ShardTable {
 
   #make(list: ReadonlyArray<Member>): ReadonlyArray<Member> | undefined {
     const ring = HashRing.make<Member>()
-    for (const member of list) HashRing.add(ring, member, { weight: member.settings.weight })
+    // By their ratios, so that weights of 25 each make the same shards as weights of 1.
+    const least = Math.min(...list.map(({ settings }) => settings.weight))
+    for (const member of list) HashRing.add(ring, member, { weight: member.settings.weight / least })
     return HashRing.getShards(ring, SHARDS)
   }
 }

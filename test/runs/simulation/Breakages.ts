@@ -64,9 +64,9 @@ export const breakages: ReadonlyArray<Breakage> = [
   },
   {
     name: "reserves that are on their way are not counted",
-    module: "internal/consumer/fetcher",
-    from: `return this.#counts.asked + this.#counts.unsettled`,
-    to: `return this.#counts.unsettled`
+    module: "internal/consumer/fetchCounts",
+    from: `return this.asked + this.unsettled`,
+    to: `return this.unsettled`
   },
   {
     name: "a settled job makes room twice",
@@ -91,7 +91,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     name: "use comes behind what needs it",
     module: "internal/connection/pipeline",
     from: `      this.#useTubeOf(pending, batch)
-      if (!this.#hasRoom()) break
+      if (this.#sent.size >= maxUnanswered) break
       this.#sent.takeOver(pending, this.#queued)
       this.#send(pending, batch)`,
     to: `      this.#sent.takeOver(pending, this.#queued)

@@ -199,7 +199,9 @@ class FleetRun {
 
   addActor(name: string, program: (fleet: Fleet.Service, actor: Actor) => Effect.Effect<void, unknown, Scope.Scope>) {
     let starts = 0
+    // A fault that ends, and the end of all faults, may both start it.
     const boot = (): void => {
+      if (starts > 0 && actor.process.isAlive) return
       const process = actor.process = new Process(this.world, `${name}.${++starts}`)
       actor.running = 0
       this.world.tell(`${process.name} starts`)
@@ -297,7 +299,7 @@ class FleetRun {
       yield* Effect.sleep(200)
       for (const { name } of this.sites) {
         const one = yield* fleet.on(name)
-        yield* one.putAll(TUBE, Array.from({ length: 100 }, () => this.began().key))
+        yield* one.putAll(TUBE, Array.from({ length: 400 }, () => this.began().key))
       }
       this.hasBacklog = true
       yield* this.workOn(fleet, actor)

@@ -6,6 +6,7 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Client from "../../src/Client.ts"
+import * as Fleet from "../../src/Fleet.ts"
 import * as Server from "../../src/Server.ts"
 
 /** A test that gets its server and its client as arguments and as services. */
@@ -22,6 +23,15 @@ export const quietly = Effect.updateService(
 
 const withOwnMetrics = Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map()))
 
+/** How many servers the client has, of which a test gets the first one. The suites run on three as well. */
+const SERVERS = Number(process.env["SERVERS"] ?? 1)
+
+const clientOf = Effect.fnUntraced(function*(server: Server.Service, options: Client.Options | undefined) {
+  if (SERVERS === 1) return yield* Client.make({ ...options, ...server.clientOptions })
+  const others = yield* Effect.forEach(Array.from({ length: SERVERS - 1 }), () => Server.makeMemory())
+  return yield* Fleet.make({ ...options, servers: [server, ...others].map(({ clientOptions }) => clientOptions) })
+})
+
 /**
  * Runs a test on a server in memory. The client has opened no more than its shared connection. The test has a registry
  * of metrics of its own, and nothing is logged unless the test has loggers of its own.
@@ -32,7 +42,7 @@ export const onMemory = <A, E>(
 ) =>
   Effect.gen(function*() {
     const server = yield* Server.makeMemory()
-    const beanstalkd = yield* Client.make({ ...options.client, ...server.clientOptions })
+    const beanstalkd = yield* clientOf(server, options.client)
     return yield* test(beanstalkd, server).pipe(
       Effect.provideService(Client.Beanstalkd, beanstalkd),
       Effect.provideService(Server.Server, server)

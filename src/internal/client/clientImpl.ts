@@ -12,7 +12,6 @@ import { open } from "../connection/connect.ts"
 import { fromPipeline } from "../connection/fromPipeline.ts"
 import { resolve } from "../connection/options.ts"
 import * as Fetcher from "../consumer/fetcher.ts"
-import { putAll } from "../job/putAll.ts"
 import { type Internals, internals } from "../pool/internals.ts"
 import { makePool } from "../pool/poolImpl.ts"
 import type { JobId } from "../protocol/scalars.ts"
@@ -20,7 +19,7 @@ import * as Validate from "../protocol/validate.ts"
 import { idOf, type JobIdentifier } from "./byId.ts"
 import { healthOf } from "./health.ts"
 import { type ClientOfOne, poolKey } from "./internals.ts"
-import { checkedPutOptions, putCommand } from "./putCommand.ts"
+import { makePutAll, putCommand } from "./putCommand.ts"
 import { makeReserve } from "./reserve.ts"
 import * as Settings from "./settings.ts"
 
@@ -80,13 +79,7 @@ export const makeIdleClient = Effect.fnUntraced(function*(
   return identity<ClientOfOne>({
     server,
     put,
-    putAll: (tube, bodies, options) =>
-      Effect.suspend(() => {
-        const checked = checkedPutOptions(tube, options)
-        return checked instanceof Errors.InvalidArgument
-          ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: checked }))
-          : putAll((body) => put(tube, body, checked), bodies)
-      }),
+    putAll: makePutAll(put),
     ...makeReserve(pool, connection.commandTimeoutMillis),
     delete: (job) => byId(commands.delete, job),
     peek: (job) => byId(commands.peek, job),

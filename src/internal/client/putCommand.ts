@@ -1,9 +1,11 @@
 /**
  * The command by which clients put.
  */
+import * as Effect from "effect/Effect"
+import type { PutOptions, Service } from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
-import type { PutOptions } from "../../Client.ts"
 import { type Command, commands } from "../../Protocol.ts"
+import { putAll } from "../job/putAll.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import { insertedRef } from "../protocol/replyReader.ts"
 import { encode } from "../protocol/requestWriter.ts"
@@ -19,8 +21,8 @@ export const putCommand = {
   replies: new Map<string, unknown>([...commands.put.replies, ["INSERTED", insertedRef]])
 } as unknown as WithRef<typeof commands.put>
 
-/** The options of a put as they are now, checked: one that is not allowed must fail even when there is nothing to put. */
-export const checkedPutOptions = (
+// As they are now, checked: one that is not allowed must fail even when there is nothing to put.
+const checkedPutOptions = (
   tube: string,
   options: PutOptions | undefined
 ): PutOptions | Errors.InvalidArgument => {
@@ -33,3 +35,12 @@ export const checkedPutOptions = (
   const key = Validate.optionalText("put", "key", read.key)
   return key instanceof Errors.InvalidArgument ? key : read
 }
+
+/** The `putAll` of a client that puts like this. */
+export const makePutAll = (put: Service["put"]): Service["putAll"] => (tube, bodies, options) =>
+  Effect.suspend(() => {
+    const checked = checkedPutOptions(tube, options)
+    return checked instanceof Errors.InvalidArgument
+      ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: checked }))
+      : putAll((body) => put(tube, body, checked), bodies)
+  })

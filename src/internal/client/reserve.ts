@@ -27,6 +27,27 @@ const neverDue = (error: Errors.DeadlineSoon) =>
     reason: new Errors.UnexpectedReply({ reply: "DEADLINE_SOON", detail: "the connection holds no job" })
   })
 
+/** Options of `reserve`. */
+export interface ReserveOptions {
+  readonly timeout?: Duration.Input | undefined
+}
+
+/** The arguments of `reserve`, checked: the tubes, and for how many seconds to wait. */
+export const readArguments = Effect.fnUntraced(function*(
+  tubes: Tubes,
+  options: ReserveOptions | undefined
+): Effect.fn.Return<
+  { readonly wanted: ReadonlyArray<string>; readonly seconds: number },
+  Errors.InvalidArgument
+> {
+  const wanted = Validate.tubes("reserve", tubes)
+  if (wanted instanceof Errors.InvalidArgument) return yield* wanted
+  const all = Validate.snapshot("reserve", options, ["timeout"])
+  if (all instanceof Errors.InvalidArgument) return yield* all
+  const seconds = Validate.timeout("reserve", all.timeout)
+  return seconds instanceof Errors.InvalidArgument ? yield* seconds : { wanted, seconds }
+})
+
 /** The members of a client that reserve one job. */
 export const makeReserve = (pool: Pool.Service, patienceMillis: number) => {
   const { shared, take } = internals(pool)
@@ -54,13 +75,8 @@ export const makeReserve = (pool: Pool.Service, patienceMillis: number) => {
     }))
 
   const reserve = Effect.fnUntraced(
-    function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
-      const wanted = Validate.tubes("reserve", tubes)
-      if (wanted instanceof Errors.InvalidArgument) return yield* wanted
-      const all = Validate.snapshot("reserve", options, ["timeout"])
-      if (all instanceof Errors.InvalidArgument) return yield* all
-      const seconds = Validate.timeout("reserve", all.timeout)
-      if (seconds instanceof Errors.InvalidArgument) return yield* seconds
+    function*(tubes: Tubes, options?: ReserveOptions) {
+      const { seconds, wanted } = yield* readArguments(tubes, options)
       if (seconds === Infinity) {
         return yield* onOwnConnection(take(wanted), (pipeline) => reserveSliced(pipeline, Infinity))
       }

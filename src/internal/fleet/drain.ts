@@ -58,7 +58,7 @@ type Put = Client["put"]
 
 type Failure = Errors.BeanstalkdError | Errors.InvalidArgument | Effect.Error<ReturnType<Put>>
 
-/** Moves jobs of one server. */
+/** Moves jobs of one server. Once a copy is on its way, a move goes on to its end: half of it would be a second job. */
 class Mover {
   readonly #client: Client
   readonly #put: Put
@@ -92,8 +92,10 @@ class Mover {
       const stats = yield* Effect.catchTag(job.stats, "NotFound", () => Effect.undefined)
       if (stats === undefined) return
       const { pri, ttr } = stats
-      yield* this.#put(tube, job.body, { priority: pri, ttr: Duration.seconds(ttr) })
-      yield* Effect.catchTag(job.delete, "NotFound", () => Effect.void)
+      yield* Effect.uninterruptible(Effect.andThen(
+        this.#put(tube, job.body, { priority: pri, ttr: Duration.seconds(ttr) }),
+        Effect.catchTag(job.delete, "NotFound", () => Effect.void)
+      ))
       this.moved++
     }))
     return Effect.forever(one).pipe(
@@ -112,8 +114,7 @@ class Mover {
     const one = Effect.gen({ self: this }, function*() {
       const job = yield* look
       const stats = yield* this.#client.statsJob(job.id)
-      yield* move(job, stats)
-      yield* this.#client.delete(job.id)
+      yield* Effect.uninterruptible(Effect.andThen(move(job, stats), this.#client.delete(job.id)))
       this.moved++
     })
     return Effect.forever(one).pipe(
@@ -179,7 +180,7 @@ export const makeDrain = (members: Members, put: Put) => {
     if (member === undefined) return yield* noSuchServer(members, OPERATION, server)
     const plan = planOf(server, options)
     if (plan instanceof Errors.BeanstalkdError) return yield* plan
-    member.leaving ??= "draining"
+    member.isDrained = true
     members.tell(member)
     return yield* empty(member, plan)
   })

@@ -11,12 +11,11 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Client from "../../Client.ts"
-import * as Errors from "../../Errors.ts"
+import type * as Errors from "../../Errors.ts"
 import type { FleetEvent, Options, ServerState, Service } from "../../Fleet.ts"
 import type { JobIdentifier } from "../client/byId.ts"
-import { checkedPutOptions } from "../client/putCommand.ts"
+import { makePutAll } from "../client/putCommand.ts"
 import { Health } from "../client/health.ts"
-import { putAll } from "../job/putAll.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
 import { makeDrain, noSuchServer } from "./drain.ts"
@@ -114,13 +113,7 @@ const makeService = (
       return members.names
     },
     put,
-    putAll: (tube, bodies, options) =>
-      Effect.suspend(() => {
-        const checked = checkedPutOptions(tube, options)
-        return checked instanceof Errors.InvalidArgument
-          ? Effect.fail(new Errors.PutAllError({ inserted: [], cause: checked }))
-          : putAll((body) => put(tube, body, checked), bodies)
-      }),
+    putAll: makePutAll(put),
     reserve: makeReserve(members),
     ...makeById(members),
     ...makeFanOut(members),
@@ -154,6 +147,8 @@ export const makeFleet = Effect.fnUntraced(function*<R>(
   const fork = (effect: Effect.Effect<void>) => Fiber.runIn(run(effect), scope)
   const events = yield* PubSub.sliding<FleetEvent>(EVENTS_KEPT)
   const members = new Members(events, fork)
+  // Before the servers' own Scopes end: who waits for one of them must hear of it.
+  yield* Effect.addFinalizer(() => Effect.sync(() => members.close()))
   const runtime: MemberRuntime = { clock, fork, onChange: (member) => members.tell(member) }
   const membership = new Membership(operation, members, settings, scope, runtime)
   if (Stream.isStream(servers)) fork(membership.follow(Stream.provideContext(servers, context)))

@@ -4,16 +4,17 @@
  *
  * Never are more jobs in hand than there is room for. What it takes to keep that:
  *
- * 1. A reserve that waits holds room until a job comes, and only the end of its connection gives that room back. So servers
- *    are waited for while there is room for all that have no jobs.
- * 2. With less room, and while no server has jobs, all are waited for none the less. Whoever gives a job first has the room; a
- *    job that another server gives in that moment is given back at once.
- * 3. With less room, and while some servers have jobs, the others are asked now and then, without waiting, and come before
- *    those that have. Reserves that still wait then are ended.
+ * 1. A reserve that waits takes no room from those that do not, which are answered at once. Only the end of its connection
+ *    calls it back. So where a job comes of it and all room is taken by then, the job is given back at once; and where there
+ *    has been no room for a moment, the reserves that wait are ended.
+ * 2. While no server has jobs, and there is room for one, all are waited for.
+ * 3. While some servers have jobs, the others are waited for if there is room for all of them. Otherwise they are asked now and
+ *    then, without waiting, and come before those that have jobs.
  * 4. Servers that have jobs share the room evenly, in turns if there are many. One may ask for the next whole job, but a
  *    settled job's room stays with it only up to the exact share.
  * 5. Of a server that owes an answer for too long only those jobs count that somebody still works on.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -48,6 +49,7 @@ export class FleetIntake implements Intake {
   readonly #settings: IntakeSettings
   readonly #members: Members
   readonly #fork: ScopedFork
+  readonly #clock: Clock.Clock
   readonly #all = new FetchCounts()
   readonly #sources = new Map<Member, Source>()
   readonly #shares = new Shares<Source>()
@@ -60,10 +62,12 @@ export class FleetIntake implements Intake {
   #isFilling = false
   #isStale = false
   #crowdedMillis = 0
+  #sweptAt = -Infinity
   #turn = 0
   #ticking: Fiber.Fiber<void> | undefined
 
-  constructor(settings: IntakeSettings, members: Members, fork: ScopedFork) {
+  constructor(settings: IntakeSettings, members: Members, fork: ScopedFork, clock: Clock.Clock) {
+    this.#clock = clock
     this.#settings = settings
     this.#members = members
     this.#fork = fork
@@ -123,8 +127,9 @@ export class FleetIntake implements Intake {
 
   #fillOnce(): void {
     const { idle, starved } = this.#shares
+    if (this.#room > 0) this.#starveIfDue()
     for (const source of starved) {
-      if (this.#roomForJobs <= 0) return
+      if (this.#room <= 0) return
       starved.delete(source)
       if (this.#mayWait) source.fetcher.fill()
       else source.fetcher.probe()
@@ -146,35 +151,20 @@ export class FleetIntake implements Intake {
     }
   }
 
-  /** Room, if no reserve that waits brought a job. */
-  get #roomForJobs(): number {
+  /** Room, if no reserve that waits brings a job. */
+  get #room(): number {
     return this.#settings.room() + this.#waiting
   }
 
-  // Too little to wait for all servers that have no jobs, and to take a job of those that have. `beside` is the room if all
-  // reserves that wait brought a job.
-  #isShort(beside: number, waiting: number): boolean {
-    const { hot, idle } = this.#shares
-    const hasJob = this.#all.taken > waiting ? 1 : 0
-    return beside + hasJob < idle.size + (hot.size > 0 ? 1 : 0)
-  }
-
-  get #room(): number {
-    const beside = this.#settings.room()
-    const waiting = this.#waiting
-    return this.#isShort(beside, waiting) ? beside + waiting : beside
-  }
-
   get #mayWait(): boolean {
-    const beside = this.#settings.room()
-    const waiting = this.#waiting
     const { hot, idle } = this.#shares
-    return this.#isShort(beside, waiting) ? hot.size === 0 && beside + waiting > 0 : beside >= idle.size
+    return hot.size === 0 ? this.#room > 0 : this.#settings.room() >= idle.size
   }
 
   #roomOf(source: Source): number {
     const { hot, starved } = this.#shares
-    if (this.#silent.has(source)) return 0
+    // A reserve to a server that does not answer can still be carried out, and its job comes back as one that has crashed.
+    if (!source.member.isLive) return 0
     const isHot = hot.has(source)
     if (isHot && (starved.size > 0 || !this.#shares.isActive(source))) return 0
     const room = this.#room
@@ -197,7 +187,7 @@ export class FleetIntake implements Intake {
     this.#classify(source)
     this.#shares.onJob(source)
     this.#delivering = 1
-    const hasRoom = this.#roomForJobs >= 0
+    const hasRoom = this.#room >= 0
     this.#delivering = 0
     if (hasRoom) return this.#settings.onJob(job)
     this.#surplus.add(job)
@@ -212,6 +202,7 @@ export class FleetIntake implements Intake {
   }
 
   #mayReuse(source: Source, job: ReservedJob): boolean {
+    this.#starveIfDue()
     return this.#shares.starved.size === 0 && this.#shares.isActive(source) && !this.#surplus.has(job) &&
       source.fetcher.taken <= this.#share && this.#settings.mayReuse(job)
   }
@@ -228,7 +219,7 @@ export class FleetIntake implements Intake {
     if (!this.#sources.has(member)) return this.#shares.remove(source)
     if (member.isSilent) this.#silent.add(source)
     else this.#silent.delete(source)
-    if (fetcher.isHot && !member.isSilent) this.#shares.setHot(source)
+    if (fetcher.isHot && member.isLive) this.#shares.setHot(source)
     else if (fetcher.asked === 0 && member.isLive) this.#shares.setIdle(source)
     else this.#shares.setOther(source)
   }
@@ -242,18 +233,31 @@ export class FleetIntake implements Intake {
   // From time to time
   // -------------------------------------------------------------------------------------------------------------------
 
-  // While servers without jobs are not waited for, or hold room that others need.
+  // While servers without jobs are not waited for although there is room, or hold room that others need. Without room there
+  // is nothing to do until a job is settled.
   #mustTick(): boolean {
-    return (this.#shares.idle.size > 0 && !this.#mayWait) || this.#isCrowded
+    return (this.#shares.idle.size > 0 && this.#room > 0 && !this.#mayWait) || this.#isCrowded
+  }
+
+  // It is the turn of those that have had no jobs for a while.
+  #starveIfDue(): void {
+    if (this.#shares.idle.size === 0 || this.#mayWait) return
+    const now = this.#clock.currentTimeMillisUnsafe()
+    if (now - this.#sweptAt < this.#sweepMillis) return
+    this.#sweptAt = now
+    this.#shares.starve()
+  }
+
+  get #sweepMillis(): number {
+    return Math.max(SWEEP_MILLIS, this.#sources.size)
   }
 
   get #isCrowded(): boolean {
-    if (this.#waiting === 0 || this.#room > 0) return false
-    return this.#shares.hot.size > 0 || this.#shares.idle.size > 0 || this.#roomForJobs <= 0
+    return this.#room <= 0 && this.#waiting > 0
   }
 
   #tickLater(): void {
-    const millis = Math.max(SWEEP_MILLIS, this.#sources.size)
+    const millis = this.#sweepMillis
     this.#ticking = this.#fork(Effect.andThen(
       Effect.sleep(millis),
       Effect.sync(() => {
@@ -270,7 +274,6 @@ export class FleetIntake implements Intake {
       this.#crowdedMillis = 0
       for (const { fetcher } of this.#sources.values()) if (!fetcher.isHot) fetcher.unwait()
     }
-    if (!this.#mayWait) this.#shares.starve()
     this.fill()
   }
 
@@ -350,7 +353,7 @@ export const make = Effect.fnUntraced(function*(
   const fork = yield* scopedFork
   // Side by side: the end of one that is silent takes a second.
   const sources = yield* Scope.fork(scope, "parallel")
-  const intake = new FleetIntake(settings, members, fork)
+  const intake = new FleetIntake(settings, members, fork, yield* Clock.Clock)
   const follow = Scope.provide(intake.follow, sources)
   const forget = members.onChange(() => void fork(follow))
   yield* Scope.addFinalizer(

@@ -52,8 +52,10 @@ export class Member implements PrimaryKey.PrimaryKey {
   readonly parts: Internals
   readonly #runtime: MemberRuntime
   settings: MemberSettings
-  /** Why it takes no more jobs, if that is so: the list of servers no longer has it, or it is being drained. */
-  leaving: "unlisted" | "draining" | undefined
+  /** Whether the list of servers no longer has it. */
+  isUnlisted = false
+  /** Whether somebody empties it. */
+  isDrained = false
   #hasAnswered = false
   #isDraining = false
   #isSuspect = false
@@ -86,6 +88,11 @@ export class Member implements PrimaryKey.PrimaryKey {
     return this.client.server
   }
 
+  /** Its shared connection, while there is one. */
+  get pipeline(): Pipeline | undefined {
+    return this.parts.shared.current
+  }
+
   /** How many commands are on their way to it. */
   get load(): number {
     return this.parts.shared.load
@@ -93,7 +100,7 @@ export class Member implements PrimaryKey.PrimaryKey {
 
   /** Whether it is emptied before it is left. */
   get isLeaving(): boolean {
-    return this.leaving !== undefined || this.settings.isLeaving
+    return this.isUnlisted || this.isDrained || this.settings.isLeaving
   }
 
   /** Whether jobs may be asked for: it has answered, and owes no answer for too long. */

@@ -6,6 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Errors from "../../Errors.ts"
 import type { FleetEvent } from "../../Fleet.ts"
+import { CLOSED_BY_SCOPE } from "../connection/endings.ts"
 import type { Member } from "./member.ts"
 
 // How often servers that owe answers are looked at.
@@ -22,10 +23,23 @@ export class Members {
   #open: ReadonlyArray<Member> = []
   #version = 0
   #isLooking = false
+  #isClosed = false
 
   constructor(events: PubSub.PubSub<FleetEvent>, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.#events = events
     this.#fork = fork
+  }
+
+  /** Whether the fleet has ended. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** The fleet ends: no server takes jobs any more, and nobody waits for a change. */
+  close(): void {
+    this.#isClosed = true
+    this.#open = []
+    this.#runHooks()
   }
 
   /** All of them. */
@@ -92,7 +106,7 @@ export class Members {
 
   /** The status of a server may have changed. */
   tell(member: Member): void {
-    if (this.#byName.get(member.server) !== member) return
+    if (this.#isClosed || this.#byName.get(member.server) !== member) return
     const { reason, status } = member
     const before = this.#told.get(member)
     if (before === status) return
@@ -112,7 +126,8 @@ export class Members {
   }
 
   /** Why no server takes a job. */
-  get noServer(): Errors.NoServer {
+  get noServer(): Errors.BeanstalkdErrorReason {
+    if (this.#isClosed) return CLOSED_BY_SCOPE
     return new Errors.NoServer({
       servers: this.#list.map(({ reason, server, status }) => {
         return { server, status, ...(reason === undefined ? {} : { reason }) }

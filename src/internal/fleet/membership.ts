@@ -80,14 +80,14 @@ export class Membership {
     // Before there is any server, no key has a home that it could move from.
     this.#joinLater(this.#members.list.length === 0 ? Duration.zero : this.#settings.joinDelay)
     for (const member of this.#members.list) {
-      if (!names.has(member.server) && member.leaving !== "unlisted") this.#leave(member)
+      if (!names.has(member.server) && !member.isUnlisted) this.#leave(member)
     }
   }
 
   #keep(member: Member, { settings }: Listed): void {
     if (member.settings.weight !== settings.weight) this.#members.onWeight()
     member.settings = settings
-    if (member.leaving === "unlisted") member.leaving = undefined
+    member.isUnlisted = false
     this.#members.tell(member)
   }
 
@@ -113,12 +113,12 @@ export class Membership {
   }
 
   #leave(member: Member): void {
-    member.leaving = "unlisted"
+    member.isUnlisted = true
     this.#members.tell(member)
     this.#runtime.fork(Effect.flatMap(this.#emptied(member), (left) => {
       // Listed and unlisted again meanwhile, it is waited for twice.
       const isGone = this.#members.get(member.server) !== member
-      if (left === undefined || isGone || member.leaving !== "unlisted") return Effect.void
+      if (left === undefined || isGone || !member.isUnlisted) return Effect.void
       this.#members.remove(member, left)
       return Effect.andThen(Effect.logInfo(`${member.server} has left: ${left}`), Scope.close(member.scope, Exit.void))
     }))
@@ -128,7 +128,7 @@ export class Membership {
   #emptied(member: Member): Effect.Effect<string | undefined> {
     let heardAt = this.#now()
     return Effect.suspend((): Effect.Effect<{ readonly left: string | undefined } | undefined> => {
-      if (member.leaving !== "unlisted") return Effect.succeed({ left: undefined })
+      if (!member.isUnlisted) return Effect.succeed({ left: undefined })
       return Effect.match(member.stats, {
         onFailure: () => {
           const millis = this.#now() - heardAt

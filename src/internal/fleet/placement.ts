@@ -6,6 +6,7 @@
  */
 import * as Hash from "effect/Hash"
 import * as HashRing from "effect/HashRing"
+import type { Pipeline } from "../connection/pipeline.ts"
 import type { Member } from "./member.ts"
 import type { Members } from "./members.ts"
 
@@ -17,6 +18,9 @@ const MOST_IN_A_TURN = 32
 
 /** Where jobs go whose key has a server that takes none. */
 export type WhenDown = "elsewhere" | "wait"
+
+const isAvoided = ({ pipeline }: Member, avoided: ReadonlyArray<Pipeline>): boolean =>
+  pipeline !== undefined && avoided.includes(pipeline)
 
 /** Chooses servers. */
 export class Placement {
@@ -36,15 +40,15 @@ export class Placement {
     this.#whenDown = whenDown
   }
 
-  /** The server for a job, but not this one; undefined if none takes it now. */
-  choose(key: string | undefined, avoided: Member | undefined): Member | undefined {
-    if (key === undefined) return avoided === undefined ? this.#sticky() : this.#draw(avoided)
+  /** The server for a job, but none over these connections; undefined if none takes it now. */
+  choose(key: string | undefined, avoided: ReadonlyArray<Pipeline>): Member | undefined {
+    if (key === undefined) return avoided.length === 0 ? this.#sticky() : this.#draw(avoided)
     const home = this.#homes.of(key, this.#members)
     if (home === undefined) return undefined
-    if (home.status === "up" && home !== avoided) return home
+    if (home.status === "up" && !isAvoided(home, avoided)) return home
     if (this.#whenDown === "wait") return undefined
     const other = this.#open.of(key, this.#members)
-    return other === avoided ? this.#draw(avoided) : other
+    return other !== undefined && isAvoided(other, avoided) ? this.#draw(avoided) : other
   }
 
   #sticky(): Member | undefined {
@@ -56,16 +60,16 @@ export class Placement {
     }
     if (stuck === undefined) queueMicrotask(this.#onEndOfTurn)
     this.#stuckFor = MOST_IN_A_TURN - 1
-    return this.#stuck = this.#draw(undefined)
+    return this.#stuck = this.#draw([])
   }
 
   readonly #onEndOfTurn = (): void => {
     this.#stuck = undefined
   }
 
-  #draw(avoided: Member | undefined): Member | undefined {
+  #draw(avoided: ReadonlyArray<Pipeline>): Member | undefined {
     const { open } = this.#members
-    const candidates = avoided === undefined ? open : open.filter((member) => member !== avoided)
+    const candidates = avoided.length === 0 ? open : open.filter((member) => !isAvoided(member, avoided))
     if (candidates.length <= 1) return candidates[0]
     const one = this.#one(candidates)
     const other = this.#one(candidates)

@@ -19,6 +19,7 @@ import * as Errors from "../../Errors.ts"
 import { commands, type Failure } from "../../Protocol.ts"
 import { putCommand } from "../client/putCommand.ts"
 import { describeCause } from "../protocol/describe.ts"
+import type { Pipeline } from "../connection/pipeline.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import { encode } from "../protocol/requestWriter.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -37,11 +38,19 @@ interface Put {
   readonly key: string | undefined
   /** When its patience is over. */
   readonly until: number
-  /** The server whose answer says nothing about others, and which is asked no more. */
-  readonly avoided: Member | undefined
+  /** The connections that it was perhaps done on, which are asked no more. */
+  readonly avoided: ReadonlyArray<Pipeline>
   /** A server may have it. */
   readonly isDoubtful: boolean
 }
+
+/** Where a put has gone. */
+interface Place {
+  readonly member: Member
+  readonly pipeline: Pipeline | undefined
+}
+
+const NONE: ReadonlyArray<Pipeline> = []
 
 /** What a failure on one server means for the put. */
 type Meaning = "not done" | "perhaps done" | "final"
@@ -95,10 +104,11 @@ class Putter {
       if (options instanceof Errors.InvalidArgument) return resume(Effect.fail(options))
       const key = this.#keyOf(tube, options)
       if (key instanceof Errors.InvalidArgument) return resume(Effect.fail(key))
-      const member = this.#placement.choose(key, undefined)
+      const member = this.#placement.choose(key, NONE)
       if (member === undefined) return resume(this.#waitFirst(tube, body, options, key))
+      const at: Place = { member, pipeline: member.pipeline }
       const abandon = member.put(tube, body, options, (exit) =>
-        resume(Exit.isSuccess(exit) ? exit : this.#orElse(this.#begin(tube, body, options, key), member, exit)))
+        resume(Exit.isSuccess(exit) ? exit : this.#orElse(this.#begin(tube, body, options, key), at, exit)))
       if (member.load > 0) {
         this.#members.watch()
       }
@@ -119,7 +129,7 @@ class Putter {
 
   #begin(tube: string, body: Body, options: PutOptions | undefined, key: string | undefined): Put {
     const until = this.#clock.currentTimeMillisUnsafe() + this.#settings.patienceMillis
-    return { tube, body, options, key, until, avoided: undefined, isDoubtful: false }
+    return { tube, body, options, key, until, avoided: NONE, isDoubtful: false }
   }
 
   // A put that makes no sense fails at once, also while there is no server.
@@ -137,10 +147,12 @@ class Putter {
 
   #attempt(put: Put): Effect.Effect<JobRef, PutFailure> {
     return Effect.suspend(() => {
+      if (this.#members.isClosed) return this.#noServer(put)
       const member = this.#placement.choose(put.key, put.avoided)
       if (member === undefined) return this.#wait(put)
+      const { pipeline } = member
       return Effect.callback<JobRef, PutFailure>((resume) =>
-        member.put(put.tube, put.body, put.options, (exit) => resume(this.#orElse(put, member, exit)))
+        member.put(put.tube, put.body, put.options, (exit) => resume(this.#orElse(put, { member, pipeline }, exit)))
       )
     })
   }
@@ -149,7 +161,7 @@ class Putter {
   #wait(put: Put): Effect.Effect<JobRef, PutFailure> {
     return Effect.suspend(() => {
       const left = put.until - this.#clock.currentTimeMillisUnsafe()
-      if (left <= 0) return this.#noServer(put)
+      if (left <= 0 || this.#members.isClosed) return this.#noServer(put)
       for (const { parts } of this.#members.list) parts.shared.supervise()
       return Effect.matchEffect(Effect.timeout(this.#members.changed, left), {
         onFailure: () => this.#noServer(put),
@@ -158,21 +170,22 @@ class Putter {
     })
   }
 
-  #orElse(put: Put, member: Member, exit: Exit.Exit<JobRef, PutFailure>): Effect.Effect<JobRef, PutFailure> {
+  #orElse(put: Put, at: Place, exit: Exit.Exit<JobRef, PutFailure>): Effect.Effect<JobRef, PutFailure> {
     if (Exit.isSuccess(exit)) return exit
     const error = Exit.findErrorOption(exit)
-    return error._tag === "None" ? exit : this.#afterFailure(put, member, error.value)
+    return error._tag === "None" ? exit : this.#afterFailure(put, at, error.value)
   }
 
-  #afterFailure(put: Put, member: Member, error: PutFailure): Effect.Effect<JobRef, PutFailure> {
+  #afterFailure(put: Put, { member, pipeline }: Place, error: PutFailure): Effect.Effect<JobRef, PutFailure> {
     const meaning = meaningOf(error)
     if (error._tag === "Draining") member.onDraining()
     else if (error._tag === "OutOfMemory") member.onFull()
     if (meaning === "final" || (meaning === "perhaps done" && this.#settings.ambiguous === "fail")) {
       return fail(put, error)
     }
-    const isDoubtful = put.isDoubtful || meaning === "perhaps done"
-    return this.#attempt({ ...put, isDoubtful, avoided: meaning === "perhaps done" ? member : undefined })
+    if (meaning === "not done") return this.#attempt(put)
+    const avoided = pipeline === undefined ? put.avoided : [...put.avoided, pipeline]
+    return this.#attempt({ ...put, isDoubtful: true, avoided })
   }
 
   #noServer(put: Put): Effect.Effect<never, PutFailure> {

@@ -10,7 +10,7 @@ import type { Service, Tubes } from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
 import type { Job } from "../../Job.ts"
 import { commands } from "../../Protocol.ts"
-import * as Validate from "../protocol/validate.ts"
+import { readArguments, type ReserveOptions } from "../client/reserve.ts"
 import type { Member } from "./member.ts"
 import type { Members } from "./members.ts"
 
@@ -73,15 +73,16 @@ export const makeReserve = (members: Members): Service["reserve"] => {
     )
 
   const patient = (tubes: Tubes, seconds: number): Attempt => {
-    const timedOut = new Errors.TimedOut({ server: members.names, timeoutSeconds: seconds })
+    const timedOut = () => new Errors.TimedOut({ server: members.names, timeoutSeconds: seconds })
     const next: Attempt = Effect.flatMap(sweep(tubes, 0), (job) => {
       if (job !== undefined) return Effect.succeed(job)
-      if (seconds === 0) return Effect.fail(live().length === 0 ? noServer() : timedOut)
+      if (members.isClosed) return Effect.fail(noServer())
+      if (seconds === 0) return Effect.fail(live().length === 0 ? noServer() : timedOut())
       return Effect.filterOrElse(race(tubes), Predicate.isNotUndefined, () => next)
     })
     return seconds === 0 || seconds === Infinity
       ? next
-      : Effect.timeoutOrElse(next, { duration: Duration.seconds(seconds), orElse: () => Effect.fail(timedOut) })
+      : Effect.timeoutOrElse(next, { duration: Duration.seconds(seconds), orElse: () => Effect.fail(timedOut()) })
   }
 
   const noServer = () =>
@@ -92,16 +93,7 @@ export const makeReserve = (members: Members): Service["reserve"] => {
       reason: members.noServer
     })
 
-  const reserve = Effect.fnUntraced(
-    function*(tubes: Tubes, options?: { readonly timeout?: Duration.Input | undefined }) {
-      const wanted = Validate.tubes("reserve", tubes)
-      if (wanted instanceof Errors.InvalidArgument) return yield* wanted
-      const all = Validate.snapshot("reserve", options, ["timeout"])
-      if (all instanceof Errors.InvalidArgument) return yield* all
-      const seconds = Validate.timeout("reserve", all.timeout)
-      if (seconds instanceof Errors.InvalidArgument) return yield* seconds
-      return yield* patient(wanted, seconds)
-    }
-  )
+  const reserve = (tubes: Tubes, options?: ReserveOptions) =>
+    Effect.flatMap(readArguments(tubes, options), ({ seconds, wanted }) => patient(wanted, seconds))
   return reserve as Service["reserve"]
 }

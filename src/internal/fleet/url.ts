@@ -12,7 +12,7 @@ import type { ServerOptions } from "../../Fleet.ts"
 import { DEFAULT_PORT } from "../protocol/scalars.ts"
 import * as Validate from "../protocol/validate.ts"
 
-const RULE = "a URL of the form beanstalk://a:11300,b:11300, beanstalk+tls://a,b or beanstalk+srv://name"
+const RULE = "a URL of the form beanstalk://a:11300,b:11300, beanstalk+tls://a,b, beanstalk+srv://name or unix:///path"
 
 /** What a URL names: servers, or a name of which DNS has the servers. */
 export type Named = { readonly servers: ReadonlyArray<string> } | { readonly name: string }
@@ -21,6 +21,7 @@ export type Named = { readonly servers: ReadonlyArray<string> } | { readonly nam
 export const readUrl = (operation: string, url: string): Result.Result<Named, Errors.InvalidArgument> => {
   const wrong = Result.fail(Validate.refuse(operation, "url", url, RULE))
   const parts = typeof url === "string" ? /^(beanstalk(?:\+tls|\+srv)?):\/\/([^/]+)\/?$/.exec(url) : null
+  if (typeof url === "string" && url.startsWith("unix:")) return Result.succeed({ servers: [url] })
   if (parts === null) return wrong
   const [, scheme, hosts] = parts as unknown as [string, string, string]
   if (scheme === "beanstalk+srv") return /^[\w.-]+$/.test(hosts) ? Result.succeed({ name: hosts }) : wrong

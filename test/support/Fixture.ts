@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Client from "../../src/Client.ts"
 import * as Fleet from "../../src/Fleet.ts"
@@ -23,13 +24,14 @@ export const quietly = Effect.updateService(
 
 const withOwnMetrics = Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map()))
 
-/** How many servers the client has, of which a test gets the first one. The suites run on three as well. */
+/** How many servers the client has, of which a test gets the first one. `npm run test:fleet` runs the suites on three. */
 const SERVERS = Number(process.env["SERVERS"] ?? 1)
 
 const clientOf = Effect.fnUntraced(function*(server: Server.Service, options: Client.Options | undefined) {
   if (SERVERS === 1) return yield* Client.make({ ...options, ...server.clientOptions })
   const others = yield* Effect.forEach(Array.from({ length: SERVERS - 1 }), () => Server.makeMemory())
-  return yield* Fleet.make({ ...options, servers: [server, ...others].map(({ clientOptions }) => clientOptions) })
+  const servers = [server, ...others].map(({ clientOptions }) => clientOptions)
+  return yield* Fleet.make({ ...options, servers }).pipe(Random.withSeed("the same places each time"))
 })
 
 /**

@@ -83,12 +83,17 @@ const OUTCOMES = [
   "lost"
 ] as const
 
-/** What became of the jobs of a tube, by the metrics. Outcomes that did not occur are left out. */
-export const outcomes = Effect.fnUntraced(function*(server: string, tube = TUBE) {
+/**
+ * What became of the jobs of a tube, by the metrics of a server, or of several with commas in between. Outcomes that did not
+ * occur are left out.
+ */
+export const outcomes = Effect.fnUntraced(function*(servers: string, tube = TUBE) {
   const counts: Partial<Record<Metrics.JobOutcome, number>> = {}
-  for (const outcome of OUTCOMES) {
-    const { count } = yield* Metric.value(Metric.withAttributes(Metrics.jobs, { server, tube, outcome }))
-    if (count > 0) counts[outcome] = count
+  for (const server of servers.split(",")) {
+    for (const outcome of OUTCOMES) {
+      const { count } = yield* Metric.value(Metric.withAttributes(Metrics.jobs, { server, tube, outcome }))
+      if (count > 0) counts[outcome] = (counts[outcome] ?? 0) + count
+    }
   }
   return counts
 })

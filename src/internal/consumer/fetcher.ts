@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Errors from "../../Errors.ts"
+import { commands } from "../../Protocol.ts"
 import { CLOSED_BY_SCOPE, RESERVE_INTERRUPTED } from "../connection/endings.ts"
 import type { Pipeline } from "../connection/pipeline.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
@@ -80,6 +81,8 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   /** Jobs that came too late and are being released. */
   #late = 0
   #isStopped = false
+  /** The server has become silent. It may carry out what it does not answer, and a job that nobody sees looks like a crash. */
+  #mustAnswer = false
   #onLastAnswer = () => {}
   #isFilling = false
 
@@ -302,6 +305,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       Effect.gen({ self: this }, function*() {
         const scope = yield* Scope.fork(this.#scope)
         const pipeline = yield* restore(Scope.provide(this.#source.open(this.#settings.tubes), scope)).pipe(
+          Effect.tap((pipeline) => this.#mustAnswer ? restore(this.#answer(pipeline)) : Effect.void),
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
         )
         this.#add(pipeline, scope)
@@ -310,6 +314,13 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
     return this.#backoff.dial(attempt).pipe(
       Effect.catchIf((error) => !this.#backoff.isFinal(error), () => this.#dial())
     )
+  }
+
+  #answer(pipeline: Pipeline): Effect.Effect<void, Errors.BeanstalkdError> {
+    return Effect.matchEffect(pipeline.run(commands.use, pipeline.session.chosenTube), {
+      onFailure: (error) => error._tag === "BeanstalkdError" ? Effect.fail(error) : Effect.void,
+      onSuccess: () => Effect.sync(() => void (this.#mustAnswer = false))
+    })
   }
 
   #add(pipeline: Pipeline, scope: Scope.Closeable): void {
@@ -324,7 +335,10 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       else if (closedBeforeFirstReply(pipeline)) this.#backoff.onClosedBeforeFirstReply(lossOf(pipeline))
       else this.#backoff.onFailure(lossOf(pipeline))
       connection.loseAll()
-      if (pipeline.death?._tag === "CommandTimeout") this.#closeSuspects()
+      if (pipeline.death?._tag === "CommandTimeout") {
+        this.#mustAnswer = true
+        this.#closeSuspects()
+      }
       this.#fork(Scope.close(scope, Exit.void))
       this.#control?.onChange()
       this.fill()

@@ -100,6 +100,18 @@ describe("an embedded server that", () => {
       }))
   )
 
+  it.effect("answers nothing for minutes, and does what it is told, has no job blamed for crashes", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
+      yield* beanstalkd.putAll(TUBE, Array.from({ length: 20 }, (_, n) => `${n}`), { ttr: "5 seconds" })
+      yield* work(() => Effect.sleep("1 second"), { concurrency: 2, maxAttempts: 3, maxCrashes: 3 })
+      yield* TestClock.adjust("3 seconds")
+      yield* server.injectFaults({ mute: true })
+      yield* TestClock.adjust("5 minutes")
+      yield* server.injectFaults({})
+      yield* TestClock.adjust("5 minutes")
+      yield* areIn(beanstalkd, {})
+    })))
+
   it.effect("drops all connections every 30 milliseconds has all its jobs handled in the end", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd, server) {
       const ids = (yield* beanstalkd.putAll(TUBE, Array.from({ length: 300 }, (_, n) => `${n}`))).map(({ id }) => id)

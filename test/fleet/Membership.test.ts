@@ -124,6 +124,20 @@ describe("a list of servers", () => {
 })
 
 describe("drain", () => {
+  it.effect("keeps puts away from the server although the list has it again", () =>
+    Effect.gen(function*() {
+      const { fleet, list, tell } = yield* followed(["a", "b"])
+      yield* tell(list)
+      const a = yield* Effect.orDie(fleet.on("a"))
+      yield* a.put("work", "x", { delay: "1 hour" })
+      yield* Effect.forkScoped(fleet.drain("a"), { startImmediately: true })
+      yield* tell(list.slice(1))
+      yield* tell(list)
+      yield* pass(2000)
+      assert.deepStrictEqual(yield* statusOf(fleet), { a: "leaving", b: "up" })
+      assert.deepStrictEqual([...new Set(yield* putsOf(fleet, 20))], ["b"])
+    }).pipe(quietly))
+
   it.effect("waits for consumers and delays, and reports what is buried", () =>
     onFleet(
       2,

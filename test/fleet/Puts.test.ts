@@ -113,6 +113,23 @@ describe("a put", () => {
       })
     ))
 
+  it.effect("that may have been done is put again on the only server, once that is back, with ambiguous: \"again\"", () =>
+    onFleet(
+      1,
+      Effect.fnUntraced(function*(fleet, a) {
+        yield* a.freeze
+        const put = yield* Effect.forkChild(fleet.put("work", "x"), { startImmediately: true })
+        yield* pass(2500)
+        assert.strictEqual(put.pollUnsafe(), undefined)
+        yield* a.up
+        yield* pass(8000)
+        assert.strictEqual((yield* Fiber.join(put)).server, "a")
+        // The server has carried out the first one too.
+        assert.strictEqual((yield* fleet.statsTube("work")).currentJobsReady, 2)
+      }),
+      { ambiguous: "again", patience: "1 minute" }
+    ))
+
   it.effect("that may have been done is put on the next server with ambiguous: \"again\"", () =>
     onFleet(
       2,

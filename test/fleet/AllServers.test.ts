@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
-import { Errors, Fleet, Job } from "effect-beanstalkd"
+import { Errors, type Fleet, Job } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onFleet, pass } from "./Fleets.ts"
 

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Latch, Stream } from "effect"
-import { Client, Fleet, Metrics, Tube, Worker } from "effect-beanstalkd"
+import { Client, type Fleet, Metrics, Tube, Worker } from "effect-beanstalkd"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import { type Machine, NAMES, onFleet, pass, settle } from "./Fleets.ts"

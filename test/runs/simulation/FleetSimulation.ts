@@ -469,7 +469,7 @@ export const simulateFleet = (seed: number): Result => {
     run.isOn = false
     run.heal()
     trouble.interruptUnsafe()
-    deadline = world.now + (plan.mode === "backlog" ? 5 * MINUTE : MINUTE)
+    deadline = world.now + (plan.mode === "backlog" ? 30 * MINUTE : MINUTE)
     yield* until(() => run.isDrained)
     world.tell("all is done")
     deadline = world.now + MINUTE

@@ -88,8 +88,14 @@ const withoutRun = (
       rules.crashGuard && rules.isolateSuspects && isSuspect(seen) && ledger.hadCompany(lease)
         ? [{ command: "release", delay: delayOfSuspect(seen) }]
         : []
-    if (isReadable(lease.job.put.body)) return [...refused, ...heldTooLong(lease, rules, ledger)]
-    return [...refused, ...(rules.onUndecodable === "retry" ? failed([seen], rules, ledger) : givenUp(rules, ledger))]
+    // Whether a body can be read, a worker learns when the handler's turn comes, so a held job is given back in either case.
+    const held = heldTooLong(lease, rules, ledger)
+    if (isReadable(lease.job.put.body)) return [...refused, ...held]
+    return [
+      ...refused,
+      ...held,
+      ...(rules.onUndecodable === "retry" ? failed([seen], rules, ledger) : givenUp(rules, ledger))
+    ]
   })
 
 // A job that came while a suspect ran is held for so long, and then given back.

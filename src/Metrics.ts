@@ -10,6 +10,10 @@
  * | `beanstalkd_jobs_total` | the fates of the jobs of workers and typed streams | `server`, `tube`, `outcome` |
  * | `beanstalkd_jobs_in_flight` | jobs whose handlers run | `server`, `tube` |
  * | `beanstalkd_job_duration_seconds` | how long handlers ran, in seconds | `server`, `tube` |
+ * | `beanstalkd_binlog_written_bytes_total` | bytes that an embedded server wrote to its binlog | `directory` |
+ * | `beanstalkd_binlog_files` | files of the binlog | `directory` |
+ * | `beanstalkd_binlog_bytes` | bytes that these files take | `directory` |
+ * | `beanstalkd_binlog_sync_seconds` | how long it took until the disk had a batch of records, in seconds | `directory` |
  *
  * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried`, `buried` and
  * `deadLettered`, or `postponed`, `discarded` or `lost`. Of typed streams only the jobs that they bury are counted.
@@ -25,6 +29,7 @@
  * @since 0.1.0
  */
 import type * as Metric from "effect/Metric"
+import * as BinlogRecorder from "./internal/telemetry/binlogRecorder.ts"
 import * as CommandRecorder from "./internal/telemetry/commandRecorder.ts"
 import { makeJobDuration, makeJobs, makeJobsInFlight } from "./internal/telemetry/jobRecorder.ts"
 
@@ -101,3 +106,35 @@ export type JobOutcome =
   | "buried"
   | "deadLettered"
   | "lost"
+
+/**
+ * Bytes that an embedded server wrote to its binlog. Attribute: `directory`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const binlogWrittenBytes: Metric.Counter<number> = BinlogRecorder.makeWrittenBytes()
+
+/**
+ * Files of the binlog of an embedded server, spare ones included. Attribute: `directory`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const binlogFiles: Metric.Gauge<number> = BinlogRecorder.makeFiles()
+
+/**
+ * Bytes that the files of the binlog of an embedded server take. Attribute: `directory`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const binlogBytes: Metric.Gauge<number> = BinlogRecorder.makeBytes()
+
+/**
+ * How long it took, in seconds, until the disk had a batch of records of an embedded server. Attribute: `directory`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const binlogSyncDuration: Metric.Histogram<number> = BinlogRecorder.makeSyncDuration()

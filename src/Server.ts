@@ -4,19 +4,23 @@
  *
  * All its time is Effect's `Clock`: `TestClock.adjust("24 hours")` ends delays, leases, pauses and waits.
  *
- * Jobs live as long as the server: there is no binlog.
+ * Jobs live as long as the server, or longer if it has a `directory`: there it keeps a binlog, in the format of beanstalkd,
+ * which can go on with the directory, and the other way round.
  *
  * @since 0.1.0
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Client from "./Client.ts"
-import { poolOf } from "./internal/client/internals.ts"
 import * as Errors from "./Errors.ts"
+import type { SyncPolicy } from "./internal/binlog/binlog.ts"
+import type { Failure } from "./internal/binlog/failure.ts"
+import { poolOf } from "./internal/client/internals.ts"
 import * as LoopbackDialer from "./internal/connection/loopback.ts"
 import * as Transport from "./internal/connection/transport.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
@@ -29,7 +33,9 @@ import type * as EngineFaults from "./internal/server/faults.ts"
 import type { Place } from "./internal/server/listen.ts"
 import { endpointOf } from "./internal/server/loopback.ts"
 import { nameOf } from "./internal/server/memoryNames.ts"
+import { DEFAULT_FILE_SIZE } from "./internal/server/statsText.ts"
 import * as PoolSettings from "./internal/pool/settings.ts"
+import { BinlogRecorder } from "./internal/telemetry/binlogRecorder.ts"
 
 /**
  * What is wrong with a server, for tests of what a client does then: see `Service.injectFaults`.
@@ -67,12 +73,50 @@ export interface Limits {
 }
 
 /**
- * Where a server listens, and its limits.
+ * Where a server keeps its jobs, so that they outlive it: in a binlog, as beanstalkd does with `-b`, and in its format. Each
+ * of the two can go on with what the other has left. The other options have no effect without `directory`.
+ *
+ * ```ts
+ * import { Server } from "effect-beanstalkd"
+ *
+ * const durable = Server.layer({ directory: "/var/lib/jobs", sync: "always" })
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends Limits {
+export interface Durability {
+  /**
+   * The directory of the binlog, which must exist. One server can use it at a time; another one, or a beanstalkd, is refused.
+   * It needs `node:sqlite`, which holds the lock. Default: none, and jobs are kept in memory only.
+   */
+  readonly directory?: string | undefined
+
+  /**
+   * When the disk must have what a reply tells of. `"always"`: before the reply. A duration: so long after the reply at the
+   * latest; plain numbers are milliseconds, and 0 is `"always"`. `"never"`: when the system writes it by itself. Whichever it is,
+   * the system has the bytes before the reply, so that a killed process loses nothing. What the machine loses without power
+   * is another matter. Default: 50 milliseconds.
+   */
+  readonly sync?: "always" | "never" | Duration.Input | undefined
+
+  /** How large a file of the binlog gets, in bytes; 512 is the least that is used. Default: 10,485,760. */
+  readonly fileSize?: number | undefined
+
+  /**
+   * Whether to start although files are damaged or missing: with the jobs that can be read. The files that it cannot
+   * understand as a whole are moved to the directory `damaged` in `directory`. Default: false, and such a server does not start.
+   */
+  readonly salvage?: boolean | undefined
+}
+
+/**
+ * Where a server listens, its limits, and where it keeps its jobs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Limits, Durability {
   /** The host name or address to listen on; `0.0.0.0` lets other machines in. Default: 127.0.0.1. */
   readonly host?: string | undefined
 
@@ -84,12 +128,13 @@ export interface Options extends Limits {
 }
 
 /**
- * The name of a server in memory, and its limits.
+ * The name of a server in memory, its limits, and where it keeps its jobs. One with a `directory` answers when the bytes are
+ * written, no longer at once, so a test that sets its clock forward should go without.
  *
  * @since 0.1.0
  * @category models
  */
-export interface MemoryOptions extends Limits {
+export interface MemoryOptions extends Limits, Durability {
   /**
    * The server's name: its `server` and that of its errors and jobs. Any text without white space, and not empty. Two
    * servers that you give the same name take each other's jobs for their own. Default: `memory`, or while another server
@@ -133,9 +178,24 @@ export interface Service {
 
   /**
    * Kills it and starts it again, as a beanstalkd with a binlog: connections are cut off, jobs that were reserved are ready,
-   * and the other jobs are as they were.
+   * and the other jobs are as they were. With a `directory` it has the jobs that it reads there.
    */
-  readonly restart: Effect.Effect<void>
+  readonly restart: Effect.Effect<void, BinlogError>
+
+  /**
+   * Fails when the binlog cannot be written any more: the disk has failed. By then the server has cut off all connections,
+   * has acknowledged nothing that may be lost, and accepts no connection. Without a `directory` it waits forever.
+   *
+   * ```ts
+   * import { Server } from "effect-beanstalkd"
+   * import { Effect } from "effect"
+   *
+   * const serve = Effect.scoped(
+   *   Effect.flatMap(Server.make({ directory: "/var/lib/jobs" }), (server) => server.failure)
+   * )
+   * ```
+   */
+  readonly failure: Effect.Effect<never, BinlogError>
 
   /** How many connections are open. */
   readonly connectionCount: Effect.Effect<number>
@@ -177,6 +237,28 @@ export class ListenError
   }
 }
 
+/**
+ * A binlog cannot be used: another server has the directory, a file is damaged, the disk is full or fails. `path` is the
+ * file or directory, `offset` the place in the file in bytes if the trouble is there, and `cause` says what was wrong and what
+ * can be done.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BinlogError
+  extends Schema.TaggedError<BinlogError>("effect-beanstalkd/Server/BinlogError")("BinlogError", {
+    path: Schema.String,
+    operation: Schema.Literals(["lock", "read", "write", "sync", "remove"]),
+    offset: Schema.optionalKey(Schema.Int),
+    cause: Schema.Defect()
+  })
+{
+  override get message(): string {
+    const place = this.offset === undefined ? "" : ` at ${this.offset}`
+    return `cannot ${this.operation} ${this.path}${place}: ${describeCause(this.cause)}`
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Any server
 // ---------------------------------------------------------------------------------------------------------------------
@@ -188,12 +270,47 @@ const LEAST: Readonly<Record<keyof Limits, number>> = { maxJobSize: 0, maxClient
 const checked = <A>(value: A | Errors.InvalidArgument) =>
   value instanceof Errors.InvalidArgument ? Effect.fail(value) : Effect.succeed(value)
 
-const makeHost = Effect.fnUntraced(function*(operation: string, limits: Limits) {
+const DURABILITY = Validate.optionNames<Durability>({ directory: true, sync: true, fileSize: true, salvage: true })
+
+const DEFAULT_SYNC = "50 millis"
+
+const binlogError = ({ cause, offset, operation, path }: Failure): BinlogError =>
+  new BinlogError({ path, operation, cause, ...offset === undefined ? {} : { offset } })
+
+const readSync = (operation: string, sync: NonNullable<Durability["sync"]>): SyncPolicy | Errors.InvalidArgument => {
+  if (sync === "always" || sync === "never") return sync
+  const millis = Validate.duration(operation, "sync", sync)
+  if (millis instanceof Errors.InvalidArgument) return millis
+  return Duration.toMillis(millis) === 0 ? "always" : Duration.toMillis(millis)
+}
+
+const readDurability = Effect.fnUntraced(function*(
+  operation: string,
+  { directory, fileSize = DEFAULT_FILE_SIZE, salvage = false, sync = DEFAULT_SYNC }: Durability
+) {
+  if (directory !== undefined && (typeof directory !== "string" || directory === "")) {
+    const rule = "the path of a directory"
+    return yield* new Errors.InvalidArgument({ operation, argument: "directory", value: directory, rule })
+  }
+  yield* checked(Validate.wholeNumber(operation, "fileSize", fileSize, 0))
+  yield* checked(Validate.flag(operation, "salvage", salvage))
+  return { directory, fileSize, salvage, sync: yield* checked(readSync(operation, sync)) }
+})
+
+const makeHost = Effect.fnUntraced(function*(operation: string, options: Limits & Durability) {
   for (const name of LIMITS) {
-    const value = limits[name]
+    const value = options[name]
     if (value !== undefined) yield* checked(Validate.wholeNumber(operation, name, value, LEAST[name]))
   }
-  return yield* EngineHost.make(limits)
+  const { directory, ...rest } = yield* readDurability(operation, options)
+  if (directory === undefined) return yield* EngineHost.make(options)
+  // Only a server with a directory needs it.
+  const Storage = yield* Effect.promise(() => import("./internal/binlog/storage.ts"))
+  const observer = new BinlogRecorder(directory, yield* Effect.context())
+  return yield* Effect.mapError(
+    Effect.flatMap(Storage.make({ directory, observer, ...rest }), (open) => EngineHost.make(options, open)),
+    binlogError
+  )
 })
 
 const FAULTS = Validate.optionNames<Faults>({
@@ -222,12 +339,13 @@ const readFaults = Effect.fnUntraced(function*(given: Faults) {
 })
 
 const fromHost = (
-  host: EngineHost.EngineHost,
+  host: EngineHost.EngineHost<Failure>,
   where: Pick<Service, "server" | "port" | "clientOptions">
 ): Service => ({
   ...where,
   drain: Effect.sync(() => host.engine.drain()),
-  restart: Effect.sync(() => host.engine.restart()),
+  restart: Effect.mapError(host.restart, binlogError),
+  failure: Effect.mapError(host.failure, binlogError),
   connectionCount: Effect.sync(() => host.engine.connectionCount),
   dropConnections: Effect.sync(() => host.engine.dropConnections()),
   injectFaults: (faults) => Effect.map(readFaults(faults), host.injectFaults),
@@ -276,13 +394,17 @@ const loadListen = (failed: (cause: unknown) => ListenError) =>
 const start = Effect.fnUntraced(function*(
   operation: string,
   given: Options = {}
-): Effect.fn.Return<Service, ListenError, Scope.Scope> {
-  const options = Validate.snapshot(operation, given, [...LIMITS, "host", "port", "path"])
+): Effect.fn.Return<Service, BinlogError | ListenError, Scope.Scope> {
+  const options = Validate.snapshot(operation, given, [...LIMITS, ...DURABILITY, "host", "port", "path"])
   if (options instanceof Errors.InvalidArgument) return yield* new ListenError({ server: show({}), cause: options })
   const failed = (cause: unknown) => new ListenError({ server: show(options), cause })
   const place = placeOf(operation, options)
   if (place instanceof Errors.InvalidArgument) return yield* failed(place)
-  const host = yield* Effect.mapError(makeHost(operation, options), failed)
+  const host = yield* Effect.catchTag(
+    makeHost(operation, options),
+    "InvalidArgument",
+    (cause) => Effect.fail(failed(cause))
+  )
   const { listen } = yield* loadListen(failed)
   const port = yield* Effect.mapError(listen(host, place), failed)
   return fromHost(host, {
@@ -310,7 +432,7 @@ const start = Effect.fnUntraced(function*(
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<Service, ListenError, Scope.Scope> =>
+export const make = (options?: Options): Effect.Effect<Service, BinlogError | ListenError, Scope.Scope> =>
   start("Server.make", options)
 
 /**
@@ -326,7 +448,7 @@ export const make = (options?: Options): Effect.Effect<Service, ListenError, Sco
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: Options): Layer.Layer<Server, ListenError> =>
+export const layer = (options?: Options): Layer.Layer<Server, BinlogError | ListenError> =>
   Layer.effect(Server, start("Server.layer", options))
 
 /**
@@ -346,7 +468,7 @@ export const layer = (options?: Options): Layer.Layer<Server, ListenError> =>
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Server, ListenError | Config.ConfigError> =>
+): Layer.Layer<Server, BinlogError | ListenError | Config.ConfigError> =>
   Layer.effect(
     Server,
     unwrapConfig("Server.layerConfig", options).pipe(
@@ -361,14 +483,14 @@ export const layerConfig = (
 
 const DEFAULT_NAME = "memory"
 
-const MEMORY_OPTIONS: ReadonlyArray<keyof MemoryOptions> = [...LIMITS, "name"]
+const MEMORY_OPTIONS: ReadonlyArray<keyof MemoryOptions> = [...LIMITS, ...DURABILITY, "name"]
 
 const isName = (name: unknown): name is string => typeof name === "string" && /^\S+$/.test(name)
 
 const startMemory = Effect.fnUntraced(function*(
   operation: string,
   given: MemoryOptions = {}
-): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+): Effect.fn.Return<Service, BinlogError | ListenError, Scope.Scope> {
   const failed = (cause: unknown) => new ListenError({ server: DEFAULT_NAME, cause })
   const options = Validate.snapshot(operation, given, MEMORY_OPTIONS)
   if (options instanceof Errors.InvalidArgument) return yield* failed(options)
@@ -376,7 +498,11 @@ const startMemory = Effect.fnUntraced(function*(
     const rule = "text without white space, not empty"
     return yield* failed(new Errors.InvalidArgument({ operation, argument: "name", value: options.name, rule }))
   }
-  const host = yield* Effect.mapError(makeHost(operation, options), failed)
+  const host = yield* Effect.catchTag(
+    makeHost(operation, options),
+    "InvalidArgument",
+    (cause) => Effect.fail(failed(cause))
+  )
   const name = yield* nameOf(options.name)
   const dialer = LoopbackDialer.makeDialer(name, endpointOf(host))
   return fromHost(host, { server: name, port: undefined, clientOptions: { dialer } })
@@ -402,7 +528,7 @@ const startMemory = Effect.fnUntraced(function*(
  * @since 0.1.0
  * @category constructors
  */
-export const makeMemory = (options?: MemoryOptions): Effect.Effect<Service, ListenError, Scope.Scope> =>
+export const makeMemory = (options?: MemoryOptions): Effect.Effect<Service, BinlogError | ListenError, Scope.Scope> =>
   startMemory("Server.makeMemory", options)
 
 // The pool opens more when it needs them.
@@ -463,7 +589,7 @@ export const layerMemory: {
   (): Layer.Layer<Client.Beanstalkd | Server>
   (
     options: LayerMemoryOptions | undefined
-  ): Layer.Layer<Client.Beanstalkd | Server, ListenError | Errors.BeanstalkdError>
+  ): Layer.Layer<Client.Beanstalkd | Server, BinlogError | ListenError | Errors.BeanstalkdError>
 } = (options?: LayerMemoryOptions): Layer.Layer<Client.Beanstalkd | Server> => {
   const started = Layer.effectContext(startWithClient("Server.layerMemory", options))
   // The overloads tell when it cannot fail.

@@ -59,6 +59,7 @@ export const rules: Readonly<Record<string, Rule>> = {
 
   // The embedded server and the client check each other, so they must not share code that can have a bug.
   server: { values: ["protocol/scalars"], types: [] },
+  binlog: { values: ["server", "protocol/scalars"], types: [] },
 
   Errors: publicModule("Errors", ["protocol"]),
   Stats: publicModule("Stats", ["protocol"]),
@@ -71,7 +72,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   Consumer: publicModule("Consumer", ["consumer", "job", "protocol"]),
   Tube: publicModule("Tube", ["tube", "protocol"]),
   Worker: publicModule("Worker", ["worker", "tube", "consumer", "job", "telemetry", "protocol"]),
-  Server: publicModule("Server", ["server", "client", "pool", "connection", "protocol"]),
+  Server: publicModule("Server", ["binlog", "telemetry", "server", "client", "pool", "connection", "protocol"]),
   Fleet: publicModule("Fleet", ["fleet", "connection", "protocol"]),
   index: { values: PUBLIC, types: [] },
 

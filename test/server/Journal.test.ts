@@ -9,9 +9,11 @@ import type { Journal } from "../../src/internal/server/journal.ts"
 import { Store } from "../../src/internal/server/store.ts"
 import { AnyStep, FOREVER, jobsOf, join, leave, put, run, TimedStore, use } from "./StoreSteps.ts"
 
+type Kind = Extract<keyof Journal, "put" | "state" | "deleted">
+
 /** A record as a binlog could write it: a copy of the job at that moment. */
 interface Entry {
-  readonly kind: keyof Journal
+  readonly kind: Kind
   readonly at: number
   readonly id: number
   readonly tube: string
@@ -42,11 +44,13 @@ const copy = (
 const recorded = () => {
   const entries: Array<Entry> = []
   const log: Array<string> = []
-  const record = (kind: keyof Journal) => (job: StoredJob) => {
+  const record = (kind: Kind) => (job: StoredJob) => {
     entries.push({ kind, at: store.now, ...copy(job) })
     log.push(`${kind} ${job.id}${kind === "state" ? ` ${job.state}` : ""}`)
   }
   const store: TimedStore = new TimedStore({
+    hasRoomForPut: () => true,
+    hasRoomForChange: () => true,
     put: record("put"),
     state: record("state"),
     deleted: record("deleted")

@@ -12,7 +12,9 @@ const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
 const places: ReadonlyArray<
   readonly [
     place: string,
-    make: (options: Server.Limits) => Effect.Effect<Server.Service, Server.ListenError, Scope.Scope>
+    make: (
+      options: Server.Limits
+    ) => Effect.Effect<Server.Service, Server.BinlogError | Server.ListenError, Scope.Scope>
   ]
 > = [
   ["in memory", Server.makeMemory],

@@ -55,7 +55,7 @@ const putAndReserve = Effect.gen(function*() {
   return (yield* beanstalkd.reserve("emails")).text
 })
 
-const clientOf = (server: Layer.Layer<Server.Server, Server.ListenError>) =>
+const clientOf = (server: Layer.Layer<Server.Server, Server.BinlogError | Server.ListenError>) =>
   Layer.effect(Client.Beanstalkd, Effect.flatMap(Server.Server, ({ clientOptions }) => Client.make(clientOptions)))
     .pipe(
       Layer.provide(server)

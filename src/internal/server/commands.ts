@@ -112,6 +112,8 @@ function reserveWithTimeout(connection: ServerConnection, args: ArgumentReader):
 function reserveJob(connection: ServerConnection, id: number): void {
   const { reserver, store } = connection
   const job = store.jobs.get(id)
+  // A delayed or buried job is recorded, as it is ready after a restart.
+  if (job !== undefined && job.state !== "ready" && hasNoRoom(connection)) return
   if (!store.reserveJob(job, reserver)) return connection.reply("NOT_FOUND")
   connection.becomeWorker()
   connection.replyWithBody(`RESERVED ${id}`, job.body)
@@ -153,6 +155,7 @@ function release(connection: ServerConnection, args: ArgumentReader): void {
   connection.count("release")
   const job = store.jobs.get(id)
   if (!store.isHeldBy(job, reserver)) return connection.reply("NOT_FOUND")
+  if (hasNoRoom(connection)) return
   if (engine.shortage === "queues") {
     store.bury(job, pri)
     return connection.reply("BURIED")
@@ -169,8 +172,16 @@ function bury(connection: ServerConnection, args: ArgumentReader): void {
   connection.count("bury")
   const job = store.jobs.get(id)
   if (!store.isHeldBy(job, reserver)) return connection.reply("NOT_FOUND")
+  if (hasNoRoom(connection)) return
   store.bury(job, pri)
   connection.reply("BURIED")
+}
+
+// The job stays as it is, so that its holder can try again, or delete it.
+function hasNoRoom(connection: ServerConnection): boolean {
+  if (connection.store.hasRoomForChange) return false
+  connection.reply("OUT_OF_MEMORY")
+  return true
 }
 
 function touch(connection: ServerConnection, id: number): void {
@@ -185,12 +196,15 @@ function kick(connection: ServerConnection, args: ArgumentReader): void {
   const bound = args.bound()
   if (bound === undefined) return badFormat(connection)
   connection.count("kick")
+  if (hasNoRoom(connection)) return
   connection.reply(`KICKED ${connection.store.kick(connection.used, bound)}`)
 }
 
 function kickJob(connection: ServerConnection, id: number): void {
   const { store } = connection
-  connection.reply(store.kickJob(store.jobs.get(id)) ? "KICKED" : "NOT_FOUND")
+  const job = store.jobs.get(id)
+  if (job !== undefined && hasNoRoom(connection)) return
+  connection.reply(store.kickJob(job) ? "KICKED" : "NOT_FOUND")
 }
 
 function pauseTube(connection: ServerConnection, args: ArgumentReader): void {

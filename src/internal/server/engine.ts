@@ -7,7 +7,8 @@
  * `commands.ts` executes them on the store, `store.ts` moves the jobs.
  */
 import { type Output, ServerConnection } from "./serverConnection.ts"
-import { COUNTED, type Counted, type HostFacts, type ServerFacts } from "./statsText.ts"
+import type { BinlogFacts } from "./journal.ts"
+import { COUNTED, type Counted, type HostFacts, NO_BINLOG, type ServerFacts } from "./statsText.ts"
 import type { Store } from "./store.ts"
 
 /** What an engine needs to know. */
@@ -16,6 +17,8 @@ export interface Options {
   readonly host: HostFacts
   /** The largest body that a put may have, in bytes. Default: 65,535. */
   readonly maxJobSize?: number | undefined
+  /** What the statistics say of the journal of the store. Default: that there is none. */
+  readonly binlog?: (() => BinlogFacts) | undefined
   /** Called after a transaction that has moved `nextDeadline`, or in which a connection began to wait for a job. */
   readonly onChange?: (() => void) | undefined
 }
@@ -36,9 +39,10 @@ const noCounts = () => Object.fromEntries(COUNTED.map((command) => [command, 0])
 
 /** A server. */
 export class Engine implements ServerFacts {
-  readonly store: Store
+  store: Store
   readonly host: HostFacts
   readonly maxJobSize: number
+  readonly #binlog: () => BinlogFacts
   startedAt: number
   counts: Record<Counted, number> = noCounts()
   readonly #onChange: () => void
@@ -56,8 +60,11 @@ export class Engine implements ServerFacts {
   producers = 0
   workers = 0
 
-  constructor({ host, maxJobSize = DEFAULT_MAX_JOB_SIZE, onChange = () => {}, store }: Options) {
+  constructor(
+    { binlog = () => NO_BINLOG, host, maxJobSize = DEFAULT_MAX_JOB_SIZE, onChange = () => {}, store }: Options
+  ) {
     this.store = store
+    this.#binlog = binlog
     this.#onChange = onChange
     this.host = host
     this.maxJobSize = Math.min(maxJobSize, LARGEST_MAX_JOB_SIZE)
@@ -67,6 +74,10 @@ export class Engine implements ServerFacts {
   /** How many connections are open. */
   get connectionCount(): number {
     return this.#connections.size
+  }
+
+  get binlog(): BinlogFacts {
+    return this.#binlog()
   }
 
   /** Opens a connection. */
@@ -95,6 +106,13 @@ export class Engine implements ServerFacts {
     this.isDraining = true
   }
 
+  /** As if the server had been killed, and started again with the jobs of this store. */
+  restartWith(store: Store): void {
+    this.store = store
+    this.#forget()
+    this.#tellChange()
+  }
+
   /**
    * As if the server had been killed and started again with a binlog that has everything: connections are cut off, jobs
    * that were reserved are ready, the other jobs are as they were, pauses and statistics are gone, and it drains no longer.
@@ -106,6 +124,10 @@ export class Engine implements ServerFacts {
       this.dropConnections()
     })
     this.store.restart()
+    this.#forget()
+  }
+
+  #forget(): void {
     this.counts = noCounts()
     this.totalConnections = 0
     this.startedAt = this.store.now

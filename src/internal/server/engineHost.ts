@@ -15,10 +15,12 @@ import { type Faults, FaultyOutput } from "./faults.ts"
 import { MemoryBudget, millisOf } from "./entities.ts"
 import type { Output, ServerConnection } from "./serverConnection.ts"
 import type { HostFacts } from "./statsText.ts"
+import type { OpenStorage } from "./storage.ts"
+import { StorageKeeper } from "./storageKeeper.ts"
 import { Store } from "./store.ts"
 
 /** A running engine. */
-export interface EngineHost {
+export interface EngineHost<E = unknown> {
   readonly engine: Engine
   /** A new connection, or undefined if it is refused. */
   readonly accept: (output: Output) => ServerConnection | undefined
@@ -26,6 +28,10 @@ export interface EngineHost {
   readonly awaitReservers: (tube: string, count: number) => Effect.Effect<void>
   /** Runs a task in a later tick, and after so many milliseconds. */
   readonly later: (millis: number, task: () => void) => void
+  /** As if the server were killed and started again. */
+  readonly restart: Effect.Effect<void, E>
+  /** Fails when the server has ended, since it could not keep its jobs. */
+  readonly failure: Effect.Effect<never, E>
 }
 
 /** The limits of an engine and its connections, all without bounds by default but the size of a job. */
@@ -112,10 +118,11 @@ class Waiters {
   }
 }
 
-/** Runs an engine until the Scope is closed. */
-export const make = Effect.fnUntraced(function*(
-  { facts = hostFacts(), maxClients = Infinity, maxJobSize, maxMemory = Infinity }: Options
-): Effect.fn.Return<EngineHost, never, Scope.Scope> {
+/** Runs an engine until the Scope is closed, with the jobs of a storage, or without one in memory only. */
+export const make = Effect.fnUntraced(function*<E = never>(
+  { facts = hostFacts(), maxClients = Infinity, maxJobSize, maxMemory = Infinity }: Options,
+  open?: OpenStorage<E>
+): Effect.fn.Return<EngineHost<E>, E, Scope.Scope> {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
   const inScope = Fiber.runIn(yield* Scope.fork(yield* Effect.scope))
@@ -127,21 +134,29 @@ export const make = Effect.fnUntraced(function*(
   const after = (millis: number, task: () => void) =>
     inScope(fork(Effect.andThen(millis > 0 ? Effect.sleep(millis) : Effect.yieldNow, Effect.sync(task))))
 
+  const warn = (line: string) => void inScope(fork(Effect.logWarning(line)))
+  const keeper = open === undefined ? undefined : new StorageKeeper({ open, now, after, warn, maxMemory })
+  // Its end comes after that of the connections, whose last commands it records.
+  if (keeper !== undefined) yield* Effect.addFinalizer(() => keeper.close)
   const engine: Engine = new Engine({
-    store: new Store(now, new MemoryBudget(maxMemory)),
+    store: keeper === undefined ? new Store(now, new MemoryBudget(maxMemory)) : (yield* keeper.open).store,
     host: facts,
     maxJobSize,
+    ...keeper === undefined ? {} : { binlog: () => keeper.facts },
     onChange: () => {
       alarm.set(engine.nextDeadline)
       waiters.check()
     }
   })
+  keeper?.serves(engine)
   const alarm = new Alarm(now, after, () => {
     engine.runTimers()
     // Also when nothing has changed: a timer cannot wait for more than 25 days at a time.
     alarm.set(engine.nextDeadline)
   })
   const waiters = new Waiters((tube) => engine.waitingFor(tube))
+  // Jobs that were stored have deadlines.
+  alarm.set(engine.nextDeadline)
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -150,12 +165,12 @@ export const make = Effect.fnUntraced(function*(
     })
   )
 
-  return identity<EngineHost>({
+  return identity<EngineHost<E>>({
     engine,
-    accept: (output) =>
-      faults.refuse === true || engine.connectionCount >= maxClients
-        ? undefined
-        : engine.connect(output),
+    accept: (output) => {
+      if (faults.refuse === true || keeper?.isDown === true || engine.connectionCount >= maxClients) return undefined
+      return keeper === undefined ? engine.connect(output) : keeper.connect(engine, output)
+    },
     injectFaults: (next) => {
       faults = next
       // Once and for good: what is late already must not be overtaken when the server is sound again.
@@ -164,6 +179,8 @@ export const make = Effect.fnUntraced(function*(
       engine.shortage = next.shortage
     },
     awaitReservers: (tube, count) => waiters.await(tube, count),
-    later: after
+    later: after,
+    restart: keeper === undefined ? Effect.sync(() => engine.restart()) : Effect.suspend(() => keeper.restart),
+    failure: keeper === undefined ? Effect.never : keeper.failure
   })
 })

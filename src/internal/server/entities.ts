@@ -3,6 +3,7 @@
  * that they take. An entity knows what queues it has or is in; the store alone moves it from one to another.
  */
 import { Heap, type HeapItem, List, Timer, TimerQueue } from "./collections.ts"
+import type { JournalEntry } from "./journal.ts"
 import type { Body } from "./requestParser.ts"
 
 /** How long before the end of one of its leases a reserver that waits hears DEADLINE_SOON. */
@@ -24,6 +25,8 @@ export class StoredJob implements HeapItem {
   /** When a delayed job is ready, or when the lease of a reserved one is over; of any other it says nothing. */
   deadline = Infinity
   holder: Reserver | undefined
+  /** What the journal knows of it, if there is one. */
+  entry: JournalEntry | undefined
   reserves = 0
   timeouts = 0
   releases = 0

@@ -4,8 +4,27 @@
  */
 import type { StoredJob } from "./entities.ts"
 
+/** What a journal knows of a job. */
+export interface JournalEntry {
+  /** The number of the file that has the job. */
+  readonly fileNumber: number
+}
+
+/** What the statistics say of a journal. */
+export interface BinlogFacts {
+  readonly oldest: number
+  readonly current: number
+  readonly migrated: number
+  readonly written: number
+  readonly maxSize: number
+}
+
 /** Hears of every durable change. It is called before any client can hear of the change. */
 export interface Journal {
+  /** Whether there is room for a new job, which the journal must be asked before each. */
+  readonly hasRoomForPut: (tube: string, bodySize: number) => boolean
+  /** The same for a job that is released, buried or kicked, or reserved while it is delayed or buried. */
+  readonly hasRoomForChange: () => boolean
   /** There is a new job: with its id, tube, body, `pri`, `delay` and `ttr`, in its first state. */
   readonly put: (job: StoredJob) => void
   /**
@@ -14,6 +33,6 @@ export interface Journal {
    * after a restart it is ready, as all that were reserved are.
    */
   readonly state: (job: StoredJob) => void
-  /** A job has gone. It is as it was last, for a record that repeats it. */
+  /** A job has gone. It is as it was last, for a record that repeats it. There is always room for this. */
   readonly deleted: (job: StoredJob) => void
 }

@@ -121,12 +121,18 @@ export class RequestParser {
   }
 }
 
+/** A body out of bytes, which is a copy if these are shared. */
+export const bodyOf = (bytes: Buffer, start: number, size: number, isShared: boolean): Body => {
+  const end = start + size
+  if (size < LONG_BODY) return bytes.toString("latin1", start, end)
+  const body = bytes.subarray(start, end)
+  return isShared ? Buffer.from(body) : body
+}
+
 const cut = (bytes: Buffer, start: number, size: number, isShared: boolean) => {
   const end = start + size
   const isEnded = bytes[end] === CR && bytes[end + 1] === LF
-  if (size < LONG_BODY) return { body: bytes.toString("latin1", start, end), isEnded }
-  const body = bytes.subarray(start, end)
-  return { body: isShared ? Buffer.from(body) : body, isEnded }
+  return { body: bodyOf(bytes, start, size, isShared), isEnded }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

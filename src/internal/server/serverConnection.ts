@@ -164,6 +164,11 @@ export class ServerConnection implements ReserveListener {
     })
   }
 
+  /** The output takes no more bytes for now, as it has found later than it was given them. */
+  congest(): void {
+    this.#isCongested = true
+  }
+
   /** The output takes bytes again. */
   drained(): void {
     this.engine.transact(() => {
@@ -235,6 +240,7 @@ export class ServerConnection implements ReserveListener {
     this.#forgetPut()
     if (!read.isEnded) this.reply("EXPECTED_CRLF")
     else if (this.engine.isDraining) this.reply("DRAINING")
+    else if (!this.store.hasRoomForPut(put.tube, put.size)) this.reply("OUT_OF_MEMORY")
     else if (this.engine.shortage === "queues") {
       this.store.putBuried(put.id, put.tube, read.body, put.pri, put.delay, put.ttr)
       this.reply(`BURIED ${put.id}`)

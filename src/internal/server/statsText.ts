@@ -2,6 +2,7 @@
  * Statistics and lists of the embedded server as text, with the names, the order and the quoting of beanstalkd 1.12.
  */
 import type { StoredJob, StoredTube } from "./entities.ts"
+import type { BinlogFacts } from "./journal.ts"
 import type { Store } from "./store.ts"
 
 /** The commands that have a counter, in the order in which `stats` lists them. */
@@ -56,9 +57,14 @@ export interface ServerFacts {
   readonly totalConnections: number
   readonly startedAt: number
   readonly isDraining: boolean
+  readonly binlog: BinlogFacts
 }
 
-const BINLOG_MAX_SIZE = 10_485_760
+/** The size of the files of a binlog unless a server is told, in bytes. */
+export const DEFAULT_FILE_SIZE = 10_485_760
+
+/** What a server says that has no binlog. */
+export const NO_BINLOG: BinlogFacts = { oldest: 0, current: 0, migrated: 0, written: 0, maxSize: DEFAULT_FILE_SIZE }
 
 type Entry = readonly [key: string, value: string | number]
 
@@ -79,7 +85,7 @@ const cpuSeconds = (micros: number): string =>
 
 /** The reply to `stats`. */
 export const ofServer = (store: Store, facts: ServerFacts): string => {
-  const { host } = facts
+  const { binlog, host } = facts
   const cpu = host.cpuMicros()
   return dictionary([
     ["current-jobs-urgent", store.urgent],
@@ -102,11 +108,11 @@ export const ofServer = (store: Store, facts: ServerFacts): string => {
     ["rusage-utime", cpuSeconds(cpu.user)],
     ["rusage-stime", cpuSeconds(cpu.system)],
     ["uptime", wholeSeconds(store.now - facts.startedAt)],
-    ["binlog-oldest-index", 0],
-    ["binlog-current-index", 0],
-    ["binlog-records-migrated", 0],
-    ["binlog-records-written", 0],
-    ["binlog-max-size", BINLOG_MAX_SIZE],
+    ["binlog-oldest-index", binlog.oldest],
+    ["binlog-current-index", binlog.current],
+    ["binlog-records-migrated", binlog.migrated],
+    ["binlog-records-written", binlog.written],
+    ["binlog-max-size", binlog.maxSize],
     ["draining", String(facts.isDraining)],
     ["id", host.id],
     ["hostname", host.hostname],
@@ -141,11 +147,11 @@ export const ofJob = (store: Store, job: StoredJob): string =>
     ["tube", job.tube.name],
     ["state", job.state],
     ["pri", job.pri],
-    ["age", wholeSeconds(store.now - job.createdAt)],
+    ["age", wholeSeconds(Math.max(0, store.now - job.createdAt))],
     ["delay", job.delay],
     ["ttr", job.ttr],
     ["time-left", job.state === "reserved" || job.state === "delayed" ? secondsLeft(job.deadline - store.now) : 0],
-    ["file", 0],
+    ["file", job.entry?.fileNumber ?? 0],
     ["reserves", job.reserves],
     ["timeouts", job.timeouts],
     ["releases", job.releases],

@@ -74,6 +74,16 @@ export class Store {
     return ++this.#lastId
   }
 
+  /** Whether a journal has room for a job of that size. */
+  hasRoomForPut(tube: StoredTube, size: number): boolean {
+    return this.#journal === undefined || this.#journal.hasRoomForPut(tube.name, size)
+  }
+
+  /** Whether a journal has room for what happens to a job, other than its delete. */
+  get hasRoomForChange(): boolean {
+    return this.#journal === undefined || this.#journal.hasRoomForChange()
+  }
+
   put(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
     const state = delay > 0 ? "delayed" : "ready"
     this.#insert(new StoredJob(id, tube, body, pri, delay, ttr, state, this.now))
@@ -86,12 +96,34 @@ export class Store {
 
   #insert(job: StoredJob): void {
     this.#onEntering(job)
-    this.jobs.add(job.id, job)
-    this.memory.take(forJob(job.body.length))
+    this.#hold(job)
     this.totalJobs++
     job.tube.totalJobs++
     this.#journal?.put(job)
     this.#queue(job)
+  }
+
+  #hold(job: StoredJob): void {
+    this.jobs.add(job.id, job)
+    this.memory.take(forJob(job.body.length))
+  }
+
+  /** Takes a job of a journal, whether there is memory for it or not. Jobs must come in the order of their ids. */
+  load(job: StoredJob): void {
+    this.#hold(job)
+    if (job.state === "delayed" && job.deadline <= this.now) job.state = "ready"
+    // Buried ones have an order of their own.
+    if (job.state !== "buried") this.#queue(job)
+  }
+
+  /** Puts a buried job that was loaded behind those of its tube. */
+  loadBuried(job: StoredJob): void {
+    this.#queue(job)
+  }
+
+  /** Gives no id below this one. */
+  startIdsAt(id: number): void {
+    this.#lastId = id - 1
   }
 
   isHeldBy(job: StoredJob | undefined, reserver: Reserver): job is StoredJob {
@@ -140,7 +172,7 @@ export class Store {
   kick(tube: StoredTube, bound: number): number {
     const kicksBuried = tube.buried.size > 0
     let kicked = 0
-    while (kicked < bound) {
+    while (kicked < bound && this.hasRoomForChange) {
       const job = kicksBuried ? tube.buried.head : tube.delayed.head
       if (job === undefined) break
       this.#kick(job)

@@ -44,6 +44,14 @@ export class Tubes {
     return this.#make(name)
   }
 
+  /** The tube of a job that was stored, whether there is memory for it or not. */
+  load(name: string): StoredTube {
+    const found = this.#byName.get(name)
+    if (found !== undefined) return found
+    this.#memory.take(TUBE_BYTES)
+    return this.#make(name)
+  }
+
   dropIfUnused(tube: StoredTube): void {
     if (tube.using > 0 || tube.watching > 0 || tube.reserved > 0 || tube.buried.size > 0) return
     if (tube.ready.size > 0 || tube.delayed.size > 0 || tube === this.default) return

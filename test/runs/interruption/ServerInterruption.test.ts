@@ -60,6 +60,7 @@ const members: Record<
   dropConnections: inMemory((server) => Effect.andThen(putOn(server), server.dropConnections)),
   injectFaults: inMemory(({ injectFaults }) => injectFaults({ split: 1 })),
   restart: inMemory((server) => Effect.andThen(putOn(server), server.restart)),
+  failure: inMemory(({ failure }) => Effect.timeoutOption(failure, 1)),
   awaitReservers: inMemory((server) =>
     Effect.gen(function*() {
       const connection = yield* Connection.make(server.clientOptions)

@@ -1,0 +1,382 @@
+/**
+ * The journal of a store in files of beanstalkd's format.
+ *
+ * It records more than beanstalkd does: a release without a delay, and a reserve that takes a buried or a delayed job. It does
+ * not record what a restart brings about by itself: a delay that ends, a lease that ends, a connection that ends.
+ */
+import type { StoredJob } from "../server/entities.ts"
+import type { BinlogFacts, Journal } from "../server/journal.ts"
+import type { Gate } from "../server/heldOutput.ts"
+import { Compaction } from "./compaction.ts"
+import type { Disk } from "./disk.ts"
+import { HEADER_BYTES, type RecordState, SHORT_BYTES } from "./format.ts"
+import { GroupCommit, type Trouble } from "./groupCommit.ts"
+import { LogEntry, type LogFile } from "./logFile.ts"
+import { fullSize, type RecordBuffer } from "./recordBuffer.ts"
+import { Space } from "./space.ts"
+import { Stamps } from "./stamps.ts"
+import { inOrder, stepsToKnow, Unsynced } from "./sync.ts"
+import type { WallClock } from "./wallClock.ts"
+
+/** When the bytes of a log are made durable: before each reply, so many milliseconds after they were written, or never. */
+export type SyncPolicy = "always" | "never" | number
+
+/** What happens in a log, for metrics. */
+export interface LogObserver {
+  readonly onWritten: (bytes: number) => void
+  readonly onSynced: (seconds: number) => void
+  readonly onFiles: (count: number, bytes: number) => void
+}
+
+/** What a log works with. */
+export interface Options {
+  readonly disk: Disk
+  readonly fileSize: number
+  readonly sync: SyncPolicy
+  readonly clock: WallClock
+  /** In milliseconds. */
+  readonly now: () => number
+  readonly after: (millis: number, task: () => void) => void
+  readonly atEndOfTurn: (task: () => void) => void
+  readonly onTrouble: (trouble: Trouble) => void
+  /** The disk is full: puts are refused, until it no longer is. */
+  readonly onFull: (cause: unknown) => void
+  readonly observer: LogObserver
+}
+
+/** What the files had when the log was opened. */
+export interface Beginning {
+  readonly old: ReadonlyArray<LogFile>
+  /** Files without a record, to go on with. */
+  readonly empty: ReadonlyArray<LogFile>
+  readonly nextId: number
+  readonly lastEpoch: number
+}
+
+// What a disk says that is full, or that has no more for this user. Anything else is no reason to go on.
+const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT"])
+
+const isFull = (cause: unknown): boolean => cause instanceof Error && "code" in cause && FULL.has(cause.code)
+
+// How soon a disk that was full is asked again.
+const RETRY_MILLIS = 1000
+
+const changesOf = ({ buries, kicks, releases }: StoredJob): number => releases + buries + kicks
+
+/** A log that is written. */
+export class Binlog implements Journal {
+  readonly #options: Options
+  /** The number of the last file that it did not write. */
+  readonly #before: number
+  readonly #space: Space
+  readonly #stamps: Stamps
+  readonly #unsynced: Unsynced
+  readonly #commit: GroupCommit
+  readonly #compaction: Compaction
+  #nextId: number
+  #lastBuriedAt = 0
+  #written = 0
+  #isTimerSet = false
+  #isSyncing = false
+  #isPreparing = false
+  #isClosed = false
+
+  constructor(options: Options, beginning: Beginning) {
+    const { atEndOfTurn, disk, fileSize, now, observer, sync } = options
+    this.#options = options
+    this.#nextId = beginning.nextId
+    this.#before = beginning.old.at(-1)?.number ?? 0
+    this.#stamps = new Stamps(beginning.lastEpoch)
+    this.#unsynced = new Unsynced(disk)
+    this.#space = new Space(
+      {
+        disk,
+        fileSize,
+        retryMillis: RETRY_MILLIS,
+        now,
+        onNext: (left, next) => this.#begin(next, left),
+        onNoRoom: (file, cause) => this.#onNoRoom(file, cause)
+      },
+      beginning.old,
+      beginning.empty
+    )
+    this.#commit = new GroupCommit({
+      disk,
+      stamps: this.#stamps,
+      unsynced: this.#unsynced,
+      isDurable: sync === "always",
+      atEndOfTurn,
+      onSeal: () => this.#onSeal(),
+      onTrouble: options.onTrouble,
+      onWritten: observer.onWritten
+    })
+    this.#compaction = new Compaction({
+      space: this.#space,
+      rewrite: (entry) => this.#rewrite(entry),
+      onTrouble: (trouble) => this.#commit.fail(trouble)
+    })
+    if (this.#space.current.end === HEADER_BYTES) this.#begin(this.#space.current, beginning.old.at(-1))
+  }
+
+  /** All jobs have been loaded. It throws what the system says if the disk has no room for their deletes. */
+  start(): void {
+    if (!this.#space.hasRoomFor(0, this.#space.jobs)) throw this.#space.failure
+    this.#commit.request()
+  }
+
+  /**
+   * Writes all jobs again, and removes the old files: those that `setAside` has moved elsewhere, to the paths that it gave,
+   * are not removed.
+   */
+  startAnew(setAside: (name: string) => string | undefined): ReadonlyArray<string> {
+    for (const { entries } of this.#space.old) {
+      for (let entry = entries.head; entry !== undefined; entry = entries.head) {
+        if (!this.#rewrite(entry)) throw this.#space.failure
+      }
+    }
+    this.#commit.writeNow()
+    this.#unsynced.syncNow()
+    this.#stamps.begin(true)
+    return this.#space.removeUpTo(this.#before, setAside)
+  }
+
+  /** What replies wait for. */
+  get gate(): Gate {
+    return this.#commit
+  }
+
+  get facts(): BinlogFacts {
+    return {
+      oldest: this.#space.oldest.number,
+      current: this.#space.current.number,
+      migrated: this.#compaction.moved,
+      written: this.#written,
+      maxSize: this.#options.fileSize
+    }
+  }
+
+  get #buffer(): RecordBuffer {
+    return this.#commit.buffer
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Records
+  // -------------------------------------------------------------------------------------------------------------------
+
+  hasRoomForPut(tube: string, bodySize: number): boolean {
+    return this.#space.hasRoomFor(fullSize(tube, bodySize), this.#space.jobs + 1)
+  }
+
+  hasRoomForChange(): boolean {
+    return this.#space.hasRoomFor(SHORT_BYTES, this.#space.jobs)
+  }
+
+  /** A job that the log had when it was opened. */
+  loaded(job: StoredJob, file: LogFile, size: number): void {
+    const buriedAt = job.state === "buried" ? this.#nextBuriedAt(0) : 0
+    this.#enter(new LogEntry(job, file, size, buriedAt))
+  }
+
+  put(job: StoredJob): void {
+    if (job.id >= this.#nextId) this.#nextId = job.id + 1
+    const size = fullSize(job.tube.name, job.body.length)
+    const file = this.#space.claim(size)
+    const entry = new LogEntry(job, file, size, job.state === "buried" ? this.#buriedNow() : 0)
+    this.#enter(entry)
+    this.#writeFull(entry)
+  }
+
+  state(job: StoredJob): void {
+    const entry = job.entry as LogEntry
+    const changes = changesOf(job)
+    if (job.state === "ready" && changes === entry.changes) return
+    entry.changes = changes
+    if (job.state === "buried") entry.buriedAt = this.#buriedNow()
+    this.#writeShort(entry, job.state)
+  }
+
+  deleted(job: StoredJob): void {
+    const entry = job.entry as LogEntry
+    this.#writeShort(entry, "deleted")
+    entry.file.entries.remove(entry)
+    this.#space.jobs--
+    this.#compaction.living -= entry.size
+  }
+
+  #enter(entry: LogEntry): void {
+    const { job, size } = entry
+    job.entry = entry
+    entry.changes = changesOf(job)
+    entry.file.entries.append(entry)
+    this.#space.jobs++
+    this.#compaction.living += size
+  }
+
+  #rewrite(entry: LogEntry): boolean {
+    if (!this.#space.hasRoomFor(entry.size, this.#space.jobs)) return false
+    entry.file.entries.remove(entry)
+    entry.file = this.#space.claim(entry.size)
+    entry.file.entries.append(entry)
+    entry.changes = changesOf(entry.job)
+    this.#writeFull(entry)
+    return true
+  }
+
+  #writeFull(entry: LogEntry): void {
+    this.#buffer.full(entry.file, entry.job, this.#times(entry), this.#stamp())
+    this.#written++
+    this.#commit.request()
+  }
+
+  #writeShort(entry: LogEntry, state: RecordState): void {
+    const file = this.#space.claim(SHORT_BYTES)
+    this.#buffer.short(file, entry.job, state, this.#times(entry), this.#stamp())
+    this.#written++
+    this.#commit.request()
+  }
+
+  #onNoRoom(file: string, cause: unknown): void {
+    if (isFull(cause)) this.#options.onFull(cause)
+    else this.#commit.fail({ operation: "write", file, cause })
+  }
+
+  #stamp(): number {
+    return this.#options.sync === "never" ? 0 : this.#stamps.take()
+  }
+
+  #times({ buriedAt, job }: LogEntry) {
+    const { clock } = this.#options
+    const createdAt = clock.past(job.createdAt)
+    if (job.state === "delayed") return { createdAt, deadlineAt: clock.future(job.deadline) }
+    // The order in which jobs were buried stays when they are written again. beanstalkd does not read it.
+    return { createdAt, deadlineAt: job.state === "buried" ? buriedAt : 0 }
+  }
+
+  #buriedNow(): number {
+    const { clock, now } = this.#options
+    return this.#nextBuriedAt(clock.future(now()))
+  }
+
+  #nextBuriedAt(at: number): number {
+    this.#lastBuriedAt = Math.max(this.#lastBuriedAt + 1, at)
+    return this.#lastBuriedAt
+  }
+
+  /** Writes the first record of a file. */
+  #begin(file: LogFile, left: LogFile | undefined): void {
+    if (file.end > HEADER_BYTES) return
+    const isDurable = this.#options.sync === "always"
+    const previousEnd = left?.end ?? 0
+    const previousSynced = isDurable ? previousEnd : left?.synced ?? 0
+    this.#buffer.marker(file, { nextId: this.#nextId, previousEnd, previousSynced }, this.#stamp())
+    this.#commit.request()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Syncs, and what follows them
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** A batch is about to be written. */
+  #onSeal(): () => void {
+    const isDurable = this.#options.sync === "always"
+    const unused = this.#compaction.unused
+    const { now, observer } = this.#options
+    const startedAt = now()
+    return () => {
+      if (isDurable) {
+        observer.onSynced((now() - startedAt) / 1000)
+        this.#compaction.remove(unused)
+      } else {
+        this.#syncLater()
+      }
+      this.#keepHouse()
+    }
+  }
+
+  #syncLater(): void {
+    const { after, sync } = this.#options
+    const hasUnused = this.#compaction.unused > 0
+    // What is about to be removed must be elsewhere for good, also if nobody has asked for syncs.
+    if (typeof sync !== "number") return hasUnused ? this.#sync() : undefined
+    if (this.#isTimerSet || this.#isSyncing || (this.#unsynced.isEmpty && !hasUnused)) return
+    this.#isTimerSet = true
+    after(sync, () => {
+      this.#isTimerSet = false
+      this.#sync()
+    })
+  }
+
+  #sync(): void {
+    if (this.#isSyncing || this.#isClosed) return
+    this.#isSyncing = true
+    const unused = this.#compaction.unused
+    const { now, observer } = this.#options
+    const startedAt = now()
+    this.#stamps.begin(false)
+    this.#unsynced.sync((cause) => {
+      this.#isSyncing = false
+      this.#stamps.end()
+      if (this.#isClosed) return
+      if (cause !== null) return this.#commit.fail({ operation: "sync", file: this.#space.current.name, cause })
+      observer.onSynced((now() - startedAt) / 1000)
+      this.#compaction.remove(unused)
+      if (typeof this.#options.sync === "number") this.#syncLater()
+    })
+  }
+
+  #keepHouse(): void {
+    if (this.#isClosed) return
+    this.#space.closeLeft()
+    this.#compaction.step()
+    this.#options.observer.onFiles(this.#space.count, this.#space.bytes)
+    if (this.#isPreparing) return
+    this.#space.dropSurplus()
+    if (!this.#space.wantsSpare) return
+    this.#isPreparing = true
+    this.#options.atEndOfTurn(() => this.#prepare())
+  }
+
+  #prepare(): void {
+    this.#isPreparing = false
+    const file = this.#isClosed ? undefined : this.#space.prepare()
+    if (file === undefined || this.#options.sync === "never") return
+    this.#isPreparing = true
+    inOrder(stepsToKnow(this.#options.disk, [file]), (cause) => {
+      this.#isPreparing = false
+      if (cause !== null && !this.#isClosed) this.#commit.fail({ operation: "sync", file: file.name, cause })
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The end
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Writes and syncs what is left, and calls back when all is done. */
+  close(done: () => void): void {
+    this.#commit.whenIdle(() => {
+      this.#commit.finish()
+      this.#isClosed = true
+      try {
+        if (this.#options.sync !== "never") this.#unsynced.syncNow()
+      } catch (cause) {
+        this.#options.onTrouble({ operation: "sync", file: this.#space.current.name, cause })
+      }
+      this.#whenQuiet(done)
+    })
+  }
+
+  /** Ends as if it were killed: what is not written is lost. */
+  kill(done: () => void): void {
+    this.#isClosed = true
+    this.#commit.abandon()
+    this.#whenQuiet(done)
+  }
+
+  // Files must not be closed while something in the background has them.
+  #whenQuiet(done: () => void): void {
+    const isBusy = this.#isSyncing || this.#isPreparing || this.#compaction.isBusy || this.#commit.isWriting
+    if (isBusy) return this.#options.atEndOfTurn(() => this.#whenQuiet(done))
+    this.#space.close()
+    done()
+  }
+}

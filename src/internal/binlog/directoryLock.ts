@@ -1,0 +1,45 @@
+/**
+ * Keeps two servers from one directory, of which either may be the real one: it takes the lock that beanstalkd takes, a
+ * POSIX lock of `DIR/lock`. Node cannot lock a file; its SQLite locks its files in that way.
+ */
+import { existsSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { DatabaseSync } from "node:sqlite"
+import { attempt, BinlogFailure } from "./failure.ts"
+
+/** A directory that is ours. */
+export interface DirectoryLock {
+  readonly release: () => void
+}
+
+const BUSY = 5
+
+// It is no database, and must not become one: without these, files would appear beside it and stay after a kill.
+const TAKE = "PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE"
+
+/** What of Node it needs. */
+export interface Sqlite {
+  readonly DatabaseSync: typeof DatabaseSync
+}
+
+const isBusy = (error: unknown): boolean =>
+  error instanceof Error && "errcode" in error && (error.errcode as number) % 256 === BUSY
+
+/** Locks a directory. It throws a `BinlogFailure` if another server has it. */
+export const lockDirectory = (sqlite: Sqlite, directory: string): DirectoryLock => {
+  const path = join(directory, "lock")
+  attempt(directory, "lock", () => {
+    if (!statSync(directory).isDirectory()) throw new Error("it is not a directory")
+  })
+  // Only if there is none: whoever closes a file drops all locks of it that the process has.
+  attempt(path, "lock", () => existsSync(path) || writeFileSync(path, "", { mode: 0o600 }))
+  const database = attempt(path, "lock", () => new sqlite.DatabaseSync(path, { timeout: 0 }))
+  try {
+    database.exec(TAKE)
+  } catch (error) {
+    database.close()
+    const cause = isBusy(error) ? new Error("another server uses this directory", { cause: error }) : error
+    throw new BinlogFailure({ path, operation: "lock", cause })
+  }
+  return { release: () => database.close() }
+}

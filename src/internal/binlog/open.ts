@@ -1,0 +1,221 @@
+/**
+ * Opens the binlog of a directory: reads its files, says what is wrong with them, loads the jobs into a store, and goes on
+ * with files of its own.
+ */
+import * as Effect from "effect/Effect"
+import { type MemoryBudget, StoredJob } from "../server/entities.ts"
+import { Store } from "../server/store.ts"
+import { Binlog, type Options as BinlogOptions } from "./binlog.ts"
+import type { Disk } from "./disk.ts"
+import { attempt, BinlogFailure, catchFailure } from "./failure.ts"
+import { scan } from "./fileScan.ts"
+import { HEADER_BYTES, SHORT_BYTES } from "./format.ts"
+import { LogFile, nameOf, numberOf, writeHeader, writeZeros } from "./logFile.ts"
+import { RecordReader } from "./recordReader.ts"
+import { type Problem, type RecoveredFile, type RecoveredJob, Recovery } from "./recovery.ts"
+import type { WallClock } from "./wallClock.ts"
+
+/** What is opened, and how. */
+export interface Options extends BinlogOptions {
+  readonly memory: MemoryBudget
+  /** Whether to start with what can be read of files that are damaged. */
+  readonly salvage: boolean
+}
+
+/** An open binlog, and the store whose journal it is. `told` are the lines that its user must see. */
+export interface Opened {
+  readonly store: Store
+  readonly binlog: Binlog
+  readonly told: ReadonlyArray<string>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reading
+// ---------------------------------------------------------------------------------------------------------------------
+
+const read = (disk: Disk, number: number): RecordReader | Error => {
+  try {
+    return new RecordReader(disk.read(nameOf(number)))
+  } catch (error) {
+    return error as Error
+  }
+}
+
+const markerOf = (reader: RecordReader | Error | undefined) =>
+  reader instanceof RecordReader && reader.header._tag === "Records" ? reader.header.marker : undefined
+
+const describe = (error: Error) => "code" in error ? String(error.code) : error.message
+
+/** Reads all files, oldest first. Other fibers run between two files. */
+const recover = Effect.fnUntraced(function*(disk: Disk, salvage: boolean) {
+  const recovery = new Recovery()
+  const numbers = attempt(disk.path, "read", () => disk.list())
+    .flatMap((name) => numberOf(name) ?? []).toSorted((a, b) => a - b)
+  let next = numbers[0] === undefined ? undefined : read(disk, numbers[0])
+  for (const [i, number] of numbers.entries()) {
+    const reader = next!
+    const following = numbers[i + 1]
+    next = following === undefined ? undefined : read(disk, following)
+    const name = nameOf(number)
+    if (reader instanceof RecordReader) {
+      const marker = following === number + 1 ? markerOf(next) : undefined
+      scan({ name, number, reader, next: marker, salvage }, recovery)
+    } else {
+      recovery.problem("unreadable", name, 0, `it cannot be read: ${describe(reader)}`)
+      recovery.files.push({ number, bytes: 0, end: 0, isEmpty: false, hasMarker: false, hasChecksums: false })
+    }
+    if (following !== undefined && following !== number + 1) {
+      recovery.problem("gap", nameOf(number + 1), 0, "it is missing, and a later file is there")
+    }
+    yield* Effect.yieldNow
+  }
+  return recovery
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is told
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isTorn = ({ kind }: Problem) => kind === "torn"
+
+const tornLine = ({ detail, file, offset }: Problem): string =>
+  `${file}: the record at ${offset} is incomplete: ${detail}. It was never acknowledged and is dropped`
+
+const damagedLine = ({ detail, file, kind, offset }: Problem): string =>
+  kind === "damaged" ? `${file} is damaged at ${offset}: ${detail}` : `${file}: ${detail}`
+
+const HINT =
+  "With salvage (beanstalk serve --salvage) the server starts with the jobs that it can read, and moves the " +
+  "files that it cannot understand to the directory damaged in this one"
+
+// So many lines say enough.
+const MOST_TOLD = 5
+
+const refuse = (disk: Disk, problems: ReadonlyArray<Problem>): BinlogFailure => {
+  const [{ file, offset }] = problems as readonly [Problem, ...Array<Problem>]
+  const lines = problems.slice(0, MOST_TOLD).map(damagedLine)
+  const rest = problems.length > MOST_TOLD ? [`and ${problems.length - MOST_TOLD} more`] : []
+  const cause = new Error(`${[...lines, ...rest].join("; ")}. ${HINT}`)
+  return new BinlogFailure({ path: `${disk.path}/${file}`, operation: "read", offset, cause })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Going on
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Resizes a file that holds nothing, and gives it back with zeros behind its beginning. */
+const adopt = (
+  disk: Disk,
+  { bytes, hasMarker, number }: RecoveredFile,
+  fileSize: number,
+  isFirst: boolean
+): LogFile => {
+  const keepsMarker = hasMarker && isFirst
+  const handle = disk.open(nameOf(number))
+  writeHeader(handle)
+  if (hasMarker && !keepsMarker) writeZeros(handle, HEADER_BYTES, HEADER_BYTES + SHORT_BYTES)
+  if (bytes > fileSize) handle.truncate(fileSize)
+  else writeZeros(handle, Math.max(bytes, HEADER_BYTES), fileSize)
+  handle.syncNow()
+  const file = new LogFile(number, fileSize, keepsMarker ? HEADER_BYTES + SHORT_BYTES : HEADER_BYTES, handle)
+  file.synced = file.end
+  file.isKnown = true
+  return file
+}
+
+/** An old file is durable from now on, without what was torn behind its records. */
+const keep = (disk: Disk, { bytes, end, hasChecksums, number }: RecoveredFile, isSound: boolean): LogFile => {
+  const name = nameOf(number)
+  if (isSound && hasChecksums && bytes > end) {
+    const handle = disk.open(name)
+    handle.truncate(end)
+    handle.syncNow()
+    handle.close()
+  } else if (isSound) {
+    disk.syncFile(name)
+  }
+  const file = new LogFile(number, isSound && hasChecksums ? end : bytes, end)
+  file.synced = end
+  file.isKnown = true
+  return file
+}
+
+/** The files to go on with: the old ones, and those at the end that hold nothing. */
+const filesOf = (disk: Disk, { files, problems }: Recovery, fileSize: number) => {
+  const isSound = (number: number) => problems.every(({ file, kind }) => kind === "torn" || file !== nameOf(number))
+  const lastUsed = files.findLastIndex(({ isEmpty, number }) => !isEmpty || !isSound(number))
+  const old = files.slice(0, lastUsed + 1).map((file) =>
+    attempt(`${disk.path}/${nameOf(file.number)}`, "write", () => keep(disk, file, isSound(file.number)))
+  )
+  const empty = files.slice(lastUsed + 1).map((file, i) =>
+    attempt(`${disk.path}/${nameOf(file.number)}`, "write", () => adopt(disk, file, fileSize, i === 0))
+  )
+  if (empty.length > 0) attempt(disk.path, "sync", () => disk.syncDirectoryNow())
+  return { old, empty }
+}
+
+const storedJob = (store: Store, { body, record, tube }: RecoveredJob, clock: WallClock): StoredJob => {
+  const { createdAt, deadlineAt, delay, id, pri, state, ttr } = record
+  const now = state === "reserved" || state === "deleted" ? "ready" : state
+  const job = new StoredJob(
+    id,
+    store.tubes.load(tube),
+    body,
+    pri,
+    Math.trunc(delay),
+    Math.trunc(ttr),
+    now,
+    clock.moment(createdAt)
+  )
+  if (now === "delayed") job.deadline = clock.moment(deadlineAt)
+  job.reserves = record.reserves
+  job.timeouts = record.timeouts
+  job.releases = record.releases
+  job.buries = record.buries
+  job.kicks = record.kicks
+  return job
+}
+
+/** Puts the jobs into the store, and tells the log where it has them. */
+const load = (recovery: Recovery, store: Store, binlog: Binlog, old: ReadonlyArray<LogFile>, clock: WallClock) => {
+  const files = new Map(old.map((file) => [file.number, file]))
+  const stored = new Map<RecoveredJob, StoredJob>()
+  const enter = (recovered: RecoveredJob, job: StoredJob) =>
+    binlog.loaded(job, files.get(recovered.file)!, recovered.size)
+  for (const recovered of [...recovery.jobs.values()].toSorted((a, b) => a.record.id - b.record.id)) {
+    const job = storedJob(store, recovered, clock)
+    store.load(job)
+    if (job.state === "buried") stored.set(recovered, job)
+    else enter(recovered, job)
+  }
+  for (const recovered of recovery.buried()) {
+    const job = stored.get(recovered)!
+    store.loadBuried(job)
+    enter(recovered, job)
+  }
+  store.startIdsAt(recovery.nextId)
+}
+
+/** Moves away what was not understood, once all that was is in a file of its own. */
+const setAside = (disk: Disk, recovery: Recovery, binlog: Binlog): ReadonlyArray<string> => {
+  const bad = new Set(recovery.problems.filter((problem) => !isTorn(problem)).map(({ file }) => file))
+  return attempt(disk.path, "write", () => binlog.startAnew((name) => bad.has(name) ? disk.setAside(name) : undefined))
+    .map((path) => `moved to ${path}: a file that was not understood as a whole`)
+}
+
+/** Opens a binlog. Nothing is changed on the disk before it is known that all was understood, or is to be salvaged. */
+export const open = Effect.fnUntraced(function*(options: Options) {
+  const { clock, disk, fileSize, memory, now, salvage } = options
+  const recovery = yield* recover(disk, salvage)
+  const damage = recovery.problems.filter((problem) => !isTorn(problem))
+  if (damage.length > 0 && !salvage) throw refuse(disk, damage)
+  const { empty, old } = filesOf(disk, recovery, fileSize)
+  const { lastEpoch, nextId } = recovery
+  const binlog = attempt(disk.path, "write", () => new Binlog(options, { old, empty, nextId, lastEpoch }))
+  const store = new Store(now, memory, binlog)
+  load(recovery, store, binlog, old, clock)
+  attempt(disk.path, "write", () => binlog.start())
+  const moved = damage.length > 0 ? setAside(disk, recovery, binlog) : []
+  const told = recovery.problems.map((problem) => isTorn(problem) ? tornLine(problem) : damagedLine(problem))
+  return { binlog, store, told: [...told, ...moved] } satisfies Opened
+}, catchFailure)

@@ -179,21 +179,20 @@ const storedJob = (store: Store, { body, record, tube }: RecoveredJob, clock: Wa
 /** Puts the jobs into the store, and tells the log where it has them. */
 const load = (recovery: Recovery, store: Store, binlog: Binlog, old: ReadonlyArray<LogFile>, clock: WallClock) => {
   const files = new Map(old.map((file) => [file.number, file]))
-  const stored = new Map<RecoveredJob, StoredJob>()
-  const enter = (recovered: RecoveredJob, job: StoredJob) =>
-    binlog.loaded(job, files.get(recovered.file)!, recovered.size)
+  const buried = new Map<RecoveredJob, StoredJob>()
+  const queue = (job: StoredJob, { file, size }: RecoveredJob) => {
+    store.queue(job)
+    binlog.loaded(job, files.get(file)!, size)
+  }
   for (const recovered of [...recovery.jobs.values()].toSorted((a, b) => a.record.id - b.record.id)) {
     const job = storedJob(store, recovered, clock)
     store.load(job)
-    if (job.state === "buried") stored.set(recovered, job)
-    else enter(recovered, job)
+    if (job.state === "buried") buried.set(recovered, job)
+    else queue(job, recovered)
   }
-  for (const recovered of recovery.buried()) {
-    const job = stored.get(recovered)!
-    store.loadBuried(job)
-    enter(recovered, job)
-  }
-  store.startIdsAt(recovery.nextId)
+  // These have an order of their own.
+  for (const recovered of recovery.buried()) queue(buried.get(recovered)!, recovered)
+  store.lastId = recovery.nextId - 1
 }
 
 /** Moves away what was not understood, once all that was is in a file of its own. */

@@ -179,7 +179,7 @@ function bury(connection: ServerConnection, args: ArgumentReader): void {
 
 // The job stays as it is, so that its holder can try again, or delete it.
 function hasNoRoom(connection: ServerConnection): boolean {
-  if (connection.store.hasRoomForChange) return false
+  if (connection.store.journal?.hasRoomForChange() !== false) return false
   connection.reply("OUT_OF_MEMORY")
   return true
 }

@@ -240,7 +240,7 @@ export class ServerConnection implements ReserveListener {
     this.#forgetPut()
     if (!read.isEnded) this.reply("EXPECTED_CRLF")
     else if (this.engine.isDraining) this.reply("DRAINING")
-    else if (!this.store.hasRoomForPut(put.tube, put.size)) this.reply("OUT_OF_MEMORY")
+    else if (this.store.journal?.hasRoomForPut(put.tube.name, put.size) === false) this.reply("OUT_OF_MEMORY")
     else if (this.engine.shortage === "queues") {
       this.store.putBuried(put.id, put.tube, read.body, put.pri, put.delay, put.ttr)
       this.reply(`BURIED ${put.id}`)

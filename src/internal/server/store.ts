@@ -29,7 +29,7 @@ const SECOND = 1000
 /** Jobs, tubes, and the reservers that wait for jobs. */
 export class Store {
   readonly #clock: () => number
-  readonly #journal: Journal | undefined
+  readonly journal: Journal | undefined
   now: number
   readonly jobs = new JobTable<StoredJob>()
   ready = 0
@@ -44,7 +44,7 @@ export class Store {
   totalJobs = 0
   readonly memory: MemoryBudget
   readonly tubes: Tubes
-  #lastId = 0
+  lastId = 0
   #reservers = 0
   readonly #deadlines = new Deadlines()
 
@@ -56,7 +56,7 @@ export class Store {
     this.#clock = clock
     this.memory = memory
     this.tubes = new Tubes(memory, this.#deadlines.resumes)
-    this.#journal = journal
+    this.journal = journal
     this.now = clock()
   }
 
@@ -71,17 +71,7 @@ export class Store {
 
   /** Ids follow the order of the put commands, not of their bodies, which can come later. */
   nextId(): number {
-    return ++this.#lastId
-  }
-
-  /** Whether a journal has room for a job of that size. */
-  hasRoomForPut(tube: StoredTube, size: number): boolean {
-    return this.#journal === undefined || this.#journal.hasRoomForPut(tube.name, size)
-  }
-
-  /** Whether a journal has room for what happens to a job, other than its delete. */
-  get hasRoomForChange(): boolean {
-    return this.#journal === undefined || this.#journal.hasRoomForChange()
+    return ++this.lastId
   }
 
   put(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
@@ -99,8 +89,8 @@ export class Store {
     this.#hold(job)
     this.totalJobs++
     job.tube.totalJobs++
-    this.#journal?.put(job)
-    this.#queue(job)
+    this.journal?.put(job)
+    this.queue(job)
   }
 
   #hold(job: StoredJob): void {
@@ -112,18 +102,6 @@ export class Store {
   load(job: StoredJob): void {
     this.#hold(job)
     if (job.state === "delayed" && job.deadline <= this.now) job.state = "ready"
-    // Buried ones have an order of their own.
-    if (job.state !== "buried") this.#queue(job)
-  }
-
-  /** Puts a buried job that was loaded behind those of its tube. */
-  loadBuried(job: StoredJob): void {
-    this.#queue(job)
-  }
-
-  /** Gives no id below this one. */
-  startIdsAt(id: number): void {
-    this.#lastId = id - 1
   }
 
   isHeldBy(job: StoredJob | undefined, reserver: Reserver): job is StoredJob {
@@ -138,7 +116,7 @@ export class Store {
     this.jobs.remove(id)
     this.memory.free(forJob(job.body.length))
     job.tube.deletes++
-    this.#journal?.deleted(job)
+    this.journal?.deleted(job)
     this.tubes.dropIfUnused(job.tube)
     return true
   }
@@ -172,7 +150,7 @@ export class Store {
   kick(tube: StoredTube, bound: number): number {
     const kicksBuried = tube.buried.size > 0
     let kicked = 0
-    while (kicked < bound && this.hasRoomForChange) {
+    while (kicked < bound && this.journal?.hasRoomForChange() !== false) {
       const job = kicksBuried ? tube.buried.head : tube.delayed.head
       if (job === undefined) break
       this.#kick(job)
@@ -232,8 +210,8 @@ export class Store {
   #enqueue(job: StoredJob, state: Exclude<State, "reserved">): void {
     job.state = state
     this.#onEntering(job)
-    this.#journal?.state(job)
-    this.#queue(job)
+    this.journal?.state(job)
+    this.queue(job)
   }
 
   #onEntering(job: StoredJob): void {
@@ -244,8 +222,8 @@ export class Store {
     job.deadline = this.now + job.delay * SECOND
   }
 
-  // The journal has heard of the job before: here a reserver can hear of it.
-  #queue(job: StoredJob): void {
+  /** Puts a job where its state says. The journal has heard of it before: here a reserver can hear of it. */
+  queue(job: StoredJob): void {
     const { tube } = job
     switch (job.state) {
       case "ready":
@@ -278,7 +256,7 @@ export class Store {
     job.reserves++
     job.deadline = this.now + job.ttr * SECOND
     // A ready job that is reserved is ready after a restart, with or without a record.
-    if (!wasReady) this.#journal?.state(job)
+    if (!wasReady) this.journal?.state(job)
     reserver.held.append(job)
     reserver.deadlines.add(job)
     job.tube.reserved++

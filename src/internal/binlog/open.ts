@@ -156,7 +156,9 @@ const filesOf = (disk: Disk, { files, problems }: Recovery, fileSize: number) =>
 
 const storedJob = (store: Store, { body, record, tube }: RecoveredJob, clock: WallClock): StoredJob => {
   const { createdAt, deadlineAt, delay, id, pri, state, ttr } = record
-  const now = state === "reserved" || state === "deleted" ? "ready" : state
+  const deadline = clock.moment(deadlineAt)
+  const isReady = state === "reserved" || state === "deleted" || (state === "delayed" && deadline <= store.now)
+  const now = isReady ? "ready" : state
   const job = new StoredJob(
     id,
     store.tubes.load(tube),
@@ -167,7 +169,7 @@ const storedJob = (store: Store, { body, record, tube }: RecoveredJob, clock: Wa
     now,
     clock.moment(createdAt)
   )
-  if (now === "delayed") job.deadline = clock.moment(deadlineAt)
+  if (now === "delayed") job.deadline = deadline
   job.reserves = record.reserves
   job.timeouts = record.timeouts
   job.releases = record.releases
@@ -186,7 +188,7 @@ const load = (recovery: Recovery, store: Store, binlog: Binlog, old: ReadonlyArr
   }
   for (const recovered of [...recovery.jobs.values()].toSorted((a, b) => a.record.id - b.record.id)) {
     const job = storedJob(store, recovered, clock)
-    store.load(job)
+    store.hold(job)
     if (job.state === "buried") buried.set(recovered, job)
     else queue(job, recovered)
   }

@@ -75,8 +75,7 @@ export class Store {
   }
 
   put(id: number, tube: StoredTube, body: Body, pri: number, delay: number, ttr: number): void {
-    const state = delay > 0 ? "delayed" : "ready"
-    this.#insert(new StoredJob(id, tube, body, pri, delay, ttr, state, this.now))
+    this.#insert(new StoredJob(id, tube, body, pri, delay, ttr, delay > 0 ? "delayed" : "ready", this.now))
   }
 
   /** A put when there is no memory for a place in a queue. */
@@ -86,22 +85,17 @@ export class Store {
 
   #insert(job: StoredJob): void {
     this.#onEntering(job)
-    this.#hold(job)
+    this.hold(job)
     this.totalJobs++
     job.tube.totalJobs++
     this.journal?.put(job)
     this.queue(job)
   }
 
-  #hold(job: StoredJob): void {
+  /** Takes a job, in the order of the ids; one that a journal had, whether there is memory for it or not. */
+  hold(job: StoredJob): void {
     this.jobs.add(job.id, job)
     this.memory.take(forJob(job.body.length))
-  }
-
-  /** Takes a job of a journal, whether there is memory for it or not. Jobs must come in the order of their ids. */
-  load(job: StoredJob): void {
-    this.#hold(job)
-    if (job.state === "delayed" && job.deadline <= this.now) job.state = "ready"
   }
 
   isHeldBy(job: StoredJob | undefined, reserver: Reserver): job is StoredJob {

@@ -21,7 +21,7 @@ const BYTES = PUTS[0]!.length
 const COMMANDS = Buffer.from(PUTS.join("") + PUTS.join(""))
 
 /** Puts so many jobs, `WINDOW` at a time unanswered. */
-const putMany = (socket: Socket, jobs: number): Promise<void> => {
+export const putMany = (socket: Socket, jobs: number): Promise<void> => {
   const first = Math.min(WINDOW, jobs)
   let sent = first
   return exchange(socket, COMMANDS.subarray(0, first * BYTES), jobs, (replies) => {

@@ -212,7 +212,7 @@ export const scan = (options: Options, recovery: Recovery): void => {
     recovery.files.push({ number, bytes: bytes.length, end, isEmpty, hasMarker, hasChecksums })
   switch (header._tag) {
     case "Unknown":
-      recovery.problem("version", name, 0, `it is of version ${header.version}, and this server reads 5 and 7`)
+      recovery.problem("version", name, 0, header.why)
       return void add(bytes.length, false, false, false)
     case "Unborn": {
       if (bytes.length > 0 && bytes.length < HEADER_BYTES) {

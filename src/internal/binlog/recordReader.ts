@@ -77,14 +77,14 @@ export type Header =
   }
   /** Zeros, or fewer bytes than a version has: its server was ended before it wrote the version. */
   | { readonly _tag: "Unborn" }
-  | { readonly _tag: "Unknown"; readonly version: number }
+  | { readonly _tag: "Unknown"; readonly why: string }
 
 /** The records of one file. */
 export class RecordReader {
   readonly bytes: Buffer
   readonly header: Header
   readonly #view: DataView
-  readonly #layout: typeof CURRENT
+  #layout: typeof CURRENT
   readonly #hasChecksums: boolean
 
   constructor(bytes: Buffer) {
@@ -106,9 +106,22 @@ export class RecordReader {
 
   #readHeader(version: number, isMarked: boolean): Header {
     if (version === 0 && this.lastByte(0) < 0) return { _tag: "Unborn" }
-    if (version !== VERSION && this.#layout !== OLD) return { _tag: "Unknown", version }
+    if (version !== VERSION && this.#layout !== OLD) {
+      return { _tag: "Unknown", why: `it is of version ${version}, and this server reads 5 and 7` }
+    }
+    if (this.#isMislabeled()) return { _tag: "Unknown", why: `it says version ${version}, and its records are not` }
     const marker = isMarked && this.read(HEADER_BYTES)._tag === "Short" ? this.#marker() : undefined
     return { _tag: "Records", version, hasChecksums: this.#hasChecksums, marker }
+  }
+
+  // One bit is between the two versions, and read as the other one a file seems to be torn from the beginning.
+  #isMislabeled(): boolean {
+    if (this.#hasChecksums || makesSense(this.read(HEADER_BYTES))) return false
+    const said = this.#layout
+    this.#layout = said === OLD ? CURRENT : OLD
+    const isOther = makesSense(this.read(HEADER_BYTES))
+    this.#layout = said
+    return isOther
   }
 
   #marker(): Marker {
@@ -219,10 +232,16 @@ const MAX_BODY = 1_073_741_824 + 2
 const isSeconds = (seconds: number, least: number): boolean => seconds >= least && seconds <= MAX_SECONDS
 
 /** What no job that was put can have. */
-const oddity = (tube: string, { bodySize, delay, state, ttr }: JobRecord): string | undefined => {
+const oddity = (tube: string, record: JobRecord): string | undefined => {
   if (!TUBE_NAME_PATTERN.test(tube)) return "a tube name that is none"
+  return oddNumber(record) ?? (record.state === "deleted" ? "a job that was put as deleted" : undefined)
+}
+
+const oddNumber = ({ bodySize, delay, ttr }: JobRecord): string | undefined => {
   if (bodySize < 2 || bodySize > MAX_BODY) return `a body of ${bodySize} bytes`
   if (!isSeconds(ttr, 1)) return `a ttr of ${ttr} s`
-  if (!isSeconds(delay, 0)) return `a delay of ${delay} s`
-  return state === "deleted" ? "a job that was put as deleted" : undefined
+  return isSeconds(delay, 0) ? undefined : `a delay of ${delay} s`
 }
+
+const makesSense = (found: Found): boolean =>
+  found._tag === "Full" || (found._tag === "Short" && oddNumber(found.record) === undefined)

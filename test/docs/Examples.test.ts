@@ -42,6 +42,13 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   "two-servers.ts": ["emails:  default, outbox", "billing: default, charges"],
   "config.ts": ["job 1 is ready in configured"],
   "http-producer.ts": ["202 {\"job\":\"memory/1\"}", "400 "],
+  "durable.ts": [
+    "started with 0 jobs",
+    "resized 5.jpg",
+    "the service was killed",
+    "resized 12.jpg",
+    "12 of 12 photos are resized"
+  ],
   "drain-buried.ts": ["kicked  job 5: good 3", "reports: 0 buried, 3 ready"]
 }
 

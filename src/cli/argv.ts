@@ -23,18 +23,23 @@ const named = (command: Descriptor, words: ReadonlyArray<string>): Descriptor =>
 
 const dashed = (name: string) => name.length === 1 ? `-${name}` : `--${name}`
 
+const wordsOf = ({ aliases, name }: Completions.FlagDescriptor) => [name, ...aliases].map(dashed)
+
+const isSwitch = ({ type }: Completions.FlagDescriptor) => type._tag === "Boolean"
+
 /** Rewrites arguments for the parser. Arguments after `--` are no flags and stay as they are. */
 export const normalize = (args: ReadonlyArray<string>, command: Command.Command.Any): ReadonlyArray<string> => {
   const all = Completions.fromCommand(command)
-  const names = (isBoolean: boolean) =>
-    flags.filter(({ type }) => (type._tag === "Boolean") === isBoolean)
-      .flatMap(({ aliases, name }) => [name, ...aliases].map(dashed))
   // Two commands may have flags of the same name, of which one is a switch.
   const own = named(all, args).flags
-  const others = flagsOf(all).filter(({ name }) => own.every((flag) => flag.name !== name))
-  const flags = [...own, ...others]
-  const switches = new Set(names(true))
-  const valued = new Set(names(false))
+  const taken = new Set(own.flatMap(wordsOf))
+  const others = flagsOf(all)
+  const words = (isBoolean: boolean) => [
+    ...own.filter((flag) => isSwitch(flag) === isBoolean).flatMap(wordsOf),
+    ...others.filter((flag) => isSwitch(flag) === isBoolean).flatMap(wordsOf).filter((word) => !taken.has(word))
+  ]
+  const switches = new Set(words(true))
+  const valued = new Set(words(false))
   const end = args.indexOf("--")
   const parsed = end < 0 ? args : args.slice(0, end)
   const rewritten = parsed.flatMap((arg) => {

@@ -353,9 +353,9 @@ export class Binlog implements Journal {
 
   /** Writes and syncs what is left, and calls back when all is done. */
   close(done: () => void): void {
+    this.#isClosed = true
     this.#commit.whenIdle(() => {
       this.#commit.finish()
-      this.#isClosed = true
       try {
         if (this.#options.sync !== "never") this.#unsynced.syncNow()
       } catch (cause) {

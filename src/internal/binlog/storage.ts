@@ -25,12 +25,30 @@ export interface Options {
 
 const NO_LOCK = "a directory needs node:sqlite, which holds its lock: Node 22.13 or later has it"
 
+// Node 22 warns of SQLite as a whole, of which a lock uses what has not changed in twenty years.
+const withoutWarning = Effect.acquireRelease(
+  Effect.sync(() => {
+    const { emitWarning } = process
+    process.emitWarning = (warning: string | Error, ...rest: ReadonlyArray<never>) => {
+      if (!String(warning).includes("SQLite")) emitWarning.call(process, warning, ...rest)
+    }
+    return emitWarning
+  }),
+  (emitWarning) =>
+    Effect.sync(() => {
+      process.emitWarning = emitWarning
+    })
+)
+
 // Only a server with a directory needs it, and not every runtime has it.
 const loadSqlite = (directory: string): Effect.Effect<Sqlite, Failure> =>
-  Effect.tryPromise({
-    try: () => import("node:sqlite"),
-    catch: (cause) => ({ path: directory, operation: "lock", cause: new Error(NO_LOCK, { cause }) })
-  })
+  Effect.andThen(
+    withoutWarning,
+    Effect.tryPromise({
+      try: () => import("node:sqlite"),
+      catch: (cause): Failure => ({ path: directory, operation: "lock", cause: new Error(NO_LOCK, { cause }) })
+    })
+  ).pipe(Effect.scoped)
 
 const lock = (directory: string): Effect.Effect<void, Failure, Scope.Scope> =>
   Effect.flatMap(loadSqlite(directory), (sqlite) =>

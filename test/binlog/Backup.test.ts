@@ -31,7 +31,7 @@ describe("a backup of a running server", () => {
       const [directory, elsewhere] = [yield* tempDir, yield* tempDir]
       const server = yield* Server.make({ port: 0, directory, sync: "always", fileSize: FILE_SIZE })
       const connection = yield* Connection.make(server.clientOptions)
-      const kept: Array<number> = []
+      const kept = [yield* connection.put("kept 0")]
       const work = Effect.gen(function*() {
         kept.push(yield* connection.put(`kept ${kept.length}`))
         for (let n = 0; n < 20; n++) yield* connection.delete(yield* connection.put("gone ".repeat(10)))

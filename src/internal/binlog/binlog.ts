@@ -76,6 +76,8 @@ export class Binlog implements Journal {
   #nextId: number
   #lastBuriedAt = 0
   #written = 0
+  /** Which change of the files the observer knows. */
+  #shown = -1
   #isTimerSet = false
   #isSyncing = false
   #isPreparing = false
@@ -328,7 +330,10 @@ export class Binlog implements Journal {
     if (this.#isClosed) return
     this.#space.closeLeft()
     this.#compaction.step()
-    this.#options.observer.onFiles(this.#space.count, this.#space.bytes)
+    if (this.#space.changes !== this.#shown) {
+      this.#shown = this.#space.changes
+      this.#options.observer.onFiles(this.#space.count, this.#space.bytes)
+    }
     if (this.#isPreparing) return
     this.#space.dropSurplus()
     if (!this.#space.wantsSpare) return

@@ -105,7 +105,7 @@ export class RecordReader {
   }
 
   #readHeader(version: number, isMarked: boolean): Header {
-    if (version === 0 && this.lastByte(0) < 0) return { _tag: "Unborn" }
+    if (this.bytes.length < HEADER_BYTES || this.lastByte(0) < 0) return { _tag: "Unborn" }
     if (version !== VERSION && this.#layout !== OLD) {
       return { _tag: "Unknown", why: `it is of version ${version}, and this server reads 5 and 7` }
     }

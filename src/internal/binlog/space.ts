@@ -33,6 +33,12 @@ export class Space {
   readonly #onNoRoom: (file: string, cause: unknown) => void
   /** All that were left and still have jobs, or a delete that an older one needs. */
   readonly old: Array<LogFile> = []
+  /** How many bytes the old files count for. */
+  oldBytes = 0
+  /** Those of them that have not been cut and closed. */
+  #left: Array<LogFile> = []
+  /** Counts the changes of what all files take. */
+  changes = 0
   current: LogFile
   readonly spares: Array<LogFile> = []
   #spareSlots = 0
@@ -64,7 +70,7 @@ export class Space {
     this.#now = options.now
     this.#onNext = options.onNext
     this.#onNoRoom = options.onNoRoom
-    this.old.push(...old)
+    for (const file of old) this.#addOld(file)
     for (const file of empty) this.#addSpare(file)
     this.current = this.#takeSpare() ?? this.#make((old.at(-1)?.number ?? 0) + 1)
   }
@@ -72,12 +78,6 @@ export class Space {
   /** The oldest file. */
   get oldest(): LogFile {
     return this.old[0] ?? this.current
-  }
-
-  /** How many bytes the old files count for. */
-  get oldBytes(): number {
-    const least = leastCount(this.fileSize)
-    return this.old.reduce((sum, { end }) => sum + Math.max(end, least), 0)
   }
 
   /** How many bytes all files have on the disk. */
@@ -131,7 +131,9 @@ export class Space {
   /** Whether a spare file should be made before it is needed. */
   get wantsSpare(): boolean {
     const next = this.spares[0]
-    return next === undefined || this.#spareSlots - spareSlots(next) < this.jobs
+    if (next === undefined) return true
+    const isSoonNeeded = this.current.rest < this.current.size / 2
+    return this.#spareSlots - (isSoonNeeded ? spareSlots(next) : 0) < this.jobs
   }
 
   /** Makes a spare file, and gives it if there was room. */
@@ -147,6 +149,7 @@ export class Space {
     this.#spareSlots -= spareSlots(last)
     last.close()
     this.disk.remove(last.name)
+    this.changes++
   }
 
   #make(number: number): LogFile {
@@ -155,6 +158,7 @@ export class Space {
     try {
       writeHeader(file.handle)
       writeZeros(file.handle, HEADER_BYTES, this.fileSize)
+      this.changes++
       return file
     } catch (error) {
       file.close()
@@ -173,6 +177,7 @@ export class Space {
     this.#spareSlots -= spareSlots(file)
     file.size = size
     file.isKnown = false
+    this.changes++
     this.#spareSlots += spareSlots(file)
   }
 
@@ -199,18 +204,36 @@ export class Space {
 
   #next(): void {
     const left = this.current
-    this.old.push(left)
+    this.#addOld(left)
+    this.#left.push(left)
     this.current = this.#takeSpare()!
     this.#onNext(left, this.current)
   }
 
+  #addOld(file: LogFile): void {
+    this.old.push(file)
+    this.oldBytes += this.#counted(file)
+  }
+
+  #removeOld(): void {
+    this.oldBytes -= this.#counted(this.old.shift()!)
+    this.changes++
+  }
+
+  #counted({ end }: LogFile): number {
+    return Math.max(end, leastCount(this.fileSize))
+  }
+
   /** Cuts and closes the old files of which all is where it has to be. */
   closeLeft(): void {
-    for (const file of this.old) {
+    if (this.#left.length === 0) return
+    for (const file of this.#left) {
       if (file.handle === undefined || file.written < file.end) continue
       file.trim()
       if (file.synced === file.end) file.close()
     }
+    this.#left = this.#left.filter(({ handle }) => handle !== undefined)
+    this.changes++
   }
 
   /** Removes the oldest file. */
@@ -218,7 +241,7 @@ export class Space {
     const file = this.old[0]!
     file.close()
     this.disk.remove(file.name)
-    this.old.shift()
+    this.#removeOld()
   }
 
   /** Removes the files up to this number, or gives the paths to which they were moved instead. */
@@ -228,7 +251,7 @@ export class Space {
       const path = setAside(file.name)
       if (path === undefined) this.disk.remove(file.name)
       else moved.push(path)
-      this.old.shift()
+      this.#removeOld()
       this.disk.syncDirectoryNow()
     }
     return moved

@@ -28,16 +28,14 @@ const NO_LOCK = "a directory needs node:sqlite, which holds its lock: Node 22.13
 // Node 22 warns of SQLite as a whole, of which a lock uses what has not changed in twenty years.
 const withoutWarning = Effect.acquireRelease(
   Effect.sync(() => {
-    const { emitWarning } = process
+    const before = Object.getOwnPropertyDescriptor(process, "emitWarning")
+    const emit = process.emitWarning.bind(process)
     process.emitWarning = (warning: string | Error, ...rest: ReadonlyArray<never>) => {
-      if (!String(warning).includes("SQLite")) emitWarning.call(process, warning, ...rest)
+      if (!String(warning).includes("SQLite")) emit(warning, ...rest)
     }
-    return emitWarning
+    return before
   }),
-  (emitWarning) =>
-    Effect.sync(() => {
-      process.emitWarning = emitWarning
-    })
+  (before) => Effect.sync(() => before && Object.defineProperty(process, "emitWarning", before))
 )
 
 // Only a server with a directory needs it, and not every runtime has it.

@@ -51,7 +51,8 @@ export class Compaction {
   /** Writes some jobs again, if the files are much larger than the jobs. */
   step(): void {
     const { rewrite, space } = this.#options
-    if (space.oldBytes <= MOST_WASTE * this.living + space.fileSize) return
+    // A file that no job needs goes once it is known that it may, and there may be many commits until then.
+    if (space.oldBytes - space.unusedBytes <= MOST_WASTE * this.living + space.fileSize) return
     const first = space.old.find(({ entries }) => entries.size > 0)
     let bytes = 0
     for (let entry = first?.entries.head; entry !== undefined && bytes < BYTES_PER_STEP; entry = first!.entries.head) {

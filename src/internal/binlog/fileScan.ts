@@ -192,6 +192,9 @@ const idOf = (found: Found): number => {
 const isSame = (a: JobRecord, b: JobRecord): boolean =>
   a.bodySize === b.bodySize && a.createdAt === b.createdAt && a.ttr === b.ttr
 
+// beanstalkd sets the end of a delay anew when it starts, to some microseconds later.
+const RESTART_MICROS = 1e6
+
 const COUNTS = ["reserves", "timeouts", "releases", "buries", "kicks"] as const
 
 // A short record of which the end was never written looks like a delete. A real one is the whole job once more: counts never
@@ -200,7 +203,7 @@ const isTornDelete = (before: JobRecord, record: JobRecord): boolean => {
   if (record.state !== "deleted") return false
   if (COUNTS.some((count) => record[count] < before[count])) return true
   if (COUNTS.some((count) => record[count] > before[count])) return false
-  const isUntouched = before.state === "reserved" || before.deadlineAt === record.deadlineAt
+  const isUntouched = before.state === "reserved" || Math.abs(before.deadlineAt - record.deadlineAt) < RESTART_MICROS
   return !isUntouched || before.pri !== record.pri || before.delay !== record.delay
 }
 

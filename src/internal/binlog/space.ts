@@ -220,6 +220,16 @@ export class Space {
     this.changes++
   }
 
+  /** How many of these bytes are those of the first files, which no job needs. */
+  get unusedBytes(): number {
+    let bytes = 0
+    for (const file of this.old) {
+      if (file.entries.size > 0) break
+      bytes += this.#counted(file)
+    }
+    return bytes
+  }
+
   #counted({ end }: LogFile): number {
     return Math.max(end, leastCount(this.fileSize))
   }

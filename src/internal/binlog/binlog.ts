@@ -123,6 +123,8 @@ export class Binlog implements Journal {
   /** All jobs have been loaded. It throws what the system says if the disk has no room for their deletes. */
   start(): void {
     if (!this.#space.hasRoomFor(0, this.#space.jobs)) throw this.#space.failure
+    // Its files are known by the beginning of the first one.
+    if (this.#options.sync !== "never") this.#writeAndSync()
     this.#commit.request()
   }
 
@@ -136,10 +138,14 @@ export class Binlog implements Journal {
         if (!this.#rewrite(entry)) throw this.#space.failure
       }
     }
+    this.#writeAndSync()
+    return this.#space.removeUpTo(this.#before, setAside)
+  }
+
+  #writeAndSync(): void {
     this.#commit.writeNow()
     this.#unsynced.syncNow()
     this.#stamps.begin(true)
-    return this.#space.removeUpTo(this.#before, setAside)
   }
 
   /** What replies wait for. */
@@ -173,9 +179,9 @@ export class Binlog implements Journal {
     return this.#space.hasRoomFor(SHORT_BYTES, this.#space.jobs)
   }
 
-  /** A job that the log had when it was opened. */
-  loaded(job: StoredJob, file: LogFile, size: number): void {
-    const buriedAt = job.state === "buried" ? this.#nextBuriedAt(0) : 0
+  /** A job that the log had when it was opened. `recordedAt` is when it was buried, in microseconds since 1970, or 0 if that is not known. */
+  loaded(job: StoredJob, file: LogFile, size: number, recordedAt: number): void {
+    const buriedAt = job.state === "buried" ? this.#nextBuriedAt(recordedAt) : 0
     this.#enter(new LogEntry(job, file, size, buriedAt))
   }
 
@@ -310,6 +316,8 @@ export class Binlog implements Journal {
 
   #sync(): void {
     if (this.#isSyncing || this.#isClosed) return
+    // What is recorded by now counts as written before this sync: by its stamps, and for the files that it makes unused.
+    if (!this.#commit.writeNow()) return
     this.#isSyncing = true
     const unused = this.#compaction.unused
     const { now, observer } = this.#options

@@ -176,10 +176,11 @@ export class GroupCommit implements Gate {
     this.#state = "broken"
   }
 
-  /** Writes at once what is to be written. */
-  writeNow(): void {
-    this.#write(this.buffer.bytes, this.buffer.pieces)
+  /** Writes at once what is to be written, and tells whether it could. */
+  writeNow(): boolean {
+    const isWritten = this.#write(this.buffer.bytes, this.buffer.pieces)
     this.buffer.clear()
+    return isWritten
   }
 
   /** Forgets what is left. */

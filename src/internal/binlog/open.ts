@@ -33,9 +33,9 @@ export interface Opened {
 // Reading
 // ---------------------------------------------------------------------------------------------------------------------
 
-const read = (disk: Disk, number: number): RecordReader | Error => {
+const read = (disk: Disk, number: number, isAfterOurs: boolean): RecordReader | Error => {
   try {
-    return new RecordReader(disk.read(nameOf(number)))
+    return new RecordReader(disk.read(nameOf(number)), isAfterOurs)
   } catch (error) {
     return error as Error
   }
@@ -51,11 +51,13 @@ const recover = Effect.fnUntraced(function*(disk: Disk, salvage: boolean) {
   const recovery = new Recovery()
   const numbers = attempt(disk.path, "read", () => disk.list())
     .flatMap((name) => numberOf(name) ?? []).toSorted((a, b) => a - b)
-  let next = numbers[0] === undefined ? undefined : read(disk, numbers[0])
+  let isOurs = false
+  let next = numbers[0] === undefined ? undefined : read(disk, numbers[0], isOurs)
   for (const [i, number] of numbers.entries()) {
     const reader = next!
     const following = numbers[i + 1]
-    next = following === undefined ? undefined : read(disk, following)
+    if (reader instanceof RecordReader && reader.header._tag === "Records") isOurs = reader.header.hasChecksums
+    next = following === undefined ? undefined : read(disk, following, isOurs)
     const name = nameOf(number)
     if (reader instanceof RecordReader) {
       const marker = following === number + 1 ? markerOf(next) : undefined
@@ -182,9 +184,9 @@ const storedJob = (store: Store, { body, record, tube }: RecoveredJob, clock: Wa
 const load = (recovery: Recovery, store: Store, binlog: Binlog, old: ReadonlyArray<LogFile>, clock: WallClock) => {
   const files = new Map(old.map((file) => [file.number, file]))
   const buried = new Map<RecoveredJob, StoredJob>()
-  const queue = (job: StoredJob, { file, size }: RecoveredJob) => {
+  const queue = (job: StoredJob, { file, isOurs, record, size }: RecoveredJob) => {
     store.queue(job)
-    binlog.loaded(job, files.get(file)!, size)
+    binlog.loaded(job, files.get(file)!, size, isOurs ? record.deadlineAt : 0)
   }
   for (const recovered of [...recovery.jobs.values()].toSorted((a, b) => a.record.id - b.record.id)) {
     const job = storedJob(store, recovered, clock)

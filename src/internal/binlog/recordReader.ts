@@ -87,12 +87,15 @@ export class RecordReader {
   #layout: typeof CURRENT
   readonly #hasChecksums: boolean
 
-  constructor(bytes: Buffer) {
+  /** `isAfterOurs`: the file before this one is ours. */
+  constructor(bytes: Buffer, isAfterOurs = false) {
     this.bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const version = bytes.length < HEADER_BYTES ? 0 : this.#view.getInt32(0, true)
     const magic = this.#magic()
-    this.#hasChecksums = version === OLD_VERSION ? isNearly(magic, MAGIC) : magic !== 0
+    this.#hasChecksums = version === OLD_VERSION
+      ? isNearly(magic, MAGIC)
+      : magic !== 0 || (isAfterOurs && this.#isHeadless)
     this.#layout = version === OLD_VERSION && !this.#hasChecksums ? OLD : CURRENT
     this.header = this.#readHeader(version, magic === MAGIC)
   }
@@ -104,9 +107,15 @@ export class RecordReader {
     return this.#view.getUint32(HEADER_BYTES + 4 + at.magic, true)
   }
 
+  // A power failure can leave the end of what was written, and not its beginning.
+  get #isHeadless(): boolean {
+    return this.#isBlank(HEADER_BYTES, SHORT_BYTES)
+  }
+
   #readHeader(version: number, isMarked: boolean): Header {
     if (this.bytes.length < HEADER_BYTES || this.lastByte(0) < 0) return { _tag: "Unborn" }
-    if (version !== VERSION && this.#layout !== OLD) {
+    const isLost = version === 0 && this.#hasChecksums && this.#isHeadless
+    if (version !== VERSION && this.#layout !== OLD && !isLost) {
       return { _tag: "Unknown", why: `it is of version ${version}, and this server reads 5 and 7` }
     }
     if (this.#isMislabeled()) return { _tag: "Unknown", why: `it says version ${version}, and its records are not` }

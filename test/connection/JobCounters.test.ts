@@ -29,9 +29,9 @@ const MEMBERS = {
 
 const request: Request = { head: `stats-job ${ID}`, id: JobId.make(ID) }
 
-/** What a command makes of the statistics without one of their members. */
-const read = (command: typeof commands.statsJob | typeof jobCounters, missing = "") => {
-  const lines = Object.entries(MEMBERS).filter(([key]) => key !== missing).map(([key, value]) => `${key}: ${value}\n`)
+/** What a command makes of such statistics. */
+const read = (command: typeof commands.statsJob | typeof jobCounters, members: Record<string, number | string>) => {
+  const lines = Object.entries(members).map(([key, value]) => `${key}: ${value}\n`)
   const fields = [Buffer.from(`---\n${lines.join("")}`)]
   return decodeReply(command as AnyCommand, request, "here", { word: "OK", fields })
 }
@@ -40,14 +40,24 @@ const { delay: _, file: __, "time-left": ___, tube: ____, ...COUNTERS } = MEMBER
 
 describe("the counters of a job", () => {
   it("are read without the rest", () => {
-    assert.deepStrictEqual(read(jobCounters), Exit.succeed(COUNTERS))
+    assert.deepStrictEqual(read(jobCounters, MEMBERS), Exit.succeed(COUNTERS))
   })
 
   it.each(Object.keys(COUNTERS))("are what the statistics are that lack %s", (missing) => {
-    const [few, all] = [read(jobCounters, missing), read(commands.statsJob, missing)]
+    const members = Object.fromEntries(Object.entries(MEMBERS).filter(([key]) => key !== missing))
+    const [few, all] = [read(jobCounters, members), read(commands.statsJob, members)]
     if (!Exit.isExit(few) || Exit.isFailure(few)) return assert.deepStrictEqual(few, all)
     assert(Exit.isExit(all) && Exit.isSuccess(all))
     assert.deepInclude(all.value as object, few.value as object)
     assert.strictEqual((few.value as Record<string, unknown>)[missing], 0)
+  })
+
+  it.each(
+    Object.keys(COUNTERS).flatMap((key) => ["", "x", "1x", "1.5", "-1", "17 "].map((value) => [key, value] as const))
+  )("are what the statistics are that say %s: %j", (key, value) => {
+    const [few, all] = [jobCounters, commands.statsJob].map((command) => read(command, { ...MEMBERS, [key]: value }))
+    if (!Exit.isExit(all) || Exit.isFailure(all)) return assert.deepStrictEqual(few, all)
+    assert(Exit.isExit(few) && Exit.isSuccess(few))
+    assert.deepInclude(all.value as object, few.value as object)
   })
 })

@@ -33,17 +33,17 @@ const clockOfATest = () => {
     Deferred.doneUnsafe(last, Effect.void)
     for (let n = 0; n < 5; n++) yield* Effect.yieldNow
   })
-  return { clock, fireAt }
+  return { clock, fireAt, state }
 }
 
 const command = () => new PendingCommand(commands.stats, { head: "stats" }, undefined)
 
 const make = Effect.gen(function*() {
-  const { clock, fireAt } = clockOfATest()
+  const { clock, fireAt, state } = clockOfATest()
   const silences: Array<number> = []
   const context = Context.add(yield* Effect.context(), Clock.Clock, clock)
   const timer = new SilenceTimer(1000, () => silences.push(clock.currentTimeMillisUnsafe()), context)
-  return { fireAt, silences, timer }
+  return { fireAt, silences, state, timer }
 })
 
 describe("the timer of a connection", () => {
@@ -85,5 +85,21 @@ describe("the timer of a connection", () => {
       yield* fireAt(5000)
       yield* fireAt(5100)
       assert.deepStrictEqual(silences, [5100])
+    }))
+
+  it.live("knows for how long the oldest command has gone unanswered", () =>
+    Effect.gen(function*() {
+      const { state, timer } = yield* make
+      assert.strictEqual(timer.owedMillis, undefined)
+      state.millis = 100
+      timer.arm(command())
+      assert.strictEqual(timer.owedMillis, 0)
+      state.millis = 400
+      assert.strictEqual(timer.owedMillis, 300)
+      timer.onProgress(10, command())
+      assert.strictEqual(timer.owedMillis, 0)
+      state.millis = 500
+      timer.onProgress(10, undefined)
+      assert.strictEqual(timer.owedMillis, undefined)
     }))
 })

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { Errors, type Fleet, Job } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import { onFleet, pass } from "./Fleets.ts"
+import { onFleet, pass, settle } from "./Fleets.ts"
 
 const on = (fleet: Fleet.Service, server: string) => Effect.orDie(fleet.on(server))
 
@@ -65,6 +65,22 @@ describe("the peeks of a fleet", () => {
     ))
 })
 
+describe("of jobs that are equals, the peeks", () => {
+  it.effect("give the one of the server that is listed first", () =>
+    onFleet(
+      3,
+      Effect.fnUntraced(function*(fleet) {
+        for (const server of ["c", "b"]) {
+          yield* (yield* on(fleet, server)).put("work", "ready")
+          yield* (yield* on(fleet, server)).put("work", "delayed", { delay: "9 seconds" })
+          yield* bury(fleet, server, "buried")
+        }
+        const peeks = [fleet.peekReady("work"), fleet.peekDelayed("work"), fleet.peekBuried("work")]
+        for (const peek of peeks) assert.strictEqual((yield* peek).server, "b")
+      })
+    ))
+})
+
 describe("kick", () => {
   it.effect("spends its bound on the buried jobs of all servers, and touches no delayed one while any is buried", () =>
     onFleet(
@@ -82,6 +98,34 @@ describe("kick", () => {
         assert.deepInclude(yield* fleet.statsTube("work"), { currentJobsDelayed: 0, currentJobsReady: 4 })
         assert.strictEqual(yield* fleet.kick("nowhere", 10), 0)
         assert.strictEqual((yield* Effect.flip(fleet.kick("work", -1)))._tag, "InvalidArgument")
+      })
+    ))
+
+  it.effect("goes to those servers only of which it wants something", () =>
+    onFleet(
+      4,
+      Effect.fnUntraced(function*(fleet) {
+        yield* (yield* on(fleet, "a")).put("work", "ready")
+        for (const server of ["b", "c"]) yield* bury(fleet, server, "x")
+        assert.strictEqual(yield* fleet.kick("work", 1), 1)
+        const { parts } = yield* fleet.stats
+        assert.deepStrictEqual(parts.map(({ stats }) => stats.cmdKick), [0, 1, 0, 0])
+      })
+    ))
+
+  it.effect("goes on without a server that is down, and fails if all are", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(fleet, a, b) {
+        yield* bury(fleet, "b", "x")
+        yield* a.down
+        const kicking = yield* Effect.forkChild(fleet.kick("work"), { startImmediately: true })
+        yield* pass(2500)
+        assert.strictEqual(yield* Fiber.join(kicking), 1)
+        yield* b.down
+        const failing = yield* Effect.forkChild(Effect.flip(fleet.kick("work")), { startImmediately: true })
+        yield* pass(2500)
+        assert.strictEqual((yield* Fiber.join(failing))._tag, "BeanstalkdError")
       })
     ))
 })
@@ -141,6 +185,27 @@ describe("the statistics of a fleet", () => {
         const some = yield* Fiber.join(asking)
         assert.strictEqual(some.currentJobsReady, 2)
         assert.deepStrictEqual(some.unreachable.map(({ server }) => server), ["c"])
+      })
+    ))
+})
+
+describe("the connections of a fleet", () => {
+  it.effect("are those of all of its servers", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(fleet, ...servers) {
+        const one = yield* on(fleet, "b")
+        const before = { idle: 0, used: 0, waiting: 0, opened: 2, lost: 0, shared: true }
+        assert.deepStrictEqual(yield* fleet.poolStats, before)
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* one.put("work", "x")
+          yield* one.reserve("work")
+          assert.deepStrictEqual(yield* fleet.poolStats, { ...before, used: 1, opened: 3 })
+        }))
+        assert.deepStrictEqual(yield* fleet.poolStats, { ...before, idle: 1, opened: 3 })
+        for (const { down } of servers) yield* down
+        yield* settle
+        assert.deepStrictEqual(yield* fleet.poolStats, { ...before, opened: 3, lost: 3, shared: false })
       })
     ))
 })

@@ -91,6 +91,26 @@ describe("a worker over several servers", () => {
       })
     ))
 
+  it.effect("takes turns if more servers have backlogs than it asks at a time", () =>
+    onFleet(
+      20,
+      Effect.fnUntraced(function*(fleet) {
+        const names = (yield* fleet.servers).map(({ server }) => server)
+        for (const name of names) yield* putOn(fleet, name, 300)
+        const watch = new Watch()
+        yield* start(watch, 20, 10)
+        // The first one that is heard of has all handlers to itself for a moment.
+        yield* pass(300)
+        const before = names.map((name) => watch.of(name))
+        yield* pass(1200)
+        const counts = names.map((name, i) => watch.of(name) - before[i]!)
+        assert.isAbove(Math.min(...counts), 80)
+        // A turn is 32 jobs, and what is in hand comes on top.
+        assert.isAtMost(Math.max(...counts) - Math.min(...counts), 40, String(counts))
+        assert.strictEqual(watch.most, 20)
+      })
+    ))
+
   it.effect("has a job of a quiet server handled soon, while another one has an endless backlog", () =>
     onFleet(
       3,

@@ -22,7 +22,9 @@ export interface Machine extends Server.Service {
   readonly fill: Effect.Effect<void>
 }
 
-export const NAMES = ["a", "b", "c", "d", "e", "f", "g", "h"]
+const LETTERS = "abcdefghijklmnopqrstuvwxyz".split("")
+
+export const NAMES = LETTERS.slice(0, 8)
 
 const machine = (server: Server.Service): Machine => {
   const inject = (faults: Server.Faults) => Effect.orDie(server.injectFaults(faults))
@@ -83,7 +85,7 @@ type Test<A, E> = (
 /** Runs a test on a fleet of `count` machines, a, b, c, ..., all of which are up. Nothing is logged. */
 export const onFleet = <A, E>(count: number, test: Test<A, E>, options: Omit<Fleet.Options, "servers"> = {}) =>
   Effect.gen(function*(): Effect.gen.Return<A, E | Errors.BeanstalkdError, Scope.Scope> {
-    const all = yield* machines(NAMES.slice(0, count))
+    const all = yield* machines(LETTERS.slice(0, count))
     const fleet = yield* Fleet.make({ ...options, servers: listOf(all) })
     yield* settle
     return yield* Effect.provideService(test(fleet, ...all), Client.Beanstalkd, fleet)

@@ -89,6 +89,7 @@ describe("a list of servers", () => {
       assert.strictEqual(yield* namesOf(fleet), "b")
       assert.include(events, "a leaving")
       assert.include(events, "a left")
+      assert.deepStrictEqual([...new Set(yield* putsOf(fleet, 20))], ["b"])
       yield* pass(2000)
       assert.strictEqual(yield* all[0]!.connectionCount, 0)
       assert.strictEqual(worker.pollUnsafe(), undefined)

@@ -2,7 +2,7 @@
  * What becomes of a job that a server of a fleet does not take.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber, Result } from "effect"
 import { Fleet } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { keysOf, listOf, machines, onFleet, pass, putsOf, settle, statusOf } from "./Fleets.ts"
@@ -15,6 +15,38 @@ describe("a put", () => {
       3,
       Effect.fnUntraced(function*(fleet) {
         assert.strictEqual(all(yield* putsOf(fleet, 60)), "abc")
+      })
+    ))
+
+  it.effect("goes where those of the same turn have gone, 32 of them at most", () =>
+    onFleet(
+      4,
+      Effect.fnUntraced(function*(fleet, ...servers) {
+        for (const { injectFaults } of servers) yield* injectFaults({ delay: 100 })
+        const putting = yield* Effect.forkChild(
+          Effect.forEach(Array.from({ length: 96 }), () => fleet.put("work", "x"), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+        yield* pass(200)
+        const names = (yield* Fiber.join(putting)).map(({ server }) => server)
+        const turns = [0, 32, 64].map((first) => all(names.slice(first, first + 32)))
+        assert.deepStrictEqual(turns.map((turn) => turn.length), [1, 1, 1], String(turns))
+        assert.isAbove(all(names).length, 1)
+      })
+    ))
+
+  it.effect("of a later turn goes to all servers, also while others are on their way", () =>
+    onFleet(
+      3,
+      Effect.fnUntraced(function*(fleet, ...servers) {
+        for (const { injectFaults } of servers) yield* injectFaults({ delay: 200 })
+        const putting: Array<Fiber.Fiber<{ readonly server: string }, unknown>> = []
+        for (let i = 0; i < 30; i++) {
+          putting.push(yield* Effect.forkChild(fleet.put("work", "x"), { startImmediately: true }))
+          yield* settle
+        }
+        yield* pass(500)
+        assert.strictEqual(all((yield* Fiber.joinAll(putting)).map(({ server }) => server)), "abc")
       })
     ))
 
@@ -91,6 +123,34 @@ describe("a put", () => {
         yield* b.down
         assert.strictEqual(all(yield* putsOf(fleet, 30)), "c")
       })
+    ))
+
+  it.effect("that waits behind others when its server is lost goes to the next, unlike one that had left", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(fleet, a) {
+        const { a: key } = yield* keysOf(fleet)
+        yield* a.freeze
+        const put = Effect.result(fleet.put("work", "x", { key: key! }))
+        const putting = yield* Effect.forkChild(Effect.replicateEffect(put, 5, { concurrency: "unbounded" }), {
+          startImmediately: true
+        })
+        yield* settle
+        yield* a.dropConnections
+        yield* a.up
+        yield* pass(1000)
+        const outcomes = yield* Fiber.join(putting)
+        const waited = outcomes.filter(Result.isSuccess)
+        assert.isAtLeast(waited.length, 3)
+        assert.deepStrictEqual([...new Set(waited.map(({ success }) => success.server))], ["b"])
+        const left = outcomes.filter(Result.isFailure)
+        for (const { failure } of left) {
+          assert.deepInclude(failure, { _tag: "BeanstalkdError", server: "a", sent: true })
+        }
+        const { parts } = yield* fleet.statsTube("work")
+        assert.deepStrictEqual(parts.map(({ stats }) => stats.currentJobsReady), [left.length, waited.length])
+      }),
+      { maxUnanswered: 2 }
     ))
 
   it.effect("that may have been done fails with sent: true and the server", () =>

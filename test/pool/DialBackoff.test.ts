@@ -103,6 +103,19 @@ describe("a dial", () => {
       yield* Fiber.joinAll(waiting)
     }))
 
+  it.effect("that succeeds after a failure frees those that waited for it to dial side by side", () =>
+    Effect.gen(function*() {
+      const { backoff, refused } = yield* make(Schedule.spaced("1 second"))
+      yield* Effect.exit(refused)
+      const slow = yield* Effect.replicateEffect(start(backoff.dial(Effect.sleep("3 seconds"))), 5)
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(slow.filter((dial) => dial.pollUnsafe() !== undefined).length, 1)
+      assert.strictEqual(backoff.failure, undefined)
+      assert.isTrue(backoff.awaitsReply)
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.joinAll(slow)
+    }))
+
   it.effect("fails with the last failure once the Schedule has ended, until it is begun anew", () =>
     Effect.gen(function*() {
       const { backoff, refused, times } = yield* make(Schedule.recurs(1))

@@ -126,6 +126,13 @@ describe("the bytes of a request", () => {
     }
   })
 
+  it("hold an empty body whose memory was given away meanwhile", () => {
+    const body = new Uint8Array(0)
+    const request = accepted(commands.put.encode(body))
+    structuredClone(body, { transfer: [body.buffer] })
+    assert.strictEqual(written(request), "put 2147483648 0 120 0\r\n\r\n")
+  })
+
   it("hold a text as UTF-8, and count its bytes and not its characters", () => {
     const text = "\u00e9\u20ac\u{1F600}\ufeff\0"
     const bytes = Buffer.from(layOut([accepted(commands.put.encode(text))]))

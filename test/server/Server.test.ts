@@ -281,6 +281,19 @@ describe("the name of a server in memory", () => {
     }).pipe(Effect.provide(Server.layerMemory({ name: "billing" }))))
 })
 
+describe("the id of a server", () => {
+  it.effect("is 16 hexadecimal digits, and another one for each", () =>
+    Effect.gen(function*() {
+      const ids: Array<string | undefined> = []
+      for (let n = 0; n < 2; n++) {
+        const { clientOptions } = yield* Server.makeMemory()
+        ids.push((yield* (yield* Client.make(clientOptions)).stats).id)
+      }
+      for (const id of ids) assert.match(id ?? "", /^[0-9a-f]{16}$/)
+      assert.notStrictEqual(ids[0], ids[1])
+    }).pipe(Effect.scoped))
+})
+
 describe("options that make no sense", () => {
   const wrong: ReadonlyArray<
     readonly [options: Server.Options, argument: string, rule: string, server: string]

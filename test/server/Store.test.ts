@@ -269,6 +269,18 @@ describe("a reserved job", () => {
     isSound(store, [me, other])
   })
 
+  it("that runs out together with one of another holder is ready first if its holder was there first", () => {
+    const store = new TimedStore()
+    const [first, second, other] = [join(store), join(store), join(store)]
+    const jobs = [put(store, other, { ttr: 10 }), put(store, other, { ttr: 10 })]
+    store.reserveJob(jobs[0], second.reserver)
+    store.reserveJob(jobs[1], first.reserver)
+    store.wait(other.reserver, FOREVER)
+    store.pass(10_000)
+    assert.deepStrictEqual(other.told, ["RESERVED 2"])
+    isSound(store, [first, second, other])
+  })
+
   it("that is touched lets the others of its holder run out before it", () => {
     const store = new TimedStore()
     const me = join(store)

@@ -23,6 +23,8 @@ export class HeldOutput implements Output {
   readonly defer: Output["defer"]
   readonly #gate: Gate
   readonly #target: Output
+  /** Those whose end waits. Their connections are over, so no one else knows of them. */
+  readonly #ending: Set<Output>
   #connection: ServerConnection | undefined
   #pieces: Array<Uint8Array> = []
   #size = 0
@@ -34,8 +36,9 @@ export class HeldOutput implements Output {
   #isFull = false
   #isDropped = false
 
-  constructor(gate: Gate, target: Output) {
+  constructor(gate: Gate, target: Output, ending: Set<Output> = new Set()) {
     this.#gate = gate
+    this.#ending = ending
     this.#target = target
     this.resume = target.resume
     this.defer = target.defer
@@ -58,11 +61,13 @@ export class HeldOutput implements Output {
   end(): void {
     if (this.#isThrough) return this.#target.end()
     this.#isEnded = true
+    this.#ending.add(this)
     this.#wait()
   }
 
   drop(): void {
     this.#isDropped = true
+    this.#ending.delete(this)
     this.#target.drop()
   }
 
@@ -92,7 +97,10 @@ export class HeldOutput implements Output {
     const takesMore = pieces.length === 0 ||
       this.#target.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces))
     for (const { length } of pieces) this.#size -= length
-    if (isEnded) return this.#target.end()
+    if (isEnded) {
+      this.#ending.delete(this)
+      return this.#target.end()
+    }
     const wasFull = this.#isFull
     if (this.#size <= MAX_HELD) this.#isFull = false
     if (!takesMore) this.#connection?.congest()

@@ -23,6 +23,8 @@ export class StorageKeeper<E> {
   readonly #failure = Deferred.makeUnsafe<never, E>()
   #storage: Storage | undefined
   #engine: Engine | undefined
+  /** The outputs of connections that are over and have not had all replies yet. */
+  readonly #ending = new Set<Output>()
   /** Whether no connection may be opened, since there is no storage or it has failed. */
   isDown = true
 
@@ -59,13 +61,18 @@ export class StorageKeeper<E> {
 
   #fail(error: E): void {
     this.isDown = true
+    this.#dropConnections()
     Deferred.doneUnsafe(this.#failure, Effect.fail(error))
+  }
+
+  #dropConnections(): void {
     this.#engine?.dropConnections()
+    for (const output of this.#ending) output.drop()
   }
 
   /** Opens a connection whose replies wait for the storage. */
   connect(engine: Engine, output: Output): ServerConnection {
-    const held = new HeldOutput(this.#storage!.gate, output)
+    const held = new HeldOutput(this.#storage!.gate, output, this.#ending)
     const connection = engine.connect(held)
     held.attach(connection)
     return connection
@@ -76,7 +83,7 @@ export class StorageKeeper<E> {
     return Effect.suspend(() => {
       this.isDown = true
       const kill = this.#storage!.kill
-      this.#engine!.dropConnections()
+      this.#dropConnections()
       return kill
     }).pipe(
       Effect.andThen(this.open),

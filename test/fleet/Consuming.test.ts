@@ -151,6 +151,31 @@ describe("a worker over several servers", () => {
       })
     ))
 
+  it.effect("waits nowhere any more while one server takes all of its room", () =>
+    onFleet(
+      3,
+      Effect.fnUntraced(function*(fleet) {
+        const watch = new Watch()
+        yield* start(watch, 2, 500)
+        yield* pass(100)
+        assert.strictEqual((yield* fleet.stats).currentWaiting, 3)
+        yield* putOn(fleet, "a", 1)
+        yield* pass(100)
+        yield* putOn(fleet, "b", 8)
+        yield* pass(600)
+        assert.deepInclude(yield* fleet.stats, { currentWaiting: 0, currentJobsReserved: 2 })
+        // Not one of these is reserved before there is room for it.
+        yield* putOn(fleet, "c", 1)
+        const c = yield* Effect.orDie(fleet.on("c"))
+        const { id } = yield* c.peekReady("work")
+        yield* pass(100)
+        assert.deepInclude(yield* c.statsJob(id), { state: "ready", reserves: 0 })
+        yield* pass(5000)
+        assert.strictEqual(watch.handled.length, 10)
+        assert.strictEqual((yield* fleet.stats).currentWaiting, 3)
+      })
+    ))
+
   it.effect("goes on with the others while a server is frozen, and with that one after it", () =>
     onFleet(
       3,

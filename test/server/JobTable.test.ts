@@ -2,7 +2,9 @@
  * Jobs by their ids.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { JobTable } from "../../src/internal/server/collections.ts"
+import * as Program from "../support/Program.ts"
 
 describe("JobTable", () => {
   it("is a map, in whatever order ids come and go", () => {
@@ -26,6 +28,15 @@ describe("JobTable", () => {
     for (const [id, value] of map) assert.strictEqual(table.get(id), value)
     assert.sameMembers([...table.values()], [...map.values()])
   })
+
+  it.live("keeps no memory for jobs that are gone", () =>
+    Effect.gen(function*() {
+      const outcome = yield* Program.run(new URL("programs/Jobs.ts", import.meta.url), 2_000_000)
+      assert.deepInclude(outcome, { code: 0, stderr: "" })
+      const { grown, jobs } = outcome.report as { readonly grown: number; readonly jobs: ReadonlyArray<string> }
+      assert.deepStrictEqual(jobs, ["stays"])
+      assert.isBelow(grown, 1024 * 1024)
+    }))
 
   it("has nothing under an id that it was never told", () => {
     const table = new JobTable<string>()

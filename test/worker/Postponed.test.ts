@@ -3,7 +3,7 @@
  * tube in which all ends that has failed for good.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, Schema } from "effect"
+import { Cause, Clock, Effect, References, Schema } from "effect"
 import { Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onMemory } from "../support/Fixture.ts"
@@ -96,6 +96,23 @@ describe("an error that says when to come again", () => {
       assert.deepStrictEqual(failures, [])
       assert.deepStrictEqual(yield* outcomes(beanstalkd.server), { reserved: 51, postponed: 50, succeeded: 1 })
     })))
+
+  it.effect("is logged as a failure is, and a snooze for those who look for it only", () => {
+    const { log, logged } = keepLog()
+    return onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.putAll(TUBE, ["fails", "snoozes"])
+      yield* work((value) => value === "fails" ? Effect.fail("busy") : Worker.snooze("10 seconds"), {
+        retryAfter: () => "5 seconds",
+        logFailure: () => "Error"
+      })
+      yield* areIn(beanstalkd, { delayed: 2 })
+      const { server } = beanstalkd
+      assert.deepStrictEqual(log.map(({ level, message }) => `${level}: ${message}`), [
+        `Error: postponed by 5 s, as job ${server}/3`,
+        `Debug: postponed by 10 s, as job ${server}/4`
+      ])
+    })).pipe(logged, Effect.provideService(References.MinimumLogLevel, "Debug"))
+  })
 
   it.effect.each([0, -60])(
     "waits for a second if it says %i seconds, as one does whose time is over",

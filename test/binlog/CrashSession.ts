@@ -76,6 +76,21 @@ export class CrashSession {
     return machine
   }
 
+  /** How many milliseconds have passed. */
+  get time(): number {
+    return this.#machine.time
+  }
+
+  /** How many jobs were put. */
+  get puts(): number {
+    return this.#views.at(-1)!.lastId
+  }
+
+  /** What there is in the end, in words. */
+  get last(): string {
+    return allAt(this.#views.at(-1)!, this.time)
+  }
+
   run(): this {
     this.#machine.start()
     for (let crash = 0; crash <= this.#options.crashes && this.violations.length === 0; crash++) {

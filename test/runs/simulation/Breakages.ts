@@ -10,7 +10,7 @@ export interface Breakage {
   readonly from: string
   readonly to: string
   /** The world that finds it, if it is not that of one server. */
-  readonly world?: "fleet"
+  readonly world?: "fleet" | "binlog"
 }
 
 /** All breakages. */
@@ -418,6 +418,93 @@ export const breakages: ReadonlyArray<Breakage> = [
     module: "internal/fleet/fleetIntake",
     from: `source.fetcher.taken <= this.#share &&`,
     to: `source.fetcher.taken <= Math.ceil(this.#share) &&`
+  },
+  {
+    name: "replies go before the disk has what they tell of",
+    world: "binlog",
+    module: "internal/binlog/groupCommit",
+    from: `return this.#writeDurably(bytes, pieces, release)`,
+    to: `{
+      release()
+      return this.#writeDurably(bytes, pieces, () => {})
+    }`
+  },
+  {
+    name: "a file goes before the disk has elsewhere what it had",
+    world: "binlog",
+    module: "internal/binlog/binlog",
+    from: `    const unused = this.#compaction.unused
+    const { now, observer } = this.#options
+    const startedAt = now()
+    return () => {`,
+    to: `    this.#compaction.remove(this.#compaction.unused)
+    const unused = 0
+    const { now, observer } = this.#options
+    const startedAt = now()
+    return () => {`
+  },
+  {
+    name: "a file goes before the directory has the one that took its jobs",
+    world: "binlog",
+    module: "internal/binlog/sync",
+    from: `    (done) => disk.syncDirectory(done),`,
+    to: ``
+  },
+  {
+    name: "ids begin where they did when the server was started",
+    world: "binlog",
+    module: "internal/binlog/binlog",
+    from: `if (job.id >= this.#nextId) this.#nextId = job.id + 1`,
+    to: ``
+  },
+  {
+    name: "a release without a delay is not recorded",
+    world: "binlog",
+    module: "internal/binlog/binlog",
+    from: `if (job.state === "ready" && changes === entry.changes) return`,
+    to: `if (job.state === "ready") return`
+  },
+  {
+    name: "a reserve of a buried job is not recorded",
+    world: "binlog",
+    module: "internal/binlog/binlog",
+    from: `if (job.state === "ready" && changes === entry.changes) return`,
+    to: `if (job.state === "reserved" || (job.state === "ready" && changes === entry.changes)) return`
+  },
+  {
+    name: "a buried job that is written again loses its place",
+    world: "binlog",
+    module: "internal/binlog/binlog",
+    from: `deadlineAt: job.state === "buried" ? buriedAt : 0`,
+    to: `deadlineAt: 0`
+  },
+  {
+    name: "what a power failure tore is taken for damage",
+    world: "binlog",
+    module: "internal/binlog/fileScan",
+    from: `if (epochsBetween(epoch, endedOf(stamp)) > 0) return false`,
+    to: `return false`
+  },
+  {
+    name: "a record is believed without its checksum",
+    world: "binlog",
+    module: "internal/binlog/recordReader",
+    from: `return !this.#hasChecksums ||`,
+    to: `return true ||`
+  },
+  {
+    name: "the next sync takes over what the last one had to do",
+    world: "binlog",
+    module: "internal/binlog/sync",
+    from: `for (const [file, end] of written) file.synced = end`,
+    to: `for (const [file] of written) file.synced = file.end`
+  },
+  {
+    name: "only the last file is synced",
+    world: "binlog",
+    module: "internal/binlog/sync",
+    from: `const files = written.map(([file]) => file)`,
+    to: `const files = written.slice(-1).map(([file]) => file)`
   }
 ]
 

@@ -10,7 +10,7 @@ import { type Breakage, breakages, broken } from "./Breakages.ts"
 import type { Result } from "./Simulation.ts"
 
 const USAGE =
-  "usage: npm run simulate -- [--world one|fleet] [--seeds N] [--from S] | --seed S [--tail N] | --breakages [--seeds N]"
+  "usage: npm run simulate -- [--world one|fleet|binlog] [--seeds N] [--from S] | --seed S [--tail N] | --breakages [--seeds N]"
 
 const options = Usage.read(USAGE, () => {
   const { values } = parseArgs({
@@ -26,7 +26,7 @@ const options = Usage.read(USAGE, () => {
   })
   const names = breakages.map(({ name }) => name)
   return {
-    world: Usage.oneOf("world", values.world, ["one", "fleet"]),
+    world: Usage.oneOf("world", values.world, ["one", "fleet", "binlog"]),
     seeds: values.seeds === undefined ? undefined : Usage.positive("seeds", values.seeds),
     from: Usage.whole("from", values.from),
     seed: values.seed === undefined ? undefined : Usage.whole("seed", values.seed),
@@ -53,10 +53,16 @@ const load = (breakage: Breakage): void => {
   })
 }
 
-const simulator = async (): Promise<(seed: number) => Result> =>
-  options.world === "fleet"
-    ? (await import("./FleetSimulation.ts")).simulateFleet
-    : (await import("./Simulation.ts")).simulate
+const simulator = async (): Promise<(seed: number) => Result> => {
+  switch (options.world) {
+    case "fleet":
+      return (await import("./FleetSimulation.ts")).simulateFleet
+    case "binlog":
+      return (await import("./BinlogSimulation.ts")).simulateBinlog
+    case "one":
+      return (await import("./Simulation.ts")).simulate
+  }
+}
 
 const runSeeds = async (from: number, count: number, stopAtFirst: boolean): Promise<void> => {
   const simulate = await simulator()

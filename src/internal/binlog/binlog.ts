@@ -133,7 +133,8 @@ export class Binlog implements Journal {
    * are not removed.
    */
   startAnew(setAside: (name: string) => string | undefined): ReadonlyArray<string> {
-    for (const { entries } of this.#space.old) {
+    // A file that gets full meanwhile is an old one too.
+    for (const { entries } of this.#space.old.filter(({ number }) => number <= this.#before)) {
       for (let entry = entries.head; entry !== undefined; entry = entries.head) {
         if (!this.#rewrite(entry)) throw this.#space.failure
       }

@@ -218,11 +218,11 @@ export const scan = (options: Options, recovery: Recovery): void => {
       recovery.problem("version", name, 0, header.why)
       return void add(bytes.length, false, false, false)
     case "Unborn": {
+      const kind = (options.next?.previousSynced ?? 0) > 0 ? "damaged" : "torn"
       if (bytes.length > 0 && bytes.length < HEADER_BYTES) {
-        const kind = (options.next?.previousSynced ?? 0) > 0 ? "damaged" : "torn"
         recovery.problem(kind, name, 0, "the file ends within its version")
-      } else if ((options.next?.previousSynced ?? 0) > 0) {
-        recovery.problem("damaged", name, 0, "it had records, and is empty")
+      } else if ((options.next?.previousEnd ?? 0) > HEADER_BYTES) {
+        recovery.problem(kind, name, 0, "it had records, and is empty")
       }
       return void add(HEADER_BYTES, true, false, false)
     }

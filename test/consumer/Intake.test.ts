@@ -136,6 +136,26 @@ describe("a worker that is stopped", () => {
       yield* Fiber.join(stopping)
     }))
 
+  it.live("waits for the answer to a reserve that is on its way, although no job is in hand, and gives that job back", () =>
+    Effect.gen(function*() {
+      const { closes, hears, isOpen, says, worker } = yield* play
+      const fiber = yield* worker(() => Effect.void, { concurrency: 1, shutdownTimeout: "1 minute" })
+      yield* hears(watching + waiting)
+      yield* says(`${watched}RESERVED 1 ${bodies.a}`)
+      yield* hears(`delete 1\r\n${asking}`)
+      yield* says("DELETED\r\n")
+      const stopping = yield* Effect.forkScoped(Fiber.interrupt(fiber.worker), { startImmediately: true })
+      yield* says(`RESERVED 2 ${bodies.b}`)
+      yield* hears("stats-job 2\r\n")
+      yield* says(jobStats(1, 2))
+      yield* hears("release 2 1 0\r\n")
+      assert.isTrue(isOpen(1))
+      yield* says("RELEASED\r\n")
+      yield* closes(1)
+      yield* Fiber.join(stopping)
+      assert.strictEqual(fiber.runs(), 1)
+    }))
+
   it.live("closes the connection that waits at once, and another when its job is settled", () =>
     Effect.gen(function*() {
       const { closes, hears, isOpen, says, worker } = yield* play

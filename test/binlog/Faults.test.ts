@@ -7,6 +7,7 @@ import { Connection, type Protocol, type Server } from "effect-beanstalkd"
 import { chmodSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { TestClock } from "effect/testing"
+import type * as DiskModule from "../../src/internal/binlog/disk.ts"
 import { vi } from "vitest"
 import { eventually } from "../support/Eventually.ts"
 import { MemoryDisk, type Operation, systemError } from "../support/MemoryDisk.ts"
@@ -17,7 +18,7 @@ import * as Durable from "./Durable.ts"
 const disks = vi.hoisted(() => new Map<string, unknown>())
 
 vi.mock("../../src/internal/binlog/disk.ts", async (importOriginal) => {
-  const original = await importOriginal<typeof import("../../src/internal/binlog/disk.ts")>()
+  const original = await importOriginal<typeof DiskModule>()
   return { nodeDisk: (path: string) => disks.get(path) ?? original.nodeDisk(path) }
 })
 
@@ -214,7 +215,7 @@ describe("a disk that fails", () => {
         Effect.map(jobs(20), (all) =>
           assert.deepStrictEqual(
             all.map(({ id }) =>
-              id as number
+              id
             ),
             acknowledged
           )))

@@ -115,7 +115,9 @@ const ready = Effect.fnUntraced(function*(process: Process, port: number) {
     if (Deferred.isDoneUnsafe(process.exited)) {
       return /in use/i.test(process.stderr())
         ? yield* new PortTaken({ port })
-        : yield* Effect.die(new Error(`beanstalkd ended as it started: ${process.stderr()}`))
+        : yield* Effect.die(
+          new Error(`beanstalkd ended as it started, with exit code ${process.child.exitCode}: ${process.stderr()}`)
+        )
     }
     if (yield* Effect.orElseSucceed(answers(process, port), () => false)) return
     if ((yield* RealTime.now) > end) return yield* Effect.die(new Error(`beanstalkd does not answer on port ${port}`))

@@ -6,6 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Logger, Schedule } from "effect"
 import { Client, Server, type Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { Refusals } from "../../src/internal/worker/refusals.ts"
+import { UserCode } from "../../src/internal/worker/userCode.ts"
 import * as OddDialer from "../support/OddDialer.ts"
 import { areIn, keepLog, silently, TUBE, work } from "../support/Workplace.ts"
 
@@ -86,6 +88,23 @@ describe("a server that lacks stats-job", () => {
       yield* areIn(honest, {})
       yield* areIn(honest, { ready: 2 }, "dead")
     }).pipe(Effect.scoped, silently))
+})
+
+describe("the failed runs of a job that the server does not count", () => {
+  const nth = (n: number) => ({ ref: { toString: () => `server/${n}` } }) as never
+
+  it.effect("are counted here, and forgotten when it is settled or 10,000 others have failed since", () =>
+    Effect.gen(function*() {
+      const refusals = new Refusals(yield* Clock.Clock, new UserCode())
+      const runsOf = (n: number) => refusals.countersOf(nth(n)).reserves
+      assert.deepStrictEqual([runsOf(0), runsOf(0), runsOf(1)], [1, 2, 1])
+      for (let n = 2; n <= 10_000; n++) runsOf(n)
+      assert.strictEqual(runsOf(1), 2)
+      assert.strictEqual(runsOf(0), 1, "the first of 10,001")
+      assert.strictEqual(runsOf(1), 3, "it has failed since")
+      refusals.forget(nth(1))
+      assert.strictEqual(runsOf(1), 1)
+    }))
 })
 
 describe("a server that refuses", () => {

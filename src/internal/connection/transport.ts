@@ -92,17 +92,15 @@ const dial = Effect.fnUntraced(function*(settings: SocketSettings, handlers: Han
       return resume(Effect.fail(new Errors.OpenError({ cause })))
     }
     const dialed = socket
-    let open = false
     const fail = (cause: Error) => {
-      if (open) return
       dialed.destroy()
       resume(Effect.fail(new Errors.OpenError({ cause })))
     }
-    // These stay for the life of the socket: an error without a listener would end the process.
+    // These stay for the life of the socket, though nobody hears of them once it is open: an error without a listener would
+    // end the process.
     dialed.on("error", fail)
     dialed.on("close", () => fail(new Error("the server closed the connection while it was being opened")))
     dialed.once(settings.tls === undefined ? "connect" : "secureConnect", () => {
-      open = true
       dialed.setNoDelay(true)
       if (settings.keepAliveMillis !== undefined) dialed.setKeepAlive(true, settings.keepAliveMillis)
       resume(Effect.succeed(fromSocket(dialed, handlers)))

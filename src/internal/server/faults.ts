@@ -29,8 +29,8 @@ export interface Faults {
   readonly shortage?: Shortage | undefined
 }
 
-const cut = (bytes: Uint8Array, size: number): ReadonlyArray<Uint8Array> => {
-  if (!(size >= 1)) return [bytes]
+const cut = (bytes: Uint8Array, size: number | undefined): ReadonlyArray<Uint8Array> => {
+  if (size === undefined) return [bytes]
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
 }
 
@@ -60,7 +60,7 @@ export class FaultyOutput implements Output {
   }
 
   write(bytes: Uint8Array): boolean {
-    const { delay = 0, garble, mute, split = 0 } = this.#faults()
+    const { delay = 0, garble, mute, split } = this.#faults()
     if (mute === true) return true
     const pieces = cut(garble === undefined ? bytes : garble(bytes), split)
     const write = () => pieces.map((piece) => this.#target.write(piece)).every((more) => more)

@@ -59,6 +59,9 @@ const STRIDE = 97
 // By then it has been killed for sure.
 const MOST_BATCHES = 2000
 
+// A long run shows that it goes on.
+const TOLD_EVERY = 100
+
 const preload = join(import.meta.dirname, "KillAt.ts")
 
 /** A directory from kill to kill. */
@@ -105,9 +108,11 @@ const untilKilled = (point: number, seed: number, place: Place, totals: Totals) 
     return `${call} ${name} after ${done} of ${of}`
   }).pipe(Effect.scoped)
 
+/** Takes down what is wrong. */
+type Note = (violation: string) => void
+
 /** Ours starts twice on what is there, in this process. */
-const judgeOurs = (where: string, { account, directory }: Place, totals: Totals): ReadonlyArray<FoundJob> => {
-  const note = (text: string) => totals.violations.push(`${where}: ${text}`)
+const judgeOurs = (note: Note, { account, directory }: Place, totals: Totals): ReadonlyArray<FoundJob> => {
   const restarts = new Restarts(filesOf(directory))
   const first = restarts.start({ fileSize: FILE_SIZE })
   if (first._tag === "Refused") {
@@ -129,7 +134,7 @@ const judgeOurs = (where: string, { account, directory }: Place, totals: Totals)
 }
 
 /** The real server starts on a copy. */
-const judgeReal = (where: string, { account, directory, mayBeTorn }: Place, totals: Totals) =>
+const judgeReal = (note: Note, { account, directory, mayBeTorn }: Place, totals: Totals) =>
   Effect.gen(function*() {
     const peer = yield* onReal(directory, FILE_SIZE)
     // One batch at most was not acknowledged.
@@ -139,24 +144,27 @@ const judgeReal = (where: string, { account, directory, mayBeTorn }: Place, tota
       if (mayBeTorn) totals.realTorn[wrong]++
       else {
         totals.real[wrong]++
-        totals.violations.push(`${where}: the real server: ${wrong}: job ${id} ${JSON.stringify(body)}`)
+        note(`the real server: ${wrong}: job ${id} ${JSON.stringify(body)}`)
       }
     }
   }).pipe(Effect.scoped)
 
 const killOnce = Effect.fnUntraced(function*(point: number, seed: number, place: Place, totals: Totals) {
   const { account, directory, lane } = place
-  const before = totals.violations.length
+  const violations: Array<string> = []
+  const note = (violation: string) => void violations.push(violation)
   const startedAt = performance.now()
   const how = yield* untilKilled(point, seed, place, totals)
   const where = `point ${point} (${lane}, ${how})`
   totals.points++
   totals.acknowledgedJobs += account.living.length
-  const jobs = judgeOurs(where, place, totals)
-  yield* judgeReal(where, place, totals)
+  const jobs = judgeOurs(note, place, totals)
+  yield* judgeReal(note, place, totals)
   account.settle(jobs)
   totals.millis += performance.now() - startedAt
-  if (totals.violations.length > before) totals.violations.push(`${where}: the files are in ${keep(directory)}`)
+  if (totals.points % TOLD_EVERY === 0) console.error(`${totals.points} points`)
+  if (violations.length > 0) note(`the files are in ${keep(directory)}`)
+  totals.violations.push(...violations.map((violation) => `${where}: ${violation}`))
 })
 
 /** Some kills on one directory. */

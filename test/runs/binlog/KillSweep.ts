@@ -47,6 +47,9 @@ export const makeTotals = (): Totals => ({
 
 const FILE_SIZE = 5000
 
+/** Most directories are synced before each reply. A kill takes nothing from the others either. */
+const SYNCS = ["-f0", "-f0", "-f50", "-f0", "-f0", "-F"]
+
 /** A server is killed so often on one directory. */
 const KILLS_PER_DIRECTORY = 8
 
@@ -69,6 +72,7 @@ interface Place {
   readonly directory: string
   readonly account: Account
   readonly lane: string
+  readonly sync: string
   /** Whether the last record may be torn. */
   mayBeTorn: boolean
 }
@@ -77,7 +81,7 @@ interface Place {
 const untilKilled = (point: number, seed: number, place: Place, totals: Totals) =>
   Effect.gen(function*() {
     const dice = new Dice(seed)
-    const { account, directory } = place
+    const { account, directory, sync } = place
     const env = {
       KILL_AT: String(1 + (point * STRIDE) % MOST_CALLS),
       KILL_PART: String(dice.one([0, 1, dice.next(), dice.next()])),
@@ -85,7 +89,7 @@ const untilKilled = (point: number, seed: number, place: Place, totals: Totals) 
     }
     const ours = yield* startOurs({
       directory,
-      args: ["-f0", "-s", String(FILE_SIZE)],
+      args: [sync, "-s", String(FILE_SIZE)],
       preload: { module: preload, env }
     })
     if (yield* ours.listens) {
@@ -168,10 +172,15 @@ const killOnce = Effect.fnUntraced(function*(point: number, seed: number, place:
 })
 
 /** Some kills on one directory. */
-const sweepDirectory = (seed: number, points: ReadonlyArray<number>, totals: Totals): Effect.Effect<void> =>
+const sweepDirectory = (
+  seed: number,
+  sync: string,
+  points: ReadonlyArray<number>,
+  totals: Totals
+): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const lane = `points ${points[0]} to ${points.at(-1)}`
-    const place = { directory: yield* tempDir, account: new Account(), lane, mayBeTorn: false }
+    const lane = `points ${points[0]} to ${points.at(-1)}, ${sync}`
+    const place = { directory: yield* tempDir, account: new Account(), lane, sync, mayBeTorn: false }
     for (const point of points) yield* killOnce(point, seedOf(seed, point), place, totals)
   }).pipe(
     Effect.scoped,
@@ -185,7 +194,7 @@ export const run = (seed: number, kills: number, lanes: number, totals: Totals):
     { length: Math.ceil(kills / KILLS_PER_DIRECTORY) },
     (_, i) => points.slice(i * KILLS_PER_DIRECTORY, (i + 1) * KILLS_PER_DIRECTORY)
   )
-  return Effect.forEach(directories, (some) => sweepDirectory(seed, some, totals), {
+  return Effect.forEach(directories, (some, i) => sweepDirectory(seed, SYNCS[i % SYNCS.length]!, some, totals), {
     concurrency: lanes,
     discard: true
   })

@@ -2,9 +2,10 @@
  * The commands of a fleet that concern all of its servers, or that one which has the job.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { DateTime, Effect, Exit, Fiber } from "effect"
 import { Errors, type Fleet, Job } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { sumOf } from "../../src/internal/fleet/stats.ts"
 import { onFleet, pass, settle } from "./Fleets.ts"
 
 const on = (fleet: Fleet.Service, server: string) => Effect.orDie(fleet.on(server))
@@ -185,6 +186,97 @@ describe("the statistics of a fleet", () => {
         const some = yield* Fiber.join(asking)
         assert.strictEqual(some.currentJobsReady, 2)
         assert.deepStrictEqual(some.unreachable.map(({ server }) => server), ["c"])
+      })
+    ))
+})
+
+describe("the sums of statistics", () => {
+  it("are the greatest of pauses, the least of what holds for all, and texts that differ", () => {
+    const [a, b] = [
+      {
+        pause: 3,
+        pauseTimeLeft: 1,
+        maxJobSize: 9,
+        uptime: 5,
+        cmdPut: 2,
+        draining: true,
+        version: "1.12",
+        os: "x",
+        raw: "a"
+      },
+      {
+        pause: 2,
+        pauseTimeLeft: 2,
+        maxJobSize: 7,
+        uptime: 6,
+        cmdPut: 3,
+        draining: false,
+        version: "1.12",
+        os: "y",
+        raw: "b"
+      }
+    ]
+    const sum = {
+      pause: 3,
+      pauseTimeLeft: 2,
+      maxJobSize: 7,
+      uptime: 5,
+      cmdPut: 5,
+      draining: false,
+      version: "1.12",
+      os: "x,y",
+      raw: "ab"
+    }
+    assert.deepStrictEqual(sumOf([a!, b!]), sum)
+    assert.deepStrictEqual(sumOf([a!]), a)
+    const [first, , third] = [{ ...a! }, b, { ...a!, os: "y" }]
+    assert.strictEqual(sumOf([first!, b!, third]).os, "x,y")
+    assert.isTrue(sumOf([a!, a!]).draining)
+    assert.isFalse(sumOf([b!, a!]).draining)
+    const some: ReadonlyArray<{ readonly id?: string }> = [{}, { id: "7" }, {}]
+    assert.deepStrictEqual(sumOf(some), { id: "7" })
+  })
+})
+
+describe("the health of a fleet", () => {
+  it.effect("is that of all of its servers, the last of which was heard then", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(fleet) {
+        const heardAt = Effect.map(fleet.health, ({ lastHeard }) => DateTime.toEpochMillis(lastHeard!))
+        const quiet = { server: "a,b", isReachable: true, connections: 2, commandsInFlight: 0, jobsInFlight: 0 }
+        assert.deepInclude(yield* fleet.health, quiet)
+        for (const [seconds, server] of [[1, "b"], [2, "a"], [3, "b"]] as const) {
+          yield* TestClock.adjust("1 second")
+          yield* (yield* on(fleet, server)).put("work", "x")
+          assert.strictEqual(yield* heardAt, seconds * 1000)
+        }
+        yield* Effect.scoped(Effect.gen(function*() {
+          for (const server of ["a", "b"]) yield* (yield* on(fleet, server)).reserve("work")
+          assert.deepInclude(yield* fleet.health, { connections: 4, jobsInFlight: 2 })
+        }))
+        yield* Effect.forkScoped(Effect.scoped(fleet.reserve("nothing")), { startImmediately: true })
+        yield* pass(100)
+        assert.deepInclude(yield* fleet.health, { commandsInFlight: 2, jobsInFlight: 0 })
+      })
+    ))
+
+  it.effect("is good as long as one of them can be reached, and says why others cannot", () =>
+    onFleet(
+      3,
+      Effect.fnUntraced(function*(fleet, a, b, c) {
+        assert.isFalse("reason" in (yield* fleet.health))
+        yield* a.down
+        yield* pass(1000)
+        const { isReachable, reason } = yield* fleet.health
+        assert.isTrue(isReachable)
+        assert.match(reason!, /^a: [^;]+$/)
+        yield* b.down
+        yield* c.down
+        yield* pass(1000)
+        const none = yield* fleet.health
+        assert.isFalse(none.isReachable)
+        assert.match(none.reason!, /^a: [^;]+; b: [^;]+; c: [^;]+$/)
       })
     ))
 })

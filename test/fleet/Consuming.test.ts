@@ -2,7 +2,7 @@
  * Workers and streams over several servers: one bound, fair shares, and servers that fail.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Stream } from "effect"
+import { Cause, Effect, Exit, Latch, Schedule, Stream } from "effect"
 import { Client, type Fleet, Metrics, Tube, Worker } from "effect-beanstalkd"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
@@ -196,6 +196,43 @@ describe("a worker over several servers", () => {
         assert.deepInclude(yield* fleet.stats, { currentJobsReady: 0, currentJobsReserved: 0, currentJobsBuried: 0 })
         assert.isAtMost(watch.most, 6)
       })
+    ))
+
+  it.effect("goes on without a server that it cannot connect to, and takes its jobs when it is back", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(fleet, a) {
+        // The connection that it has stays open.
+        yield* a.injectFaults({ refuse: true })
+        const watch = new Watch()
+        const worker = yield* start(watch, 2, 10)
+        yield* pass(2000)
+        for (const name of ["a", "b"]) yield* putOn(fleet, name, 3)
+        yield* pass(500)
+        assert.deepStrictEqual([watch.of("a"), watch.of("b")], [0, 3])
+        yield* a.up
+        yield* pass(2000)
+        assert.strictEqual(watch.of("a"), 0, "the Schedule has ended")
+        yield* a.dropConnections
+        yield* pass(2000)
+        assert.deepStrictEqual([watch.of("a"), watch.of("b")], [3, 3])
+        assert.strictEqual(worker.pollUnsafe(), undefined)
+      }),
+      { reconnect: Schedule.recurs(1) }
+    ))
+
+  it.effect("fails when it can connect to none of them", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(_, a, b) {
+        for (const { injectFaults } of [a!, b!]) yield* injectFaults({ refuse: true })
+        const worker = yield* start(new Watch(), 2, 10)
+        yield* pass(2000)
+        const exit = worker.pollUnsafe()
+        assert(exit !== undefined && Exit.isFailure(exit))
+        assert.deepInclude(Cause.squash(exit.cause), { _tag: "BeanstalkdError", isRetryable: true })
+      }),
+      { reconnect: Schedule.recurs(1) }
     ))
 
   it.effect("survives that all servers go, and come back", () =>

@@ -6,7 +6,9 @@ import { Effect, Fiber, Queue, Result, Stream } from "effect"
 import { Client, Fleet, Tube, Worker } from "effect-beanstalkd"
 import * as Dns from "effect/net/Dns"
 import * as Host from "effect/net/Host"
+import { TestClock } from "effect/testing"
 import { quietly } from "../support/Fixture.ts"
+import { keepLog, type Logged } from "../support/Workplace.ts"
 import { keysOf, listOf, machines, onFleet, pass, putsOf, settle, statusOf } from "./Fleets.ts"
 
 type List = ReadonlyArray<string | Fleet.ServerOptions>
@@ -24,6 +26,8 @@ const followed = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
   const list = listOf(all)
   return { all, fleet, events, tell, list }
 })
+
+const linesOf = (log: ReadonlyArray<Logged>) => log.map(({ level, message }) => `${level}: ${message}`)
 
 const namesOf = (fleet: Fleet.Service) => Effect.map(statusOf(fleet), (status) => Object.keys(status).sort().join(""))
 
@@ -94,6 +98,81 @@ describe("a list of servers", () => {
       assert.strictEqual(yield* all[0]!.connectionCount, 0)
       assert.strictEqual(worker.pollUnsafe(), undefined)
     }).pipe(quietly))
+
+  it.effect("without a server that cannot be reached has it left after a minute, with what it has", () =>
+    Effect.gen(function*() {
+      const { all, fleet, list, tell } = yield* followed(["a", "b"])
+      yield* tell(list)
+      yield* keysOf(fleet)
+      yield* all[0]!.down
+      yield* pass(100)
+      yield* tell(list.slice(1))
+      const second = Effect.andThen(TestClock.adjust("1 second"), settle)
+      yield* Effect.repeat(second, { times: 58 })
+      assert.strictEqual((yield* statusOf(fleet))["a"], "leaving")
+      yield* Effect.repeat(second, { times: 4 })
+      assert.strictEqual(yield* namesOf(fleet), "b")
+    }).pipe(quietly))
+
+  it.effect("gives a server another weight", () =>
+    Effect.gen(function*() {
+      const { fleet, list, tell } = yield* followed(["a", "b"])
+      yield* tell(list)
+      const keyed = Effect.map(
+        Effect.forEach(Array.from({ length: 200 }), (_, i) => fleet.put("work", "", { key: `user ${i}` })),
+        (refs) => refs.filter(({ server }) => server === "a").length
+      )
+      const before = yield* keyed
+      yield* tell([{ ...list[0]!, weight: 9 }, list[1]!])
+      assert.deepStrictEqual((yield* fleet.servers).map(({ weight }) => weight), [9, 1])
+      assert.isAbove(yield* keyed, Math.max(150, before))
+      assert.deepStrictEqual(yield* statusOf(fleet), { a: "up", b: "up" })
+    }).pipe(quietly))
+
+  it.effect("counts until the next one, be there none any more", () => {
+    const { log, logged } = keepLog()
+    return Effect.gen(function*() {
+      const list = listOf(yield* machines(["a", "b"]))
+      const fleet = yield* Fleet.make({ servers: Stream.concat(Stream.make(list), Stream.die("no more")) })
+      yield* settle
+      assert.deepStrictEqual(yield* statusOf(fleet), { a: "up", b: "up" })
+      assert.deepStrictEqual(linesOf(log).filter((line) => !line.includes("joined")), [
+        "Error: there are no more lists of servers, so the last one counts"
+      ])
+    }).pipe(Effect.scoped, logged)
+  })
+
+  it.effect("has those who join and leave logged, and those who take no more jobs", () => {
+    const { log, logged } = keepLog()
+    const lines = () => linesOf(log.splice(0))
+    return Effect.gen(function*() {
+      const { all, fleet, list, tell } = yield* followed(["a", "b", "c"])
+      yield* tell(list.slice(0, 2))
+      assert.deepStrictEqual(lines(), ["Info: a has joined", "Info: b has joined"])
+      yield* tell([])
+      yield* tell(["http://x"])
+      assert.match(
+        lines().join("\n"),
+        /^Warn: a list without servers is ignored\nWarn: a list of servers is ignored: .*url must be/
+      )
+      yield* tell(list)
+      yield* pass(1100)
+      assert.deepStrictEqual(lines(), ["Info: c has joined"])
+      yield* all[1]!.drain
+      yield* all[2]!.fill
+      yield* putsOf(fleet, 30)
+      assert.sameMembers([...lines()], [
+        "Info: b drains, so its jobs are put elsewhere",
+        "Info: c has no memory for more jobs, so they are put elsewhere"
+      ])
+      yield* tell(list.slice(0, 2))
+      yield* pass(1000)
+      assert.deepStrictEqual(lines(), [
+        "Info: c is being emptied, and takes no more jobs",
+        "Info: c has left: it is empty"
+      ])
+    }).pipe(Effect.scoped, logged)
+  })
 
   it.effect("that has a server back while it is left keeps it", () =>
     Effect.gen(function*() {
@@ -225,7 +304,7 @@ describe("servers by DNS", () => {
         )
       const zone = Result.getOrThrow(Dns.makeStatic({
         records: {
-          "_beanstalkd._tcp.jobs.local": [record("one.jobs.local", 11_301, 2), record("two.jobs.local", 11_302, 0)]
+          "_beanstalkd._tcp.jobs.local": [record("one.jobs.local", 11_301, 2), record("two.jobs.local", 0, 0)]
         }
       }))
       const dns: typeof zone = {
@@ -236,7 +315,7 @@ describe("servers by DNS", () => {
         Effect.provideService(Dns.Dns, dns)
       )
       yield* settle
-      const names = ["one.jobs.local:11301", "two.jobs.local:11302"]
+      const names = ["one.jobs.local:11301", "two.jobs.local:11300"]
       assert.deepStrictEqual((yield* fleet.servers).map(({ server, weight }) => [server, weight]), [
         [names[0], 2],
         [names[1], 1]

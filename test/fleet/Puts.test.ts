@@ -67,21 +67,26 @@ describe("a put", () => {
       })
     ))
 
-  it.effect("goes elsewhere while a server has no memory, which rests for 1, 2 and 4 seconds", () =>
+  it.effect("goes elsewhere while a server has no memory, which rests for 1, 2, 4 and at most 30 seconds", () =>
     onFleet(
       2,
       Effect.fnUntraced(function*(fleet, a) {
         yield* a.fill
-        for (const seconds of [1, 2, 4]) {
+        const rests = Effect.fnUntraced(function*(seconds: number) {
           assert.strictEqual(all(yield* putsOf(fleet, 30)), "b")
           assert.strictEqual((yield* statusOf(fleet))["a"], "full")
           yield* TestClock.adjust(seconds * 1000 - 1)
           assert.strictEqual((yield* statusOf(fleet))["a"], "full", `less than ${seconds} s`)
           yield* TestClock.adjust(1)
           assert.strictEqual((yield* statusOf(fleet))["a"], "up")
-        }
+        })
+        for (const seconds of [1, 2, 4, 8, 16, 30, 30]) yield* rests(seconds)
         yield* a.up
         assert.strictEqual(all(yield* putsOf(fleet, 30)), "ab")
+        // It has been well for as long as it rested.
+        yield* TestClock.adjust("31 seconds")
+        yield* a.fill
+        for (const seconds of [1, 2]) yield* rests(seconds)
       })
     ))
 

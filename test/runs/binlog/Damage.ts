@@ -4,7 +4,7 @@
  */
 import { seedOf } from "../../conformance/Dice.ts"
 import { FILE_SIZE, inOrder, type Moment, numberOf, type Recorded, textOf } from "./Recorded.ts"
-import { type Files, type Recovered, Restarts } from "./Recover.ts"
+import { type Files, imageOf, type Recovered, Restarts } from "./Recover.ts"
 
 /** A kind of damage. */
 export type Kind = "cut" | "zeroed" | "flipped"
@@ -97,11 +97,12 @@ const judge = (recorded: Recorded, damage: Damage, totals: Totals): void => {
   const note = (text: string) => totals.violations.push(`${show(damage)}: ${text}`)
   const files: Files = new Map(recorded.files).set(damage.name, applied(damage, recorded.files.get(damage.name)!))
   const may = allowed(recorded, damage)
-  const outcome = outcomeOf(new Restarts(files).start({ fileSize: FILE_SIZE }), may)
+  const image = imageOf(files)
+  const outcome = outcomeOf(new Restarts(image.clone()).start({ fileSize: FILE_SIZE }), may)
   totals.plain[damage.kind][outcome]++
   if (outcome === "silent") note("an acknowledged job is missing or different, and nobody is told")
 
-  const restarts = new Restarts(files)
+  const restarts = new Restarts(image)
   const salvaged = restarts.start({ fileSize: FILE_SIZE, salvage: true })
   const outcomeOfSalvage = outcomeOf(salvaged, may)
   totals.salvaged[damage.kind][outcomeOfSalvage]++

@@ -8,7 +8,7 @@ import { Dice, seedOf } from "../../conformance/Dice.ts"
 import { tempDir } from "../../support/TempDir.ts"
 import { Account, type FoundJob, type Wrong } from "./Account.ts"
 import { Pipeline } from "./Pipeline.ts"
-import { filesOf, Restarts } from "./Recover.ts"
+import { filesOf, imageOf, Restarts } from "./Recover.ts"
 import { connect, keep, onReal, startOurs } from "./Servers.ts"
 import { take } from "./Snapshot.ts"
 
@@ -117,7 +117,7 @@ type Note = (violation: string) => void
 
 /** Ours starts twice on what is there, in this process. */
 const judgeOurs = (note: Note, { account, directory }: Place, totals: Totals): ReadonlyArray<FoundJob> => {
-  const restarts = new Restarts(filesOf(directory))
+  const restarts = new Restarts(imageOf(filesOf(directory)))
   const first = restarts.start({ fileSize: FILE_SIZE })
   if (first._tag === "Refused") {
     note(`ours does not start: ${first.why}`)

@@ -9,7 +9,7 @@ import type { SyncPolicy } from "../../../src/internal/binlog/binlog.ts"
 import { open, type Opened } from "../../../src/internal/binlog/open.ts"
 import { WallClock } from "../../../src/internal/binlog/wallClock.ts"
 import { MemoryBudget } from "../../../src/internal/server/entities.ts"
-import { MemoryDisk } from "../../support/MemoryDisk.ts"
+import { type Image, MemoryDisk } from "../../support/MemoryDisk.ts"
 import type { FoundJob } from "./Account.ts"
 
 /** The binlog files of a directory. */
@@ -22,15 +22,17 @@ export const filesOf = (directory: string): Files =>
       .map((name) => [name, readFileSync(join(directory, name))])
   )
 
-/** The files in a memory. */
-export const diskOf = (files: Files, background: (task: () => void) => void): MemoryDisk => {
-  const disk = new MemoryDisk({ background })
+/** A disk that has these files for sure. */
+export const imageOf = (files: Files): Image => {
+  const disk = new MemoryDisk()
   for (const [name, bytes] of files) {
     const file = disk.create(name)
     file.write(bytes, 0, bytes.length, 0)
+    file.syncNow()
     file.close()
   }
-  return disk
+  disk.syncDirectoryNow()
+  return disk.image
 }
 
 /** What a start gives. */
@@ -61,13 +63,13 @@ const jobsOf = ({ store }: Opened): ReadonlyArray<FoundJob> =>
     body: typeof body === "string" ? body : Buffer.from(body).toString("latin1")
   }))
 
-/** A machine that starts again and again on the same files. */
+/** A machine that starts again and again on the same disk. `onMoment` is called before each operation, and within each write. */
 export class Restarts {
   readonly #tasks: Array<() => void> = []
   readonly #disk: MemoryDisk
 
-  constructor(files: Files) {
-    this.#disk = diskOf(files, (task) => void this.#tasks.push(task))
+  constructor(image: Image, onMoment: () => void = () => {}) {
+    this.#disk = new MemoryDisk({ image, background: (task) => void this.#tasks.push(task), onMoment })
   }
 
   /** Starts, does what a start brings about, and is killed. */

@@ -14,6 +14,7 @@ import * as BothWays from "./BothWays.ts"
 import * as Damage from "./Damage.ts"
 import * as KillSweep from "./KillSweep.ts"
 import { record } from "./Recorded.ts"
+import * as SalvageKills from "./SalvageKills.ts"
 
 const USAGE =
   "usage: npm run binlog -- [--seed S] [--workloads N] [--commands N] [--kills N] [--damage] [--bits 1..8] [--step N]"
@@ -46,6 +47,8 @@ const options = Usage.read(USAGE, () => {
 })
 
 const MOST_SHOWN = 20
+
+const SALVAGES = 100
 
 /** Prints what was found, and gives the number of violations. */
 const report = (what: string, totals: { readonly violations: ReadonlyArray<string> }, startedAt: number): number => {
@@ -83,7 +86,15 @@ const damage = async (): Promise<number> => {
     Damage.run(recorded, options, totals)
     violations += report(`damaged, sync ${sync}:`, totals, startedAt)
   }
-  return violations
+  return violations + await salvageKills()
+}
+
+const salvageKills = async (): Promise<number> => {
+  const startedAt = performance.now()
+  const totals = SalvageKills.makeTotals()
+  const recorded = await quietly(record(options.seed, "always"))
+  SalvageKills.run(recorded, { seed: options.seed, count: Math.ceil(SALVAGES / options.step) }, totals)
+  return report("salvages that were ended:", totals, startedAt)
 }
 
 const quietly = <A>(effect: Effect.Effect<A>): Promise<A> =>

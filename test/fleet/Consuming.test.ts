@@ -225,7 +225,7 @@ describe("a worker over several servers", () => {
     onFleet(
       2,
       Effect.fnUntraced(function*(_, a, b) {
-        for (const { injectFaults } of [a!, b!]) yield* injectFaults({ refuse: true })
+        for (const { injectFaults } of [a, b]) yield* injectFaults({ refuse: true })
         const worker = yield* start(new Watch(), 2, 10)
         yield* pass(2000)
         const exit = worker.pollUnsafe()

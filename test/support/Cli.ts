@@ -90,6 +90,12 @@ const literally = (text: string) => new RegExp(text.replace(/[.*+?^${}()|[\]\\]/
 export const start = (args: ReadonlyArray<string>, env?: CliOptions["env"]) =>
   spawn(process.execPath, [MAIN, ...args], environment(env))
 
+/** Starts the command on a system that lets no file grow larger than so many KiB. */
+export const startWithSmallFiles = (args: ReadonlyArray<string>, kib: number) => {
+  const command = `ulimit -f ${kib} && exec "$@"`
+  return spawn("bash", ["-c", command, "bash", process.execPath, MAIN, ...args], environment(undefined))
+}
+
 /** Runs the command to its end. */
 export const run = Effect.fnUntraced(function*(args: ReadonlyArray<string>, options: CliOptions = {}) {
   const { child, ended } = yield* spawn(process.execPath, [MAIN, ...args], environment(options.env))

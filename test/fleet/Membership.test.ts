@@ -99,6 +99,27 @@ describe("a list of servers", () => {
       assert.strictEqual(worker.pollUnsafe(), undefined)
     }).pipe(quietly))
 
+  it.effect("without a server has it left only when no job of it is ready, reserved or delayed", () =>
+    Effect.gen(function*() {
+      const { fleet, list, tell } = yield* followed(["a", "b"])
+      yield* tell(list)
+      const a = yield* Effect.orDie(fleet.on("a"))
+      yield* a.put("work", "x", { delay: "5 seconds" })
+      yield* tell(list.slice(1))
+      yield* pass(4500)
+      assert.strictEqual(yield* namesOf(fleet), "ab", "it is delayed")
+      yield* pass(3500)
+      assert.strictEqual(yield* namesOf(fleet), "ab", "it is ready")
+      yield* Effect.scoped(Effect.gen(function*() {
+        const job = yield* a.reserve("work")
+        yield* pass(3500)
+        assert.strictEqual(yield* namesOf(fleet), "ab", "it is reserved")
+        yield* job.delete
+      }))
+      yield* pass(2500)
+      assert.strictEqual(yield* namesOf(fleet), "b")
+    }).pipe(quietly))
+
   it.effect("without a server that cannot be reached has it left after a minute, with what it has", () =>
     Effect.gen(function*() {
       const { all, fleet, list, tell } = yield* followed(["a", "b"])
@@ -239,6 +260,27 @@ describe("drain", () => {
           consumed: 4,
           moved: 0,
           left: { ready: 0, reserved: 0, delayed: 0, buried: 1 }
+        })
+      })
+    ))
+
+  it.effect("waits for a job that is reserved, and counts it when it is done", () =>
+    onFleet(
+      2,
+      Effect.fnUntraced(function*(fleet) {
+        const one = yield* fleet.on("a")
+        yield* one.put("work", "x")
+        const job = yield* one.reserve("work")
+        const drain = yield* Effect.forkScoped(fleet.drain("a"), { startImmediately: true })
+        yield* pass(3000)
+        assert.strictEqual(drain.pollUnsafe(), undefined)
+        yield* job.delete
+        yield* pass(1500)
+        assert.deepStrictEqual(yield* Fiber.join(drain), {
+          server: "a",
+          consumed: 1,
+          moved: 0,
+          left: { ready: 0, reserved: 0, delayed: 0, buried: 0 }
         })
       })
     ))

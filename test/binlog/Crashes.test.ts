@@ -3,8 +3,10 @@
  * afterwards, and the server always starts.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { seedOf } from "../conformance/Dice.ts"
+import { Dice, seedOf } from "../conformance/Dice.ts"
+import { Image } from "../support/MemoryDisk.ts"
 import { CrashSession, type SessionOptions } from "./CrashSession.ts"
+import { Machine } from "./Machine.ts"
 
 const SEEDS = Array.from({ length: 4 }, (_, i) => i + 1)
 
@@ -25,6 +27,22 @@ describe.each(SEEDS)("a server that is ended at any moment, seed %i,", (seed) =>
     assert.isAbove(checks, 200)
     assert.isAbove(migrated, 0)
   })
+})
+
+describe("a server that starts on an empty directory", () => {
+  // By that it knows its files again, whatever a power failure leaves of them.
+  it.each(["always", 50] as const)(
+    "has the beginning of its first file on the disk before it answers, with sync %s",
+    (sync) => {
+      const { disk } = new Machine({ image: new Image(), sync, time: 0 }).start()
+      const { bytes } = disk.image.names.get("binlog.1")!
+      for (let seed = 0; seed < 20; seed++) {
+        const left = disk.image.clone().afterPowerFailure(new Dice(seed)).names.get("binlog.1")
+        assert.deepStrictEqual(left?.bytes.subarray(0, 88), bytes.subarray(0, 88))
+      }
+      assert.isTrue(bytes.subarray(4, 88).some((byte) => byte !== 0))
+    }
+  )
 })
 
 describe("the checks notice", () => {

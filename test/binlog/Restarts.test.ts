@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { TestClock } from "effect/testing"
 import { parseStats } from "../support/Ask.ts"
@@ -268,6 +268,24 @@ describe("the order of buried jobs", () => {
         }))
       assert.deepStrictEqual(yield* Durable.use(directory, options, buriedIds), [4, 1])
     }).pipe(Effect.scoped))
+})
+
+describe("a spare file behind one that is missing", () => {
+  const withSpare = (name: string) =>
+    Effect.gen(function*() {
+      const directory = yield* tempDir
+      yield* Durable.use(directory, {}, ({ raw }) => Durable.putOn(raw)("kept"))
+      writeFileSync(join(directory, name), Buffer.concat([Buffer.of(7, 0, 0, 0), Buffer.alloc(5000)]))
+      const found = yield* Durable.use(directory, {}, ({ jobs }) => jobs(1))
+      return { bodies: bodies(found), files: readdirSync(directory) }
+    }).pipe(Effect.scoped)
+
+  it.live("is removed, since a power failure can leave it", () =>
+    Effect.gen(function*() {
+      const left = yield* withSpare("binlog.17")
+      assert.deepStrictEqual(left.bodies, ["kept"])
+      assert.notInclude(left.files, "binlog.17")
+    }))
 })
 
 describe("the statistics", () => {

@@ -53,8 +53,8 @@ export interface Beginning {
   readonly lastEpoch: number
 }
 
-// What a disk says that is full, or that has no more for this user. Anything else is no reason to go on.
-const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT"])
+// What a disk says that is full, or that has no more for this user, or for one file. Anything else is no reason to go on.
+const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
 
 const isFull = (cause: unknown): boolean => cause instanceof Error && "code" in cause && FULL.has(cause.code)
 

@@ -66,13 +66,27 @@ const recover = Effect.fnUntraced(function*(disk: Disk, salvage: boolean) {
       recovery.problem("unreadable", name, 0, `it cannot be read: ${describe(reader)}`)
       recovery.files.push({ number, bytes: 0, end: 0, isEmpty: false, hasMarker: false, hasChecksums: false })
     }
-    if (following !== undefined && following !== number + 1) {
-      recovery.problem("gap", nameOf(number + 1), 0, "it is missing, and a later file is there")
-    }
     yield* Effect.yieldNow
   }
+  findGaps(recovery)
   return recovery
 })
+
+const isSpare = ({ hasMarker, isEmpty }: RecoveredFile) => isEmpty && !hasMarker
+
+// A spare file may be there without the one before it, after a power failure. But a file that was cut off was left, and
+// another one was written to.
+const isHarmless = (before: RecoveredFile, behind: ReadonlyArray<RecoveredFile>) =>
+  before.bytes - before.end >= SHORT_BYTES && behind.every(isSpare)
+
+const findGaps = (recovery: Recovery): void => {
+  const { files } = recovery
+  for (const [i, { number }] of files.entries()) {
+    const before = files[i - 1]
+    if (before === undefined || number === before.number + 1 || isHarmless(before, files.slice(i))) continue
+    recovery.problem("gap", nameOf(before.number + 1), 0, "it is missing, and a later file is there")
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What is told
@@ -149,10 +163,19 @@ const filesOf = (disk: Disk, { files, problems }: Recovery, fileSize: number) =>
   const old = files.slice(0, lastUsed + 1).map((file) =>
     attempt(`${disk.path}/${nameOf(file.number)}`, "write", () => keep(disk, file, isSound(file.number)))
   )
-  const empty = files.slice(lastUsed + 1).map((file, i) =>
+  const unused = files.slice(lastUsed + 1)
+  const first = files[lastUsed]?.number ?? unused[0]?.number ?? 0
+  // Behind a gap, records would be out of reach at the next start.
+  const isNext = ({ number }: RecoveredFile, i: number) => number === first + i + (lastUsed < 0 ? 0 : 1)
+  const empty = unused.filter(isNext).map((file, i) =>
     attempt(`${disk.path}/${nameOf(file.number)}`, "write", () => adopt(disk, file, fileSize, i === 0))
   )
-  if (empty.length > 0) attempt(disk.path, "sync", () => disk.syncDirectoryNow())
+  for (const file of unused) {
+    if (empty.every(({ number }) => number !== file.number)) {
+      attempt(`${disk.path}/${nameOf(file.number)}`, "remove", () => disk.remove(nameOf(file.number)))
+    }
+  }
+  if (unused.length > 0) attempt(disk.path, "sync", () => disk.syncDirectoryNow())
   return { old, empty }
 }
 

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { type MemoryBudget, StoredJob } from "../server/entities.ts"
 import { Store } from "../server/store.ts"
-import { Binlog, type Options as BinlogOptions } from "./binlog.ts"
+import { Binlog, type Options as BinlogOptions, type SyncPolicy } from "./binlog.ts"
 import type { Disk } from "./disk.ts"
 import { attempt, BinlogFailure, catchFailure } from "./failure.ts"
 import { scan } from "./fileScan.ts"
@@ -94,8 +94,11 @@ const findGaps = (recovery: Recovery): void => {
 
 const isTorn = ({ kind }: Problem) => kind === "torn"
 
-const tornLine = ({ detail, file, offset }: Problem): string =>
-  `${file}: the record at ${offset} is incomplete: ${detail}. It was never acknowledged and is dropped`
+// Without a sync before each reply, what a power failure tore may have been acknowledged.
+const tornLine = ({ detail, file, offset }: Problem, sync: SyncPolicy): string => {
+  const why = sync === "always" ? "It was never acknowledged and" : "It was never acknowledged, or not synced yet, and"
+  return `${file}: the record at ${offset} is incomplete: ${detail}. ${why} is dropped`
+}
 
 const damagedLine = ({ detail, file, kind, offset }: Problem): string =>
   kind === "damaged" ? `${file} is damaged at ${offset}: ${detail}` : `${file}: ${detail}`
@@ -242,6 +245,8 @@ export const open = Effect.fnUntraced(function*(options: Options) {
   load(recovery, store, binlog, old, clock)
   attempt(disk.path, "write", () => binlog.start())
   const moved = damage.length > 0 ? setAside(disk, recovery, binlog) : []
-  const told = recovery.problems.map((problem) => isTorn(problem) ? tornLine(problem) : damagedLine(problem))
+  const told = recovery.problems.map((problem) =>
+    isTorn(problem) ? tornLine(problem, options.sync) : damagedLine(problem)
+  )
   return { binlog, store, told: [...told, ...moved] } satisfies Opened
 }, catchFailure)

@@ -18,7 +18,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Client from "./Client.ts"
 import * as Errors from "./Errors.ts"
-import type { SyncPolicy } from "./internal/binlog/binlog.ts"
+import type { SyncPolicy } from "./internal/binlog/policy.ts"
 import type { Failure } from "./internal/binlog/failure.ts"
 import { poolOf } from "./internal/client/internals.ts"
 import * as LoopbackDialer from "./internal/connection/loopback.ts"
@@ -100,7 +100,7 @@ export interface Durability {
    */
   readonly sync?: "always" | "never" | Duration.Input | undefined
 
-  /** How large a file of the binlog gets, in bytes; 512 is the least that is used. Default: 10,485,760. */
+  /** How large a file of the binlog gets, in bytes, up to 2,147,483,647; 512 is the least that is used. Default: 10,485,760. */
   readonly fileSize?: number | undefined
 
   /**
@@ -272,6 +272,9 @@ const checked = <A>(value: A | Errors.InvalidArgument) =>
 
 const DURABILITY = Validate.optionNames<Durability>({ directory: true, sync: true, fileSize: true, salvage: true })
 
+// A larger one could not be read as a whole.
+const MAX_FILE_SIZE = 2 ** 31 - 1
+
 const DEFAULT_SYNC = "50 millis"
 
 const binlogError = ({ cause, offset, operation, path }: Failure): BinlogError =>
@@ -293,6 +296,10 @@ const readDurability = Effect.fnUntraced(function*(
     return yield* new Errors.InvalidArgument({ operation, argument: "directory", value: directory, rule })
   }
   yield* checked(Validate.wholeNumber(operation, "fileSize", fileSize, 0))
+  if (fileSize > MAX_FILE_SIZE) {
+    const rule = `a whole number from 0 to ${MAX_FILE_SIZE}`
+    return yield* new Errors.InvalidArgument({ operation, argument: "fileSize", value: fileSize, rule })
+  }
   yield* checked(Validate.flag(operation, "salvage", salvage))
   return { directory, fileSize, salvage, sync: yield* checked(readSync(operation, sync)) }
 })

@@ -3,7 +3,7 @@
  * within each operation of its disk. At each of them the session starts another machine on what is left, and checks what that
  * has.
  */
-import type { SyncPolicy } from "../../src/internal/binlog/binlog.ts"
+import type { SyncPolicy } from "../../src/internal/binlog/policy.ts"
 import type { Reserver, StoredJob } from "../../src/internal/server/entities.ts"
 import { Dice } from "../conformance/Dice.ts"
 import { Image, type Operation } from "../support/MemoryDisk.ts"

@@ -2,7 +2,8 @@
  * A machine that runs a store with a binlog on a disk in memory, step by step: nothing happens but what a test tells it to do.
  */
 import * as Effect from "effect/Effect"
-import type { Binlog, SyncPolicy } from "../../src/internal/binlog/binlog.ts"
+import type { Binlog } from "../../src/internal/binlog/binlog.ts"
+import type { SyncPolicy } from "../../src/internal/binlog/policy.ts"
 import type { Trouble } from "../../src/internal/binlog/groupCommit.ts"
 import { open } from "../../src/internal/binlog/open.ts"
 import { WallClock } from "../../src/internal/binlog/wallClock.ts"

@@ -84,7 +84,7 @@ describe("serve -b", () => {
       const directory = join(yield* tempDir, "none")
       const { code, stderr, stdout } = yield* refused(directory)
       assert.deepStrictEqual([code, stdout], [1, ""])
-      assert.match(stderr, /^beanstalk: cannot lock \S+\/none: ENOENT: no such file or directory.*\n$/)
+      assert.match(stderr, /^beanstalk: cannot lock \S+\/none: there is no such directory: make it first\n$/)
     }).pipe(Effect.scoped))
 
   it.live("ends with 1 and a line that names --salvage if a file is damaged, and changes nothing", () =>

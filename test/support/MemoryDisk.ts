@@ -262,6 +262,8 @@ export class MemoryDisk implements Disk {
     this.#name(name, undefined)
   }
 
+  prepareToSetAside(): void {}
+
   setAside(name: string): string {
     this.begin("setAside", name)
     this.setAsideFiles.set(name, this.#inode(name).bytes)

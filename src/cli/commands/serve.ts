@@ -92,6 +92,9 @@ export const serve = Command.make(
       for (const isGiven of [flags.compact, flags.noCompact]) {
         if (isGiven) yield* note("flag was removed. binlog is always compacted.")
       }
+      if (Option.isNone(flags.binlog) && (Option.isSome(flags.fsync) || flags.noFsync || flags.salvage)) {
+        yield* note("jobs are kept in memory only: without -b DIR the flags of the binlog have no effect")
+      }
       // No other command needs the server, so the others start faster without it.
       const Server = yield* Effect.promise(() => import("../../Server.ts"))
       const server = yield* Server.make({

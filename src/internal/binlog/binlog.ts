@@ -9,24 +9,18 @@ import type { BinlogFacts, Journal } from "../server/journal.ts"
 import type { Gate } from "../server/heldOutput.ts"
 import { Compaction } from "./compaction.ts"
 import type { Disk } from "./disk.ts"
+import { EntryTimes } from "./entryTimes.ts"
+import { isFull } from "./failure.ts"
 import { HEADER_BYTES, type RecordState, SHORT_BYTES } from "./format.ts"
 import { GroupCommit, type Trouble } from "./groupCommit.ts"
 import { LogEntry, type LogFile } from "./logFile.ts"
-import { fullSize, type RecordBuffer } from "./recordBuffer.ts"
+import { fullSize } from "./recordBuffer.ts"
+import type { LogObserver, SyncPolicy } from "./policy.ts"
 import { Space } from "./space.ts"
 import { Stamps } from "./stamps.ts"
 import { inOrder, stepsToKnow, Unsynced } from "./sync.ts"
+import { Vouching } from "./vouching.ts"
 import type { WallClock } from "./wallClock.ts"
-
-/** When the bytes of a log are made durable: before each reply, so many milliseconds after they were written, or never. */
-export type SyncPolicy = "always" | "never" | number
-
-/** What happens in a log, for metrics. */
-export interface LogObserver {
-  readonly onWritten: (bytes: number) => void
-  readonly onSynced: (seconds: number) => void
-  readonly onFiles: (count: number, bytes: number) => void
-}
 
 /** What a log works with. */
 export interface Options {
@@ -53,10 +47,8 @@ export interface Beginning {
   readonly lastEpoch: number
 }
 
-// What a disk says that is full, or that has no more for this user, or for one file. Anything else is no reason to go on.
-const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
-
-const isFull = (cause: unknown): boolean => cause instanceof Error && "code" in cause && FULL.has(cause.code)
+// Files that are to be removed do not wait longer than this for a sync.
+const LONG_MILLIS = 1000
 
 // How soon a disk that was full is asked again.
 const RETRY_MILLIS = 1000
@@ -74,21 +66,23 @@ export class Binlog implements Journal {
   readonly #commit: GroupCommit
   readonly #compaction: Compaction
   #nextId: number
-  #lastBuriedAt = 0
+  readonly #times: EntryTimes
   #written = 0
   /** Which change of the files the observer knows. */
   #shown = -1
   #isTimerSet = false
+  readonly #vouching: Vouching
   #isSyncing = false
   #isPreparing = false
   #isClosed = false
 
   constructor(options: Options, beginning: Beginning) {
-    const { atEndOfTurn, disk, fileSize, now, observer, sync } = options
+    const { after, atEndOfTurn, clock, disk, fileSize, now, observer, sync } = options
     this.#options = options
     this.#nextId = beginning.nextId
     this.#before = beginning.old.at(-1)?.number ?? 0
     this.#stamps = new Stamps(beginning.lastEpoch)
+    this.#times = new EntryTimes(clock, now)
     this.#unsynced = new Unsynced(disk)
     this.#space = new Space(
       {
@@ -116,6 +110,12 @@ export class Binlog implements Journal {
       space: this.#space,
       rewrite: (entry) => this.#rewrite(entry),
       onTrouble: (trouble) => this.#commit.fail(trouble)
+    })
+    this.#vouching = new Vouching({
+      after,
+      written: () => this.#written,
+      isQuiet: () => this.#commit.isOpen && this.#unsynced.isEmpty && !this.#isSyncing,
+      vouch: () => this.#vouch()
     })
     if (this.#space.current.end === HEADER_BYTES) this.#begin(this.#space.current, beginning.old.at(-1))
   }
@@ -164,10 +164,6 @@ export class Binlog implements Journal {
     }
   }
 
-  get #buffer(): RecordBuffer {
-    return this.#commit.buffer
-  }
-
   // -------------------------------------------------------------------------------------------------------------------
   // Records
   // -------------------------------------------------------------------------------------------------------------------
@@ -182,7 +178,7 @@ export class Binlog implements Journal {
 
   /** A job that the log had when it was opened. `recordedAt` is when it was buried, in microseconds since 1970, or 0 if that is not known. */
   loaded(job: StoredJob, file: LogFile, size: number, recordedAt: number): void {
-    const buriedAt = job.state === "buried" ? this.#nextBuriedAt(recordedAt) : 0
+    const buriedAt = job.state === "buried" ? this.#times.buriedAt(recordedAt) : 0
     this.#enter(new LogEntry(job, file, size, buriedAt))
   }
 
@@ -190,7 +186,7 @@ export class Binlog implements Journal {
     if (job.id >= this.#nextId) this.#nextId = job.id + 1
     const size = fullSize(job.tube.name, job.body.length)
     const file = this.#space.claim(size)
-    const entry = new LogEntry(job, file, size, job.state === "buried" ? this.#buriedNow() : 0)
+    const entry = new LogEntry(job, file, size, job.state === "buried" ? this.#times.buriedNow() : 0)
     this.#enter(entry)
     this.#writeFull(entry)
   }
@@ -200,7 +196,7 @@ export class Binlog implements Journal {
     const changes = changesOf(job)
     if (job.state === "ready" && changes === entry.changes) return
     entry.changes = changes
-    if (job.state === "buried") entry.buriedAt = this.#buriedNow()
+    if (job.state === "buried") entry.buriedAt = this.#times.buriedNow()
     this.#writeShort(entry, job.state)
   }
 
@@ -232,14 +228,16 @@ export class Binlog implements Journal {
   }
 
   #writeFull(entry: LogEntry): void {
-    this.#buffer.full(entry.file, entry.job, this.#times(entry), this.#stamp())
+    this.#vouching.isDue = true
+    this.#commit.buffer.full(entry.file, entry.job, this.#times.of(entry), this.#stamp())
     this.#written++
     this.#commit.request()
   }
 
   #writeShort(entry: LogEntry, state: RecordState): void {
+    this.#vouching.isDue = true
     const file = this.#space.claim(SHORT_BYTES)
-    this.#buffer.short(file, entry.job, state, this.#times(entry), this.#stamp())
+    this.#commit.buffer.short(file, entry.job, state, this.#times.of(entry), this.#stamp())
     this.#written++
     this.#commit.request()
   }
@@ -253,31 +251,13 @@ export class Binlog implements Journal {
     return this.#options.sync === "never" ? 0 : this.#stamps.take()
   }
 
-  #times({ buriedAt, job }: LogEntry) {
-    const { clock } = this.#options
-    const createdAt = clock.past(job.createdAt)
-    if (job.state === "delayed") return { createdAt, deadlineAt: clock.future(job.deadline) }
-    // The order in which jobs were buried stays when they are written again. beanstalkd does not read it.
-    return { createdAt, deadlineAt: job.state === "buried" ? buriedAt : 0 }
-  }
-
-  #buriedNow(): number {
-    const { clock, now } = this.#options
-    return this.#nextBuriedAt(clock.future(now()))
-  }
-
-  #nextBuriedAt(at: number): number {
-    this.#lastBuriedAt = Math.max(this.#lastBuriedAt + 1, at)
-    return this.#lastBuriedAt
-  }
-
   /** Writes the first record of a file. */
   #begin(file: LogFile, left: LogFile | undefined): void {
     if (file.end > HEADER_BYTES) return
     const isDurable = this.#options.sync === "always"
     const previousEnd = left?.end ?? 0
     const previousSynced = isDurable ? previousEnd : left?.synced ?? 0
-    this.#buffer.marker(file, { nextId: this.#nextId, previousEnd, previousSynced }, this.#stamp())
+    this.#commit.buffer.marker(file, { nextId: this.#nextId, previousEnd, previousSynced }, this.#stamp())
     this.#commit.request()
   }
 
@@ -295,6 +275,7 @@ export class Binlog implements Journal {
       if (isDurable) {
         observer.onSynced((now() - startedAt) / 1000)
         this.#compaction.remove(unused)
+        this.#vouching.later()
       } else {
         this.#syncLater()
       }
@@ -304,9 +285,9 @@ export class Binlog implements Journal {
 
   #syncLater(): void {
     const { after, sync } = this.#options
-    const hasUnused = this.#compaction.unused > 0
+    const hasUnused = this.#compaction.isWaiting
     // What is about to be removed must be elsewhere for good, also if nobody has asked for syncs.
-    if (typeof sync !== "number") return hasUnused ? this.#sync() : undefined
+    if (typeof sync !== "number" || (hasUnused && sync > LONG_MILLIS)) return hasUnused ? this.#sync() : undefined
     if (this.#isTimerSet || this.#isSyncing || (this.#unsynced.isEmpty && !hasUnused)) return
     this.#isTimerSet = true
     after(sync, () => {
@@ -331,8 +312,18 @@ export class Binlog implements Journal {
       if (cause !== null) return this.#commit.fail({ operation: "sync", file: this.#space.current.name, cause })
       observer.onSynced((now() - startedAt) / 1000)
       this.#compaction.remove(unused)
-      if (typeof this.#options.sync === "number") this.#syncLater()
+      if (typeof this.#options.sync !== "number") return
+      this.#vouching.later()
+      this.#syncLater()
     })
+  }
+
+  #vouch(): void {
+    if (!this.#vouching.isDue || this.#options.sync === "never" || !this.hasRoomForChange()) return
+    this.#vouching.isDue = false
+    const marker = { nextId: this.#nextId, previousEnd: 0, previousSynced: 0 }
+    this.#commit.buffer.marker(this.#space.claim(SHORT_BYTES), marker, this.#stamp())
+    this.#commit.request()
   }
 
   #keepHouse(): void {
@@ -367,23 +358,37 @@ export class Binlog implements Journal {
 
   /** Writes and syncs what is left, and calls back when all is done. */
   close(done: () => void): void {
-    this.#isClosed = true
+    this.#isClosed = this.#vouching.isOver = true
     this.#commit.whenIdle(() => {
-      this.#commit.finish()
       try {
-        if (this.#options.sync !== "never") this.#unsynced.syncNow()
+        if (this.#options.sync !== "never") this.#syncAndVouch()
       } catch (cause) {
         this.#options.onTrouble({ operation: "sync", file: this.#space.current.name, cause })
       }
+      this.#commit.finish()
       this.#whenQuiet(done)
     })
   }
 
+  #syncAndVouch(): void {
+    if (!this.#commit.writeNow()) return
+    this.#unsynced.syncNow()
+    this.#stamps.begin(true)
+    this.#vouch()
+    if (this.#commit.writeNow()) this.#unsynced.syncNow()
+  }
+
   /** Ends as if it were killed: what is not written is lost. */
   kill(done: () => void): void {
-    this.#isClosed = true
+    this.#isClosed = this.#vouching.isOver = true
     this.#commit.abandon()
     this.#whenQuiet(done)
+  }
+
+  /** It could not be started. */
+  closeFiles(): void {
+    this.kill(() => {})
+    this.#space.close()
   }
 
   // Files must not be closed while something in the background has them.

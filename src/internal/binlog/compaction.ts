@@ -48,6 +48,11 @@ export class Compaction {
     return last
   }
 
+  /** Whether a file is not needed any more, and may not go before the next sync. */
+  get isWaiting(): boolean {
+    return this.unused > this.#removable
+  }
+
   /** Writes some jobs again, if the files are much larger than the jobs. */
   step(): void {
     const { rewrite, space } = this.#options

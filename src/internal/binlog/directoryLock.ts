@@ -14,6 +14,8 @@ export interface DirectoryLock {
 
 const BUSY = 5
 
+const NO_LOCK = "it must be an empty file that this user may write, or not be there"
+
 // It is no database, and must not become one: without these, files would appear beside it and stay after a kill.
 const TAKE = "PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE"
 
@@ -29,17 +31,28 @@ const isBusy = (error: unknown): boolean =>
 export const lockDirectory = (sqlite: Sqlite, directory: string): DirectoryLock => {
   const path = join(directory, "lock")
   attempt(directory, "lock", () => {
-    if (!statSync(directory).isDirectory()) throw new Error("it is not a directory")
+    const found = statSync(directory, { throwIfNoEntry: false })
+    if (found === undefined) throw new Error("there is no such directory: make it first")
+    if (!found.isDirectory()) throw new Error("it is not a directory")
   })
   // Only if there is none: whoever closes a file drops all locks of it that the process has.
   attempt(path, "lock", () => existsSync(path) || writeFileSync(path, "", { mode: 0o600 }))
-  const database = attempt(path, "lock", () => new sqlite.DatabaseSync(path, { timeout: 0 }))
+  const refuse = (error: unknown) => {
+    const reason = isBusy(error) ? "another server uses this directory" : NO_LOCK
+    return new BinlogFailure({ path, operation: "lock", cause: new Error(reason, { cause: error }) })
+  }
+  let database
+  try {
+    database = new sqlite.DatabaseSync(path, { timeout: 0 })
+  } catch (error) {
+    throw refuse(error)
+  }
   try {
     database.exec(TAKE)
   } catch (error) {
     database.close()
-    const cause = isBusy(error) ? new Error("another server uses this directory", { cause: error }) : error
-    throw new BinlogFailure({ path, operation: "lock", cause })
+    throw refuse(error)
   }
-  return { release: () => database.close() }
+  const held = database
+  return { release: () => held.close() }
 }

@@ -34,6 +34,8 @@ export interface Disk {
   /** Makes durable what a file had when it was read. */
   readonly syncFile: (name: string) => void
   readonly remove: (name: string) => void
+  /** Makes sure that files can be set aside. */
+  readonly prepareToSetAside: () => void
   /** Moves a file into the directory `damaged` in this one, and gives its path there. */
   readonly setAside: (name: string) => string
   /** Makes durable which files there are. */
@@ -144,9 +146,12 @@ class NodeDisk implements Disk {
     Fs.unlinkSync(join(this.path, name))
   }
 
+  prepareToSetAside(): void {
+    Fs.mkdirSync(join(this.path, DAMAGED), { recursive: true, mode: 0o700 })
+  }
+
   setAside(name: string): string {
     const directory = join(this.path, DAMAGED)
-    Fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
     let target = join(directory, name)
     for (let n = 2; Fs.existsSync(target); n++) target = join(directory, `${name}-${n}`)
     Fs.renameSync(join(this.path, name), target)

@@ -38,3 +38,9 @@ export const catchFailure = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Ef
     effect,
     (defect) => defect instanceof BinlogFailure ? Effect.fail(defect.failure) : Effect.die(defect)
   )
+
+// What a disk says that is full, or that has no more for this user, or for one file. Anything else is no reason to go on.
+const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
+
+/** Whether a disk has no more room. */
+export const isFull = (cause: unknown): boolean => cause instanceof Error && "code" in cause && FULL.has(cause.code)

@@ -36,6 +36,9 @@ class FileScan {
     this.#end = options.next !== undefined && options.next.previousEnd > 0 ? options.next.previousEnd : Infinity
   }
 
+  /** Whether records were dropped that make sense. */
+  hasMore = false
+
   run(): { readonly end: number; readonly isEmpty: boolean } {
     const { reader } = this.#options
     let from = HEADER_BYTES
@@ -125,11 +128,22 @@ class FileScan {
     const wasDurable = next !== undefined && from < next.previousSynced
     if (!wasDurable && (follower === undefined || this.#mayBeTorn(follower))) {
       const rest = follower === undefined ? "" : ", and what is behind it was not durable either"
+      if (follower !== undefined) this.#pass(follower)
       this.#recovery.problem("torn", name, from, `${why}${rest}`)
       return undefined
     }
     this.#recovery.problem("damaged", name, from, why)
     return salvage ? follower : undefined
+  }
+
+  /** The ids of jobs that are dropped must not come back. */
+  #pass(from: number): void {
+    this.hasMore = true
+    for (let at: number | undefined = from; at !== undefined;) {
+      const found = this.#options.reader.read(at)
+      if (found._tag === "Full") this.#recovery.hasSeen(found.record.id)
+      at = found._tag === "Full" || found._tag === "Short" ? found.end : this.#follower(at + 1)
+    }
   }
 
   #why(found: Found): string {
@@ -211,8 +225,8 @@ const isTornDelete = (before: JobRecord, record: JobRecord): boolean => {
 export const scan = (options: Options, recovery: Recovery): void => {
   const { name, number, reader } = options
   const { bytes, header } = reader
-  const add = (end: number, isEmpty: boolean, hasMarker: boolean, hasChecksums: boolean) =>
-    recovery.files.push({ number, bytes: bytes.length, end, isEmpty, hasMarker, hasChecksums })
+  const add = (end: number, isEmpty: boolean, hasMarker: boolean, hasChecksums: boolean, hasMore = false) =>
+    recovery.files.push({ number, bytes: bytes.length, end, isEmpty, hasMarker, hasChecksums, hasMore })
   switch (header._tag) {
     case "Unknown":
       recovery.problem("version", name, 0, header.why)
@@ -228,8 +242,9 @@ export const scan = (options: Options, recovery: Recovery): void => {
     }
     case "Records": {
       const { hasChecksums, marker, version } = header
-      const { end, isEmpty } = new FileScan(options, recovery, hasChecksums).run()
-      add(end, isEmpty && version === 7, marker !== undefined, hasChecksums)
+      const fileScan = new FileScan(options, recovery, hasChecksums)
+      const { end, isEmpty } = fileScan.run()
+      add(end, isEmpty && version === 7, marker !== undefined, hasChecksums, fileScan.hasMore)
     }
   }
 }

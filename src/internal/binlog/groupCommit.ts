@@ -171,13 +171,13 @@ export class GroupCommit implements Gate {
   /** Writes what is left, and lets nothing through. */
   finish(): void {
     this.#held = []
-    if (this.#state === "broken") return
     this.writeNow()
     this.#state = "broken"
   }
 
   /** Writes at once what is to be written, and tells whether it could. */
   writeNow(): boolean {
+    if (this.#state === "broken") return false
     const isWritten = this.#write(this.buffer.bytes, this.buffer.pieces)
     this.buffer.clear()
     return isWritten

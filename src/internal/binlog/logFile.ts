@@ -10,10 +10,14 @@ import { HEADER_BYTES, VERSION } from "./format.ts"
 /** The name of a file. */
 export const nameOf = (number: number): string => `binlog.${number}`
 
+// beanstalkd has no larger number, and the next one must fit too.
+const MAX_NUMBER = 2 ** 31 - 2
+
 /** The number of a file, or undefined if this is no name of one. */
 export const numberOf = (name: string): number | undefined => {
   const found = /^binlog\.([1-9]\d*)$/.exec(name)
-  return found === null ? undefined : Number(found[1])
+  const number = Number(found?.[1])
+  return number <= MAX_NUMBER ? number : undefined
 }
 
 const HEADER = Buffer.of(VERSION, 0, 0, 0)

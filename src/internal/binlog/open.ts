@@ -5,14 +5,16 @@
 import * as Effect from "effect/Effect"
 import { type MemoryBudget, StoredJob } from "../server/entities.ts"
 import { Store } from "../server/store.ts"
-import { Binlog, type Options as BinlogOptions, type SyncPolicy } from "./binlog.ts"
+import { Binlog, type Options as BinlogOptions } from "./binlog.ts"
 import type { Disk } from "./disk.ts"
-import { attempt, BinlogFailure, catchFailure } from "./failure.ts"
+import { attempt, BinlogFailure, catchFailure, isFull } from "./failure.ts"
 import { scan } from "./fileScan.ts"
 import { HEADER_BYTES, SHORT_BYTES } from "./format.ts"
 import { LogFile, nameOf, numberOf, writeHeader, writeZeros } from "./logFile.ts"
+import type { SyncPolicy } from "./policy.ts"
 import { RecordReader } from "./recordReader.ts"
 import { type Problem, type RecoveredFile, type RecoveredJob, Recovery } from "./recovery.ts"
+import { usedSize } from "./space.ts"
 import type { WallClock } from "./wallClock.ts"
 
 /** What is opened, and how. */
@@ -64,7 +66,15 @@ const recover = Effect.fnUntraced(function*(disk: Disk, salvage: boolean) {
       scan({ name, number, reader, next: marker, salvage }, recovery)
     } else {
       recovery.problem("unreadable", name, 0, `it cannot be read: ${describe(reader)}`)
-      recovery.files.push({ number, bytes: 0, end: 0, isEmpty: false, hasMarker: false, hasChecksums: false })
+      recovery.files.push({
+        number,
+        bytes: 0,
+        end: 0,
+        isEmpty: false,
+        hasMarker: false,
+        hasChecksums: false,
+        hasMore: false
+      })
     }
     yield* Effect.yieldNow
   }
@@ -103,6 +113,8 @@ const tornLine = ({ detail, file, offset }: Problem, sync: SyncPolicy): string =
 const damagedLine = ({ detail, file, kind, offset }: Problem): string =>
   kind === "damaged" ? `${file} is damaged at ${offset}: ${detail}` : `${file}: ${detail}`
 
+const READ_FIRST = "Make it readable first: with salvage its jobs would be missing"
+
 const HINT =
   "With salvage (beanstalk serve --salvage) the server starts with the jobs that it can read, and moves the " +
   "files that it cannot understand to the directory damaged in this one"
@@ -114,7 +126,8 @@ const refuse = (disk: Disk, problems: ReadonlyArray<Problem>): BinlogFailure => 
   const [{ file, offset }] = problems as readonly [Problem, ...Array<Problem>]
   const lines = problems.slice(0, MOST_TOLD).map(damagedLine)
   const rest = problems.length > MOST_TOLD ? [`and ${problems.length - MOST_TOLD} more`] : []
-  const cause = new Error(`${[...lines, ...rest].join("; ")}. ${HINT}`)
+  const hint = problems.some(({ kind }) => kind === "unreadable") ? `${READ_FIRST}. ${HINT}` : HINT
+  const cause = new Error(`${[...lines, ...rest].join("; ")}. ${hint}`)
   return new BinlogFailure({ path: `${disk.path}/${file}`, operation: "read", offset, cause })
 }
 
@@ -142,10 +155,15 @@ const adopt = (
   return file
 }
 
-/** An old file is durable from now on, without what was torn behind its records. */
-const keep = (disk: Disk, { bytes, end, hasChecksums, number }: RecoveredFile, isSound: boolean): LogFile => {
+/** An old file is durable from now on, without what was torn behind its records, unless that has something of use in it. */
+const keep = (
+  disk: Disk,
+  { bytes, end, hasChecksums, hasMore, number }: RecoveredFile,
+  isSound: boolean
+): LogFile => {
   const name = nameOf(number)
-  if (isSound && hasChecksums && bytes > end) {
+  const isCut = isSound && hasChecksums && !hasMore
+  if (isCut && bytes > end) {
     const handle = disk.open(name)
     handle.truncate(end)
     handle.syncNow()
@@ -153,7 +171,7 @@ const keep = (disk: Disk, { bytes, end, hasChecksums, number }: RecoveredFile, i
   } else if (isSound) {
     disk.syncFile(name)
   }
-  const file = new LogFile(number, isSound && hasChecksums ? end : bytes, end)
+  const file = new LogFile(number, isCut ? end : bytes, end)
   file.synced = end
   file.isKnown = true
   return file
@@ -225,6 +243,29 @@ const load = (recovery: Recovery, store: Store, binlog: Binlog, old: ReadonlyArr
   store.lastId = recovery.nextId - 1
 }
 
+type Files = ReturnType<typeof filesOf>
+
+const NO_ROOM = "the disk has no room for a file to go on with, in which deletes are recorded: make room first"
+
+/** Goes on with these files. If that cannot be, none of them stays open. */
+const begin = (options: Options, recovery: Recovery, { empty, old }: Files) => {
+  const { clock, disk, memory, now } = options
+  const { lastEpoch, nextId } = recovery
+  let binlog: Binlog | undefined
+  try {
+    binlog = new Binlog(options, { old, empty, nextId, lastEpoch })
+    const store = new Store(now, memory, binlog)
+    load(recovery, store, binlog, old, clock)
+    binlog.start()
+    return { binlog, store }
+  } catch (error) {
+    binlog?.closeFiles()
+    for (const file of empty) file.close()
+    const cause = isFull(error) ? new Error(NO_ROOM, { cause: error }) : error
+    throw new BinlogFailure({ path: disk.path, operation: "write", cause })
+  }
+}
+
 /** Moves away what was not understood, once all that was is in a file of its own. */
 const setAside = (disk: Disk, recovery: Recovery, binlog: Binlog): ReadonlyArray<string> => {
   const bad = new Set(recovery.problems.filter((problem) => !isTorn(problem)).map(({ file }) => file))
@@ -234,16 +275,13 @@ const setAside = (disk: Disk, recovery: Recovery, binlog: Binlog): ReadonlyArray
 
 /** Opens a binlog. Nothing is changed on the disk before it is known that all was understood, or is to be salvaged. */
 export const open = Effect.fnUntraced(function*(options: Options) {
-  const { clock, disk, fileSize, memory, now, salvage } = options
+  const { disk, fileSize, salvage } = options
   const recovery = yield* recover(disk, salvage)
   const damage = recovery.problems.filter((problem) => !isTorn(problem))
   if (damage.length > 0 && !salvage) throw refuse(disk, damage)
-  const { empty, old } = filesOf(disk, recovery, fileSize)
-  const { lastEpoch, nextId } = recovery
-  const binlog = attempt(disk.path, "write", () => new Binlog(options, { old, empty, nextId, lastEpoch }))
-  const store = new Store(now, memory, binlog)
-  load(recovery, store, binlog, old, clock)
-  attempt(disk.path, "write", () => binlog.start())
+  if (damage.length > 0) attempt(disk.path, "write", () => disk.prepareToSetAside())
+  const files = filesOf(disk, recovery, usedSize(fileSize))
+  const { binlog, store } = begin(options, recovery, files)
   const moved = damage.length > 0 ? setAside(disk, recovery, binlog) : []
   const told = recovery.problems.map((problem) =>
     isTorn(problem) ? tornLine(problem, options.sync) : damagedLine(problem)

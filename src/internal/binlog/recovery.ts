@@ -40,6 +40,8 @@ export interface RecoveredFile {
   readonly isEmpty: boolean
   readonly hasMarker: boolean
   readonly hasChecksums: boolean
+  /** Whether records that make sense are behind its end. */
+  readonly hasMore: boolean
 }
 
 /** The jobs, gathered record by record. */

@@ -12,6 +12,9 @@ import { LogFile, writeHeader, writeZeros } from "./logFile.ts"
 /** The least that a file can be told to take: a marker and a few records. */
 const LEAST_SIZE = 512
 
+/** How large files get that were told to be of this size. */
+export const usedSize = (fileSize: number): number => Math.max(fileSize, LEAST_SIZE)
+
 // What a file has before its first record.
 const PREFIX = HEADER_BYTES + SHORT_BYTES
 
@@ -65,7 +68,7 @@ export class Space {
     empty: ReadonlyArray<LogFile>
   ) {
     this.disk = options.disk
-    this.fileSize = Math.max(options.fileSize, LEAST_SIZE)
+    this.fileSize = usedSize(options.fileSize)
     this.#retryMillis = options.retryMillis
     this.#now = options.now
     this.#onNext = options.onNext

@@ -4,6 +4,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import { MemoryBudget } from "./entities.ts"
 import type { Engine } from "./engine.ts"
 import { HeldOutput } from "./heldOutput.ts"
@@ -25,6 +26,9 @@ export class StorageKeeper<E> {
   #engine: Engine | undefined
   /** The outputs of connections that are over and have not had all replies yet. */
   readonly #ending = new Set<Output>()
+  /** Two at once would open the storage twice. */
+  readonly #oneAtATime = Semaphore.makeUnsafe(1)
+  #isClosed = false
   /** Whether no connection may be opened, since there is no storage or it has failed. */
   isDown = true
 
@@ -41,14 +45,14 @@ export class StorageKeeper<E> {
       (storage) =>
         Effect.sync(() => {
           this.#storage = storage
-          this.isDown = false
         })
-    )
+    ).pipe(Effect.uninterruptible)
   }
 
   /** The engine that was made of the storage. */
   serves(engine: Engine): void {
     this.#engine = engine
+    this.isDown = false
   }
 
   get facts(): BinlogFacts {
@@ -78,22 +82,32 @@ export class StorageKeeper<E> {
     return connection
   }
 
-  /** Ends the storage as if the process had been killed, and opens it again. */
+  /** Ends the storage as if the process had been killed, and opens it again. Once it is closed it stays so. */
   get restart(): Effect.Effect<void, E> {
-    return Effect.suspend(() => {
+    const kill = Effect.suspend(() => {
       this.isDown = true
-      const kill = this.#storage!.kill
       this.#dropConnections()
-      return kill
-    }).pipe(
+      return this.#storage!.kill
+    })
+    const restarted = (storage: Storage) =>
+      Effect.sync(() => {
+        this.#engine!.restartWith(storage.store)
+        this.isDown = false
+      })
+    const restart = kill.pipe(
       Effect.andThen(this.open),
-      Effect.andThen((storage) => Effect.sync(() => this.#engine!.restartWith(storage.store))),
-      Effect.tapError((error) => Effect.sync(() => this.#fail(error))),
-      Effect.uninterruptible
+      Effect.andThen(restarted),
+      Effect.tapError((error) => Effect.sync(() => this.#fail(error)))
     )
+    const once = Effect.suspend(() => this.#isClosed ? Effect.void : restart)
+    return Effect.uninterruptible(this.#oneAtATime.withPermit(once))
   }
 
   get close(): Effect.Effect<void> {
-    return Effect.suspend(() => this.#storage?.close ?? Effect.void)
+    const close = Effect.suspend(() => {
+      this.#isClosed = true
+      return this.#storage?.close ?? Effect.void
+    })
+    return this.#oneAtATime.withPermit(close)
   }
 }

@@ -2,7 +2,7 @@
  * A directory of ours as a kill leaves it, and which jobs there were after each reply: what must be had back of it.
  */
 import * as Effect from "effect/Effect"
-import type { SyncPolicy } from "../../../src/internal/binlog/binlog.ts"
+import type { SyncPolicy } from "../../../src/internal/binlog/policy.ts"
 import * as Server from "../../../src/Server.ts"
 import { Dice } from "../../conformance/Dice.ts"
 import { tempDir } from "../../support/TempDir.ts"

@@ -474,7 +474,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a buried job that is written again loses its place",
     world: "binlog",
-    module: "internal/binlog/binlog",
+    module: "internal/binlog/entryTimes",
     from: `deadlineAt: job.state === "buried" ? buriedAt : 0`,
     to: `deadlineAt: 0`
   },

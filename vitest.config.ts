@@ -1,5 +1,9 @@
-import { availableParallelism } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
+
+// Each test file has a process of its own, and many start others: they need not all compile the same modules.
+process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "effect-beanstalkd-compiled")
 
 export default defineConfig({
   resolve: {

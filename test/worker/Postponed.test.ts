@@ -106,10 +106,11 @@ describe("an error that says when to come again", () => {
         logFailure: () => "Error"
       })
       yield* areIn(beanstalkd, { delayed: 2 })
-      const { server } = beanstalkd
-      assert.deepStrictEqual(log.map(({ level, message }) => `${level}: ${message}`), [
-        `Error: postponed by 5 s, as job ${server}/3`,
-        `Debug: postponed by 10 s, as job ${server}/4`
+      // Which servers they are on, and which comes first, is not decided here.
+      const lines = log.map(({ level, message }) => `${level}: ${message.replace(/\S+$/, "")}`)
+      assert.deepStrictEqual(lines.toSorted(), [
+        "Debug: postponed by 10 s, as job ",
+        "Error: postponed by 5 s, as job "
       ])
     })).pipe(logged, Effect.provideService(References.MinimumLogLevel, "Debug"))
   })

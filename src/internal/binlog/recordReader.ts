@@ -64,6 +64,8 @@ const MAX_SECONDS = 2 ** 32 - 1
 const CR = 13
 const LF = 10
 
+const ZEROS = Buffer.alloc(64 * 1024)
+
 const OLD = { length: 8, record: 77, perSecond: 1e6, perMicro: 1 }
 const CURRENT = { length: 4, record: RECORD_BYTES, perSecond: SECOND, perMicro: 1000 }
 
@@ -145,7 +147,12 @@ export class RecordReader {
   /** The place of the last byte that is not 0, or one before `from` if there is none from there on. */
   lastByte(from: number): number {
     const { bytes } = this
-    let last = bytes.length - 1
+    let end = bytes.length
+    // Spare files are nothing but zeros.
+    while (end - from >= ZEROS.length && bytes.compare(ZEROS, 0, ZEROS.length, end - ZEROS.length, end) === 0) {
+      end -= ZEROS.length
+    }
+    let last = end - 1
     while (last >= from && bytes[last] === 0) last--
     return Math.max(last, from - 1)
   }

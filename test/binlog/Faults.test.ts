@@ -180,6 +180,16 @@ describe("a disk that fails", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.live("that cannot cut off a file that is full ends all connections", () =>
+    Effect.gen(function*() {
+      const { connection, disk, server } = yield* onMemoryDisk("always")
+      disk.fault = (operation) => operation === "truncate" ? systemError("EIO", operation) : undefined
+      yield* Effect.exit(Effect.forever(connection.put(BODY)))
+      const error = yield* Effect.flip(server.failure)
+      assert.match(error.message, /^cannot write .*: EIO: truncate/)
+      assert.strictEqual(yield* server.connectionCount, 0)
+    }).pipe(Effect.scoped))
+
   it.live("whose sync fails in the background ends all connections, and does not try it again", () =>
     Effect.gen(function*() {
       const { connection, disk, server } = yield* onMemoryDisk(1)
@@ -243,6 +253,36 @@ describe("a server does not start", () => {
       yield* refused(path, /^cannot write .*: the disk has no room .*make room first/)
       assert.deepStrictEqual(disk.files, [])
     }).pipe(Effect.scoped))
+
+  it.live(
+    "whichever of its operations fails, and starts when the disk is sound again, with all jobs",
+    () =>
+      Effect.gen(function*() {
+        const { disk, path } = yield* memoryDirectory
+        const options = { sync: "always", fileSize: FILE_SIZE } as const
+        yield* Durable.use(path, options, ({ raw }) => Effect.repeat(Durable.putOn(raw)(BODY), { times: 9 }))
+        let fails = 0
+        for (let at = 1;; at++) {
+          let count = 0
+          let isStarting = true
+          const faulty = new MemoryDisk({ path, image: disk.image.clone() })
+          disks.set(path, faulty)
+          faulty.fault = (operation) =>
+            isStarting && operation !== "read" && ++count === at ? systemError("EIO", operation) : undefined
+          const started = yield* Effect.result(Effect.scoped(Effect.flatMap(Durable.start(path, options), ({ raw }) => {
+            isStarting = false
+            return raw("peek 1")
+          })))
+          if (count < at) break
+          if (started._tag === "Failure") fails++
+          else assert.include(started.success, "FOUND 1")
+          faulty.fault = () => undefined
+          assert.lengthOf(yield* Durable.use(path, options, ({ jobs }) => jobs(10)), 10)
+        }
+        assert.isAbove(fails, 5)
+      }),
+    60_000
+  )
 
   it.live("on files that cannot be listed", () =>
     Effect.gen(function*() {

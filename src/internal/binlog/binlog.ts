@@ -13,12 +13,13 @@ import { EntryTimes } from "./entryTimes.ts"
 import { isFull } from "./failure.ts"
 import { HEADER_BYTES, type RecordState, SHORT_BYTES } from "./format.ts"
 import { GroupCommit, type Trouble } from "./groupCommit.ts"
+import { Housekeeping } from "./housekeeping.ts"
 import { LogEntry, type LogFile } from "./logFile.ts"
 import { fullSize } from "./recordBuffer.ts"
 import type { LogObserver, SyncPolicy } from "./policy.ts"
 import { Space } from "./space.ts"
 import { Stamps } from "./stamps.ts"
-import { inOrder, stepsToKnow, Unsynced } from "./sync.ts"
+import { Unsynced } from "./sync.ts"
 import { Vouching } from "./vouching.ts"
 import type { WallClock } from "./wallClock.ts"
 
@@ -68,12 +69,10 @@ export class Binlog implements Journal {
   #nextId: number
   readonly #times: EntryTimes
   #written = 0
-  /** Which change of the files the observer knows. */
-  #shown = -1
   #isTimerSet = false
   readonly #vouching: Vouching
+  readonly #housekeeping: Housekeeping
   #isSyncing = false
-  #isPreparing = false
   #isClosed = false
 
   constructor(options: Options, beginning: Beginning) {
@@ -117,6 +116,14 @@ export class Binlog implements Journal {
       isQuiet: () => this.#commit.isOpen && this.#unsynced.isEmpty && !this.#isSyncing,
       vouch: () => this.#vouch()
     })
+    this.#housekeeping = new Housekeeping({
+      space: this.#space,
+      compaction: this.#compaction,
+      isSynced: sync !== "never",
+      atEndOfTurn,
+      onFiles: observer.onFiles,
+      onTrouble: (trouble) => this.#commit.fail(trouble)
+    })
     if (this.#space.current.end === HEADER_BYTES) this.#begin(this.#space.current, beginning.old.at(-1))
   }
 
@@ -143,8 +150,9 @@ export class Binlog implements Journal {
     return this.#space.removeUpTo(this.#before, setAside)
   }
 
+  // While it is opened, what fails is thrown.
   #writeAndSync(): void {
-    this.#commit.writeNow()
+    if (!this.#commit.writeNow()) throw this.#commit.trouble?.cause
     this.#unsynced.syncNow()
     this.#stamps.begin(true)
   }
@@ -279,7 +287,7 @@ export class Binlog implements Journal {
       } else {
         this.#syncLater()
       }
-      this.#keepHouse()
+      this.#housekeeping.run()
     }
   }
 
@@ -326,39 +334,13 @@ export class Binlog implements Journal {
     this.#commit.request()
   }
 
-  #keepHouse(): void {
-    if (this.#isClosed) return
-    this.#space.closeLeft()
-    this.#compaction.step()
-    if (this.#space.changes !== this.#shown) {
-      this.#shown = this.#space.changes
-      this.#options.observer.onFiles(this.#space.count, this.#space.bytes)
-    }
-    if (this.#isPreparing) return
-    this.#space.dropSurplus()
-    if (!this.#space.wantsSpare) return
-    this.#isPreparing = true
-    this.#options.atEndOfTurn(() => this.#prepare())
-  }
-
-  #prepare(): void {
-    this.#isPreparing = false
-    const file = this.#isClosed ? undefined : this.#space.prepare()
-    if (file === undefined || this.#options.sync === "never") return
-    this.#isPreparing = true
-    inOrder(stepsToKnow(this.#options.disk, [file]), (cause) => {
-      this.#isPreparing = false
-      if (cause !== null && !this.#isClosed) this.#commit.fail({ operation: "sync", file: file.name, cause })
-    })
-  }
-
   // -------------------------------------------------------------------------------------------------------------------
   // The end
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Writes and syncs what is left, and calls back when all is done. */
   close(done: () => void): void {
-    this.#isClosed = this.#vouching.isOver = true
+    this.#isClosed = this.#vouching.isOver = this.#housekeeping.isOver = true
     this.#commit.whenIdle(() => {
       try {
         if (this.#options.sync !== "never") this.#syncAndVouch()
@@ -380,7 +362,7 @@ export class Binlog implements Journal {
 
   /** Ends as if it were killed: what is not written is lost. */
   kill(done: () => void): void {
-    this.#isClosed = this.#vouching.isOver = true
+    this.#isClosed = this.#vouching.isOver = this.#housekeeping.isOver = true
     this.#commit.abandon()
     this.#whenQuiet(done)
   }
@@ -393,7 +375,8 @@ export class Binlog implements Journal {
 
   // Files must not be closed while something in the background has them.
   #whenQuiet(done: () => void): void {
-    const isBusy = this.#isSyncing || this.#isPreparing || this.#compaction.isBusy || this.#commit.isWriting
+    const parts = [this.#housekeeping, this.#compaction]
+    const isBusy = this.#isSyncing || this.#commit.isWriting || parts.some((part) => part.isBusy)
     if (isBusy) return this.#options.atEndOfTurn(() => this.#whenQuiet(done))
     this.#space.close()
     done()

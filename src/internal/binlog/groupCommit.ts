@@ -53,6 +53,8 @@ export class GroupCommit implements Gate {
   #whenIdle: Array<() => void> = []
   /** Whether the disk is at work, which goes on when all is over. */
   isWriting = false
+  /** Why nothing is written any more. */
+  trouble: Trouble | undefined
 
   constructor(options: Options) {
     this.#options = options
@@ -157,6 +159,7 @@ export class GroupCommit implements Gate {
   fail(trouble: Trouble): void {
     if (this.#state === "broken") return
     this.#state = "broken"
+    this.trouble = trouble
     this.#held = []
     this.#options.onTrouble(trouble)
     for (const next of this.#whenIdle.splice(0)) next()

@@ -52,7 +52,7 @@ export class StorageKeeper<E> {
   /** The engine that was made of the storage. */
   serves(engine: Engine): void {
     this.#engine = engine
-    this.isDown = false
+    this.isDown = Deferred.isDoneUnsafe(this.#failure)
   }
 
   get facts(): BinlogFacts {

@@ -16,7 +16,7 @@
  * | `beanstalkd_binlog_sync_seconds` | how long it took until the disk had a batch of records, in seconds | `directory` |
  *
  * The outcomes of a worker's jobs are `reserved`, and then `succeeded`, or `failed` and one of `retried`, `buried` and
- * `deadLettered`, or `postponed`, `discarded` or `lost`. Of typed streams only the jobs that they bury are counted.
+ * `deadLettered`, or `postponed`, `discarded`, `expired` or `lost`. Of typed streams only the jobs that they bury are counted.
  *
  * ```ts
  * import { Metrics } from "effect-beanstalkd"
@@ -103,6 +103,7 @@ export type JobOutcome =
   | "retried"
   | "postponed"
   | "discarded"
+  | "expired"
   | "buried"
   | "deadLettered"
   | "lost"

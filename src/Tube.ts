@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Inspectable from "effect/Inspectable"
@@ -12,16 +12,14 @@ import type * as Pipeable from "effect/Pipeable"
 import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import * as Client from "./Client.ts"
+import type * as Client from "./Client.ts"
 import type * as Consumer from "./Consumer.ts"
-import * as Errors from "./Errors.ts"
+import type * as Envelope from "./Envelope.ts"
+import type * as Errors from "./Errors.ts"
 import type { JobRef } from "./internal/protocol/jobRef.ts"
 import type { JobId } from "./internal/protocol/scalars.ts"
-import * as Validate from "./internal/protocol/validate.ts"
-import * as Codec from "./internal/tube/codec.ts"
-import { invalidTube } from "./internal/tube/invalidTube.ts"
+import { makeTube } from "./internal/tube/makeTube.ts"
 import * as Prototype from "./internal/tube/prototype.ts"
-import { TubeImpl } from "./internal/tube/tubeImpl.ts"
 import type { Job } from "./Job.ts"
 import type * as Protocol from "./Protocol.ts"
 import type * as Stats from "./Stats.ts"
@@ -51,6 +49,8 @@ export const TypeId: TypeId = Prototype.TypeId
 export interface TypedJob<out A> extends Job {
   /** The value in the body. */
   readonly value: A
+  /** What the envelope of the body says, if it has one that the tube reads. */
+  readonly envelope: Envelope.Head | undefined
 }
 
 /**
@@ -72,6 +72,8 @@ export interface PeekedJob<out A> {
   readonly text: string
   /** The value in the body. */
   readonly value: A
+  /** What the envelope of the body says, if it has one that the tube reads. */
+  readonly envelope: Envelope.Head | undefined
 }
 
 /**
@@ -101,6 +103,39 @@ export interface Undecodable {
 export type CodecName = "json" | "text" | "bytes" | "binary"
 
 /**
+ * The options of a put into a tube: those of the client, and what the envelope is to say. Tubes that write no envelope refuse
+ * the latter.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PutOptions extends Client.PutOptions {
+  /**
+   * The idempotency key, which stays the same through retries, dead letters and further puts. Default: what the option
+   * `envelope` of the tube makes of the value, or a new UUID of version 7.
+   */
+  readonly id?: string | undefined
+
+  /**
+   * After how long nobody needs the job any more, longer than its `delay`; a plain number is milliseconds. It counts from the
+   * put. Workers run no handler for a job that has expired, see their `onExpired`. Default: never.
+   */
+  readonly expiresIn?: Duration.Input | undefined
+
+  /** The tube in which an answer is awaited. Default: none. */
+  readonly replyTo?: string | undefined
+
+  /** What the job belongs to: the request that it answers, the pipeline that it is part of. Default: nothing. */
+  readonly correlationId?: string | undefined
+
+  /** How many attempts the job has, at least 1, in place of the `maxAttempts` of its worker. Default: what the worker says. */
+  readonly maxAttempts?: number | undefined
+
+  /** Who puts the job, such as the name of a service. Default: the `name` of the client. */
+  readonly by?: string | undefined
+}
+
+/**
  * The options of a tube. `priority`, `delay` and `ttr` are the defaults of its puts; each put can override them.
  *
  * @since 0.1.0
@@ -122,6 +157,12 @@ export interface Options<S extends Schema.Constraint, C> extends Omit<Client.Put
    * one server it changes nothing. Default: none, so that a fleet chooses the server.
    */
   readonly key?: ((value: S["Type"]) => string | undefined) | undefined
+  /**
+   * Whether jobs carry an envelope, see `Envelope`: `true` writes one around each payload, and reads bodies with one and
+   * without; `"accept"` reads both and writes none, for consumers that are deployed before their producers write envelopes;
+   * `"cloudevents"` writes CloudEvents; an object says more. Default: `false`.
+   */
+  readonly envelope?: boolean | "accept" | "cloudevents" | Envelope.EnvelopeOptions<S["Type"]> | undefined
   /** The service tag of the client for the server that the tube lives on. Default: `Client.Beanstalkd`. */
   readonly client?: Context.Key<C, Client.Service> | undefined
 }
@@ -150,7 +191,7 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
    * Puts a value and gives the reference of its job. A value that the Schema does not allow is an `InvalidArgument`,
    * and nothing is sent. (protocol: `put`)
    */
-  readonly put: (value: A, options?: Client.PutOptions) => Effect.Effect<JobRef, Failure<"put">, C | RE>
+  readonly put: (value: A, options?: PutOptions) => Effect.Effect<JobRef, Failure<"put">, C | RE>
 
   /**
    * Puts many values, pipelined, and gives the references in order. The first failure ends it with a `PutAllError`,
@@ -158,7 +199,7 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
    */
   readonly putAll: <E = never, R = never>(
     values: Iterable<A> | Stream.Stream<A, E, R>,
-    options?: Client.PutOptions
+    options?: PutOptions
   ) => Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, C | RE | R>
 
   /**
@@ -210,28 +251,9 @@ export const isTube: (value: unknown) => value is Tube<unknown, unknown, unknown
 type TubeOf<S extends Schema.Constraint, C> = Tube<S["Type"], C, S["DecodingServices"], S["EncodingServices"]>
 
 // The options of a tube without a Schema.
-type Plain<Name extends CodecName, A, C> = Omit<Options<never, C>, "schema" | "key"> & {
+type Plain<Name extends CodecName, A, C> = Omit<Options<Schema.Schema<A>, C>, "schema"> & {
   readonly codec: Name
   readonly schema?: undefined
-  readonly key?: ((value: A) => string | undefined) | undefined
-}
-
-const OPTIONS = Validate.optionNames<Options<never, never>>({
-  schema: true,
-  codec: true,
-  priority: true,
-  delay: true,
-  ttr: true,
-  key: true,
-  client: true
-})
-
-const isTag = (tag: unknown): boolean => {
-  try {
-    return Context.isKey(tag)
-  } catch {
-    return false
-  }
 }
 
 /**
@@ -271,26 +293,4 @@ export const make: {
     name: string,
     options: Plain<"bytes", Uint8Array, C>
   ): Tube<Uint8Array, C>
-} = <S extends Schema.Constraint, C = Client.Beanstalkd>(
-  name: string,
-  given: Omit<Options<S, C>, "schema" | "key"> & { readonly schema?: S | undefined; readonly key?: unknown }
-): never => {
-  const options = Validate.snapshot("Tube.make", given, OPTIONS)
-  if (options instanceof Errors.InvalidArgument) return invalidTube(name, Client.Beanstalkd, options) as never
-  const { client = Client.Beanstalkd, codec: codecName = "json", key, schema, ...defaults } = options
-  if (!isTag(client)) {
-    const rule = "the tag of a client"
-    const error = new Errors.InvalidArgument({ operation: "Tube.make", argument: "client", value: client, rule })
-    return invalidTube(name, Client.Beanstalkd, error) as never
-  }
-  const tag = client as Context.Key<C, Client.Service>
-  if (key !== undefined && typeof key !== "function") {
-    const rule = "a function from a value to its key"
-    const error = new Errors.InvalidArgument({ operation: "Tube.make", argument: "key", value: key, rule })
-    return invalidTube(name, tag, error) as never
-  }
-  const codec = Codec.make(codecName, schema)
-  return (codec instanceof Errors.InvalidArgument
-    ? invalidTube(name, tag, codec)
-    : new TubeImpl(name, tag, codec, defaults, key as ((value: unknown) => string | undefined) | undefined)) as never
-}
+} = makeTube

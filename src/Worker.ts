@@ -185,8 +185,17 @@ export interface Options<in A, in E, out R> {
     | undefined
 
   /**
+   * What becomes of a job whose envelope says that it has expired. No handler runs for it. `"discard"` deletes it, `"giveUp"`
+   * treats it as failed for good. Both are counted as `expired`.
+   *
+   * Default: "discard"
+   */
+  readonly onExpired?: "discard" | "giveUp" | undefined
+
+  /**
    * The tube that takes jobs that have failed for good, whatever the reason, with their bytes, priority and ttr: a name, or a
-   * tube. It is another tube on the same server. The reason is logged with the ids of both jobs.
+   * tube. It is another tube on the same server. The reason is logged with the ids of both jobs. If the worker's tube writes
+   * envelopes, that of the dead letter has the reason too (`Envelope.DeadLetter`), and the tube must read envelopes.
    *
    * Default: none, such jobs are buried
    */
@@ -316,6 +325,7 @@ export const discard = (reason: string): Effect.Effect<never, Discard> =>
  * | does not run, since the body does not decode | is given up |
  * | fails with {@link snooze}, or an error that `retryAfter` knows | comes again after the delay |
  * | fails with {@link discard} | is deleted |
+ * | does not run, since the job has expired | is deleted, or given up, as `onExpired` says |
  * | is interrupted by the shutdown | is released at once |
  *
  * The worker touches a job in time for as long as its handler runs. If the lease is lost all the same, the handler is

@@ -27,6 +27,13 @@ export * as Connection from "./Connection.ts"
 export * as Consumer from "./Consumer.ts"
 
 /**
+ * Envelopes around the bodies of jobs: an id, times, the trace, the version of the Schema.
+ *
+ * @since 0.1.0
+ */
+export * as Envelope from "./Envelope.ts"
+
+/**
  * The tagged errors of commands, and the reasons of a `BeanstalkdError`.
  *
  * @since 0.1.0

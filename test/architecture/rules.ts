@@ -17,6 +17,7 @@ export const PUBLIC: ReadonlyArray<string> = [
   "Errors",
   "Stats",
   "Protocol",
+  "Envelope",
   "Metrics",
   "Connection",
   "Pool",
@@ -48,13 +49,14 @@ export const rules: Readonly<Record<string, Rule>> = {
   // The rooms of the client, from the wire upwards.
   protocol: room(["Errors"]),
   telemetry: room(["protocol"]),
+  envelope: room(["protocol", "Errors"]),
   connection: room(["protocol", "telemetry", ...VOCABULARY]),
   pool: room(["connection", "protocol", ...VOCABULARY]),
   job: room(["connection", "protocol", ...VOCABULARY], ["pool"]),
   consumer: room(["pool", "job", "connection", "protocol", ...VOCABULARY]),
   client: room(["consumer", "job", "pool", "connection", "protocol", ...VOCABULARY]),
-  tube: room(["consumer", "job", "telemetry", "protocol", ...VOCABULARY, "Consumer"]),
-  worker: room(["tube", "consumer", "job", "telemetry", "protocol", ...VOCABULARY]),
+  tube: room(["consumer", "envelope", "job", "telemetry", "protocol", ...VOCABULARY, "Client", "Consumer"]),
+  worker: room(["tube", "consumer", "envelope", "job", "telemetry", "protocol", ...VOCABULARY]),
   fleet: room(["client", "consumer", "job", "pool", "connection", "protocol", ...VOCABULARY]),
 
   // The embedded server and the client check each other, so they must not share code that can have a bug.
@@ -64,6 +66,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   Errors: publicModule("Errors", ["protocol"]),
   Stats: publicModule("Stats", ["protocol"]),
   Protocol: publicModule("Protocol", ["protocol"]),
+  Envelope: publicModule("Envelope", ["envelope", "protocol"]),
   Metrics: publicModule("Metrics", ["telemetry"]),
   Connection: publicModule("Connection", ["connection", "protocol"]),
   Pool: publicModule("Pool", ["pool", "connection", "protocol"]),

@@ -35,7 +35,7 @@ describe("the type of a tube", () => {
   it("is that of the values of its Schema, on the server of the one client", () => {
     expectTypeOf(Emails).toEqualTypeOf<Tube.Tube<Email>>()
     expectTypeOf(Emails.put).toEqualTypeOf<
-      (value: Email, options?: Client.PutOptions) => Effect.Effect<Ref, PutFailure, Client.Beanstalkd>
+      (value: Email, options?: Tube.PutOptions) => Effect.Effect<Ref, PutFailure, Client.Beanstalkd>
     >()
     expectTypeOf(Emails.stream).toEqualTypeOf<
       (options?: Consumer.Options) => Stream.Stream<Tube.TypedJob<Email>, Any, Client.Beanstalkd>
@@ -61,7 +61,9 @@ describe("the type of a tube", () => {
   it("has a job that is a job, with a value", () => {
     expectTypeOf<Tube.TypedJob<Email>>().toExtend<Job.Job>()
     expectTypeOf<Tube.TypedJob<Email>["value"]>().toEqualTypeOf<Email>()
-    expectTypeOf<keyof Tube.PeekedJob<Email>>().toEqualTypeOf<"id" | "server" | "ref" | "body" | "text" | "value">()
+    expectTypeOf<keyof Tube.PeekedJob<Email>>().toEqualTypeOf<
+      "id" | "server" | "ref" | "body" | "text" | "value" | "envelope"
+    >()
   })
 
   it("putAll fails as a stream does besides, and needs what it needs", () => {

@@ -340,6 +340,7 @@ describe("options that make no sense", () => {
         maxCrashes: undefined,
         isolateSuspects: undefined,
         crashGuard: undefined,
+        onExpired: undefined,
         onDefect: undefined,
         onUndecodable: undefined,
         deadLetter: undefined,

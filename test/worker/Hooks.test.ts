@@ -215,16 +215,22 @@ describe("a span", () => {
       const ids = (yield* beanstalkd.putAll(TUBE, ["good", "bad"])).map(({ id }) => id)
       yield* work((value) => Effect.withSpan(value === "bad" ? Effect.fail("no") : Effect.sleep("3 seconds"), "inner"))
       yield* TestClock.adjust("3 seconds")
-      const processes = spans.filter(({ name }) => name === "process")
+      const processes = spans.filter(({ name }) => name === `process ${TUBE}`)
       assert.deepStrictEqual(
         processes.map(({ attributes, kind }) => ({ kind, attributes: Object.fromEntries(attributes) })),
         ids.map((id) => ({
           kind: "consumer" as const,
           attributes: {
-            "messaging.system.name": "beanstalkd",
+            "messaging.system": "beanstalkd",
             "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
             "messaging.destination.name": TUBE,
-            "messaging.message.id": String(id)
+            "messaging.message.id": String(id),
+            "messaging.beanstalkd.message.delivery_attempt": 1,
+            "messaging.beanstalkd.message.priority": 2147483648,
+            "messaging.beanstalkd.message.ttr": 120,
+            "server.address": "memory",
+            ...(id === ids[1] ? { "error.type": "_OTHER" } : {})
           }
         }))
       )

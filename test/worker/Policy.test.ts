@@ -27,6 +27,7 @@ const settings: Policy.PolicySettings = {
   maxCrashes: 3,
   isolateSuspects: true,
   onDefect: "retry",
+  onExpired: "discard",
   retriesUndecodable: false,
   hasRetryAfter: false
 }
@@ -157,7 +158,7 @@ describe("the verdict", () => {
       { _tag: "Discarded", reason: "nobody needs it" },
       {},
       {},
-      { _tag: "Drop", reason: "nobody needs it" }
+      { _tag: "Drop", outcome: "discarded", reason: "nobody needs it" }
     ],
     "on a failure depends first on retryAfter, if there is one": [
       failure,

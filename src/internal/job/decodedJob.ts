@@ -3,6 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
+import type { Head } from "../../Envelope.ts"
 import type * as Errors from "../../Errors.ts"
 import type { BuryOptions, Job, ReleaseOptions } from "../../Job.ts"
 import type { Failure } from "../../Protocol.ts"
@@ -15,11 +16,13 @@ import { nameOf, ReservedJob, TypeId } from "./reservedJob.ts"
 class DecodedJob<out A> extends Inspectable.Class implements TypedJob<A> {
   readonly job: Job
   readonly value: A
+  readonly envelope: Head | undefined
 
-  constructor(job: Job, value: A) {
+  constructor(job: Job, value: A, envelope: Head | undefined) {
     super()
     this.job = job
     this.value = value
+    this.envelope = envelope
   }
 
   get [TypeId](): typeof TypeId {
@@ -89,7 +92,7 @@ class DecodedJob<out A> extends Inspectable.Class implements TypedJob<A> {
 }
 
 /** The job with what its body means. */
-export const decoded = <A>(job: Job, value: A): TypedJob<A> => new DecodedJob(job, value)
+export const decoded = <A>(job: Job, value: A, envelope?: Head): TypedJob<A> => new DecodedJob(job, value, envelope)
 
 /** The job as this client has reserved it, whatever view of it this is; none if it is no job of this client. */
 export const reservedOf = (job: Job): ReservedJob | undefined => {

@@ -76,6 +76,7 @@ export class Lease<J> {
   #state: LeaseState = "held"
   #known: JobCounters | undefined
   #loss: Loss | undefined
+  #settledBy: string | undefined
   #hooks: Set<() => void> | undefined
 
   constructor(received: Protocol.RawJob, origin: LeaseOrigin<J>, job: J) {
@@ -92,6 +93,11 @@ export class Lease<J> {
   /** How the lease was lost, if it was. */
   get loss(): Loss | undefined {
     return this.#loss
+  }
+
+  /** The name of the command that settles it, or did. */
+  get settledBy(): string | undefined {
+    return this.#settledBy
   }
 
   /** The counters of the job, if anybody has asked for them. */
@@ -149,7 +155,7 @@ export class Lease<J> {
     resume: (exit: CommandExit<void, Invalid | E | Errors.NotFound>) => void
   ): void {
     if (this.#state !== "held") return resume(this.gone(command.name))
-    this.#state = "settling"
+    this.#begin(command.name)
     this.#send(command, args, resume)
   }
 
@@ -195,7 +201,7 @@ export class Lease<J> {
     if (checked instanceof Errors.InvalidArgument) return resume(Exit.fail(checked))
     const request = encode(command, [this.received.id, checked as O])
     if (request instanceof Errors.InvalidArgument) return resume(Exit.fail(request))
-    this.#state = "settling"
+    this.#begin(command.name)
     const send = (priority: number) => this.#send(command, [this.received.id, { ...checked as O, priority }], resume)
     const priority = checked.priority ?? this.#known?.pri
     if (priority !== undefined) return send(priority)
@@ -203,6 +209,11 @@ export class Lease<J> {
       if (Exit.isSuccess(exit)) return send(exit.value.pri)
       this.#onSettleExit(Exit.failCause(exit.cause), resume)
     })
+  }
+
+  #begin(command: string): void {
+    this.#state = "settling"
+    this.#settledBy = command
   }
 
   #send<Args extends ReadonlyArray<unknown>, Invalid, E>(

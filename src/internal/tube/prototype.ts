@@ -12,6 +12,7 @@ import * as Errors from "../../Errors.ts"
 import type { Tube } from "../../Tube.ts"
 import { describeCause } from "../protocol/describe.ts"
 import { refused } from "../protocol/invalidOptions.ts"
+import type { Bodies } from "./bodies.ts"
 
 /** The type ID of tubes. */
 export type TypeId = "~effect-beanstalkd/Tube"
@@ -24,6 +25,9 @@ export const TypeId: TypeId = "~effect-beanstalkd/Tube"
  * reserves anything if its tube has wrong options.
  */
 export const reservingClient: unique symbol = Symbol.for("effect-beanstalkd/Tube/reservingClient")
+
+/** The member by which a worker takes the bodies of its jobs apart. */
+export const bodies: unique symbol = Symbol.for("effect-beanstalkd/Tube/bodies")
 
 /** The prototype of all tubes. */
 export abstract class TubePrototype<out C> extends Pipeable.Class implements Inspectable.Inspectable {
@@ -67,6 +71,10 @@ export const isTube = (value: unknown): value is Tube<unknown, unknown, unknown,
     return false
   }
 }
+
+/** What reads the bodies of a tube that {@link clientOf} has not refused. */
+export const bodiesOf = <A, C, RD, RE>(tube: Tube<A, C, RD, RE>): Bodies<A, RD, RE> =>
+  (tube as unknown as { readonly [bodies]: Bodies<A, RD, RE> })[bodies]
 
 /**
  * The client with which `operation` reserves jobs of a tube. It fails for a value that is no tube, and for a tube with

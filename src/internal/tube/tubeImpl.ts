@@ -16,17 +16,13 @@ import * as Errors from "../../Errors.ts"
 import type { RawJob } from "../../Protocol.ts"
 import type { PeekedJob, Tube, TypedJob, Undecodable } from "../../Tube.ts"
 import { decoded } from "../job/decodedJob.ts"
-import { putAll } from "../job/putAll.ts"
-import { describeCause } from "../protocol/describe.ts"
-import * as Validate from "../protocol/validate.ts"
 import { countJob } from "../telemetry/jobRecorder.ts"
-import type { Codec } from "./codec.ts"
-import { TubePrototype } from "./prototype.ts"
+import type { Bodies, Received } from "./bodies.ts"
+import type { Producer } from "./producer.ts"
+import { bodies, TubePrototype } from "./prototype.ts"
 
-// An option that is there but undefined must not hide a default.
-const defined = (options: Client.PutOptions | undefined) => Validate.snapshot("put", options, Validate.PUT_OPTIONS)
-
-type KeyOf<A> = ((value: A) => string | undefined) | undefined
+/** What a body says: its value, and its envelope if it has one. */
+type Understood<A> = Pick<TypedJob<A>, "value" | "envelope">
 
 const buryUndecodable = Effect.fnUntraced(function*({ error, job }: Undecodable) {
   yield* Effect.logError(`buried: ${error.message}`).pipe(
@@ -38,38 +34,25 @@ const buryUndecodable = Effect.fnUntraced(function*({ error, job }: Undecodable)
 
 /** A tube with options that make sense. Its name may still be one that the commands refuse. */
 export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> implements Tube<A, C, RD, RE> {
-  readonly #codec: Codec<A, RD, RE>
-  readonly #defaults: Client.PutOptions
-  readonly #keyOf: KeyOf<A>
+  readonly #producer: Producer<A, RD, RE>
+  readonly [bodies]: Bodies<A, RD, RE>
 
   constructor(
     name: string,
     client: Context.Key<C, Client.Service>,
-    codec: Codec<A, RD, RE>,
-    defaults: Client.PutOptions,
-    keyOf: KeyOf<A>
+    ownBodies: Bodies<A, RD, RE>,
+    producer: Producer<A, RD, RE>
   ) {
     super(name, client)
-    this.#codec = codec
-    this.#defaults = defaults
-    this.#keyOf = keyOf
+    this[bodies] = ownBodies
+    this.#producer = producer
   }
 
   readonly put: Tube<A, C, RD, RE>["put"] = (value, options) =>
-    Effect.flatMap(this.client, (client) => {
-      const all = this.#putOptions(options)
-      return all instanceof Errors.InvalidArgument ? Effect.fail(all) : this.#put(client, all, value)
-    })
+    Effect.flatMap(this.client, (client) => this.#producer.put(client, value, options))
 
   readonly putAll: Tube<A, C, RD, RE>["putAll"] = (values, options) =>
-    Effect.flatMap(this.client, (client) => {
-      const all = this.#putOptions(options)
-      if (all instanceof Errors.InvalidArgument) {
-        return Effect.fail(new Errors.PutAllError({ inserted: [], cause: all }))
-      }
-      // The client checks the options even if there is nothing to put.
-      return Effect.andThen(client.putAll(this.name, [], all), putAll((value) => this.#put(client, all, value), values))
-    })
+    Effect.flatMap(this.client, (client) => this.#producer.putAll(client, values, options))
 
   readonly stream: Tube<A, C, RD, RE>["stream"] = (options) =>
     this.#reserved<TypedJob<A> | undefined>(
@@ -85,11 +68,7 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
       Result.succeed
     )
 
-  readonly decode: Tube<A, C, RD, RE>["decode"] = (job) =>
-    Effect.mapError(
-      this.#codec.decode(job),
-      (cause) => new Errors.DecodeError({ tube: this.name, id: job.id, body: job.body, cause })
-    )
+  readonly decode: Tube<A, C, RD, RE>["decode"] = (job) => Effect.map(this.#open(job), ({ value }) => value)
 
   readonly kick: Tube<A, C, RD, RE>["kick"] = (bound) =>
     Effect.flatMap(this.client, (client) => client.kick(this.name, bound))
@@ -113,52 +92,19 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
     return Effect.flatMap(this.client, (client) => client.statsTube(this.name))
   }
 
-  // A wrong name or option is refused before the value is looked at.
-  #putOptions(options: Client.PutOptions | undefined): Client.PutOptions | Errors.InvalidArgument {
-    const name = Validate.tube("put", "tube", this.name)
-    if (name instanceof Errors.InvalidArgument) return name
-    const given = defined(options)
-    return given instanceof Errors.InvalidArgument ? given : { ...this.#defaults, ...given }
-  }
-
-  #put(client: Client.Service, options: Client.PutOptions, value: A) {
-    return Effect.flatMap(this.#encode(value), (body) => {
-      const all = this.#withKey(options, value)
-      return all instanceof Errors.InvalidArgument ? Effect.fail(all) : client.put(this.name, body, all)
-    })
-  }
-
-  #withKey(options: Client.PutOptions, value: A): Client.PutOptions | Errors.InvalidArgument {
-    if (this.#keyOf === undefined || options.key !== undefined) return options
-    try {
-      return { ...options, key: this.#keyOf(value) }
-    } catch (thrown) {
-      const rule = `one of which the key of tube ${this.name} can be told (${describeCause(thrown)})`
-      return new Errors.InvalidArgument({ operation: "put", argument: "value", value, rule })
-    }
-  }
-
-  #encode(value: A) {
-    return Effect.mapError(
-      // A value that cannot even be read is none that the Schema allows.
-      Effect.catchDefect(this.#codec.encode(value), Effect.fail),
-      (error) =>
-        new Errors.InvalidArgument({
-          operation: "put",
-          argument: "value",
-          value,
-          rule: `as the Schema of tube ${this.name} says (${describeCause(error)})`
-        })
-    )
+  #open(job: Received): Effect.Effect<Understood<A>, Errors.DecodeError, RD> {
+    const opened = this[bodies].open(job)
+    if (opened instanceof Errors.DecodeError) return Effect.fail(opened)
+    return Effect.map(this[bodies].decode(job, opened), (value) => ({ value, envelope: opened.head }))
   }
 
   #peek<E>(look: (client: Client.Service) => Effect.Effect<RawJob, E>) {
     return Effect.flatMap(
       Effect.flatMap(this.client, look),
       (job) =>
-        Effect.map(this.decode(job), (value): PeekedJob<A> => {
+        Effect.map(this.#open(job), (understood): PeekedJob<A> => {
           const { body, id, ref, server, text } = job
-          return { id, server, ref, body, text, value }
+          return { id, server, ref, body, text, ...understood }
         })
     )
   }
@@ -175,9 +121,9 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
           Stream.mapEffect(
             Consumer.fromClient(client, this.name, options),
             (job) =>
-              Effect.matchEffect(this.decode(job), {
+              Effect.matchEffect(this.#open(job), {
                 onFailure: (error) => onUndecodable({ job, error }),
-                onSuccess: (value) => Effect.succeed(onJob(decoded(job, value)))
+                onSuccess: ({ envelope, value }) => Effect.succeed(onJob(decoded(job, value, envelope)))
               })
           )
       )

@@ -1,17 +1,24 @@
 /**
  * A handler as the Effect that the worker runs for a job: its body decoded, with a Scope, a span and log annotations.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import type { Head } from "../../Envelope.ts"
 import * as Errors from "../../Errors.ts"
 import type { Tube, TypedJob } from "../../Tube.ts"
 import type { Handler } from "../../Worker.ts"
+import type { Opened } from "../envelope/line.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import * as Spans from "../telemetry/spans.ts"
+import { bodiesOf } from "../tube/prototype.ts"
 import { DecodeFailure } from "./decodeFailure.ts"
 import { isA } from "./directives.ts"
+import { Expired } from "./expired.ts"
+import * as JobSpan from "./jobSpan.ts"
 import type { HandlerFailure } from "./policy.ts"
 import type { Settings } from "./settings.ts"
 
@@ -29,34 +36,39 @@ export const annotationsOf = (tube: string, job: ReservedJob): Record<string, un
 /** The job as hooks and the retry policy see it, once its body has been decoded. */
 export const typed = <A>(job: ReservedJob): TypedJob<A> => job as unknown as TypedJob<A>
 
+// Since the job was ready for the first time. Later deliveries have waited for other things as well.
+const waitedMillis = (head: Head | undefined, job: ReservedJob, now: number): number | undefined => {
+  const ready = head?.due ?? head?.at
+  return ready === undefined || (job.known !== undefined && job.known.reserves > 1)
+    ? undefined
+    : Math.max(0, now - ready)
+}
+
 /** Makes the Effect for a job. */
 export const make = <A, C, RD, RE, E, R>(
   tube: Tube<A, C, RD, RE>,
   handler: Handler<A, E, R>,
   { handleUndecodable }: Pick<Settings<A, E, R>, "handleUndecodable">
 ): (job: ReservedJob) => Effect.Effect<unknown, HandlerFailure<E>, Needs<R> | RD> => {
-  const spanOptions = (job: ReservedJob): Tracer.SpanOptionsNoTrace => ({
-    kind: "consumer",
-    attributes: {
-      "messaging.system.name": "beanstalkd",
-      "messaging.operation.name": "process",
-      "messaging.destination.name": tube.name,
-      "messaging.message.id": String(job.id)
-    }
-  })
+  type Handled = Effect.Effect<unknown, HandlerFailure<E>, Needs<R> | RD>
+
+  const bodies = bodiesOf(tube)
+  const relation = bodies.envelope?.trace ?? "none"
+  const name = `process ${tube.name}`
 
   // What `withSpan` and `annotateLogs` do, in one update instead of three: each costs as much as the rest of the job.
-  const within = (job: ReservedJob, span: Tracer.Span) => (context: Context.Context<Needs<R> | RD>) => {
-    const parent = Context.get(context, References.CurrentStackFrame)
-    const logged = { ...Context.get(context, References.CurrentLogAnnotations), ...annotationsOf(tube.name, job) }
-    return context.pipe(
-      Context.add(References.CurrentStackFrame, { name: "process", stack: () => undefined, parent }),
-      Context.add(References.CurrentLogAnnotations, logged),
-      Context.add(Tracer.ParentSpan, span)
-    )
-  }
+  const within = (handled: Handled, job: ReservedJob, span: Tracer.AnySpan | undefined): Handled =>
+    Effect.updateContext(handled, (context: Context.Context<Needs<R> | RD>) => {
+      const parent = Context.get(context, References.CurrentStackFrame)
+      const logged = { ...Context.get(context, References.CurrentLogAnnotations), ...annotationsOf(tube.name, job) }
+      const own = context.pipe(
+        Context.add(References.CurrentStackFrame, { name, stack: () => undefined, parent }),
+        Context.add(References.CurrentLogAnnotations, logged)
+      )
+      return span === undefined ? own : Context.add(own, Tracer.ParentSpan, span)
+    })
 
-  const onUndecodable = (job: ReservedJob, error: Errors.DecodeError) =>
+  const onUndecodable = (job: ReservedJob, error: Errors.DecodeError): Handled =>
     handleUndecodable === undefined
       ? Effect.fail(new DecodeFailure(error))
       : Effect.mapError(
@@ -64,13 +76,35 @@ export const make = <A, C, RD, RE, E, R>(
         (failure) => isA(failure, Errors.DecodeError) ? new DecodeFailure(failure) : failure
       )
 
+  const handle = (job: ReservedJob, opened: Opened): Handled =>
+    Effect.matchEffect(bodies.decode(job, opened), {
+      onFailure: (error) => onUndecodable(job, error),
+      onSuccess: (value): Handled => Effect.scoped(handler(value, Object.assign(job, { value, envelope: opened.head })))
+    })
+
   return (job) =>
-    Effect.matchEffect(tube.decode(job), {
-      onFailure: (error): Effect.Effect<unknown, HandlerFailure<E>, Needs<R>> => onUndecodable(job, error),
-      onSuccess: (value): Effect.Effect<unknown, HandlerFailure<E>, Needs<R>> =>
-        Effect.scoped(handler(value, Object.assign(job, { value })))
-    }).pipe(
-      (handled) =>
-        Effect.useSpan("process", spanOptions(job), (span) => Effect.updateContext(handled, within(job, span)))
-    )
+    Effect.withFiber((fiber) => {
+      const opened = bodies.open(job)
+      const head = opened instanceof Errors.DecodeError ? undefined : opened.head
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const handled = opened instanceof Errors.DecodeError
+        ? onUndecodable(job, opened)
+        : head?.exp !== undefined && head.exp <= now
+        ? Effect.fail(new Expired(head.exp))
+        : handle(job, opened)
+      // Without a tracer, what the handler puts still belongs to the trace that its job came with.
+      if (!Spans.isTraced(fiber)) {
+        return within(handled, job, relation === "parent" ? JobSpan.creationOf(head, relation) : undefined)
+      }
+      const { id, known, server } = job
+      const delivery: Spans.Delivery = {
+        tube: tube.name,
+        server,
+        id,
+        counters: known,
+        envelope: head,
+        waitedMillis: waitedMillis(head, job, now)
+      }
+      return JobSpan.inSpan(job, delivery, relation, (span) => within(handled, job, span))
+    })
 }

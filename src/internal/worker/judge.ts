@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { Head } from "../../Envelope.ts"
 import type { Failure } from "../../Protocol.ts"
 import type { JobCounters } from "../job/lease.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
@@ -28,6 +29,10 @@ export const countersOf = (job: ReservedJob): Effect.Effect<JobCounters, Failure
       ? Effect.callback<JobCounters, Failure<"statsJob">>((resume) => job.inspect(resume))
       : Effect.succeed(job.known)
   )
+
+// A job can say itself how many attempts it has.
+const withOwn = (settings: Policy.PolicySettings, head: Head | undefined): Policy.PolicySettings =>
+  head?.maxAttempts === undefined ? settings : { ...settings, maxAttempts: head.maxAttempts }
 
 /** Judges a job whose handler has not succeeded. */
 export type Judge<E, R> = (
@@ -91,9 +96,11 @@ export const make = <A, E, R>({ recorderOf, refusals, settings, userCode }: Part
   return Effect.fnUntraced(function*(job, exit, wasStopped) {
     const ending = Policy.endingOf(exit, wasStopped)
     let facts = Policy.NOTHING_KNOWN
+    const ownSettings = withOwn(settings, typed<A>(job).envelope)
+    if (ending._tag === "Expired" && settings.onExpired === "giveUp") recorderOf(job).count("expired")
     let isNoticed = !Policy.hasFailed(ending)
     while (true) {
-      const decided = Policy.decide(ending, facts, settings)
+      const decided = Policy.decide(ending, facts, ownSettings)
       if (decided._tag === "AskRetryAfter") {
         facts = { ...facts, retryAfter: yield* askRetryAfter(job, decided.error) }
         continue

@@ -10,6 +10,7 @@ import type * as Errors from "../../Errors.ts"
 import type { JobCounters } from "../job/lease.ts"
 import { DecodeFailure } from "./decodeFailure.ts"
 import { Discard, isA, Snooze } from "./directives.ts"
+import { Expired } from "./expired.ts"
 import type { Ran } from "./userCode.ts"
 
 /** The settings that the judgement depends on. */
@@ -24,6 +25,8 @@ export interface PolicySettings {
   readonly onDefect: "retry" | "bury"
   /** Whether a job whose body does not decode is tried again. */
   readonly retriesUndecodable: boolean
+  /** What becomes of a job that has expired. */
+  readonly onExpired: "discard" | "giveUp"
   /** Whether there is a `retryAfter` to be asked. */
   readonly hasRetryAfter: boolean
 }
@@ -60,6 +63,7 @@ export interface Postpone<E> {
 /** Nobody needs the job any more. */
 export interface Drop {
   readonly _tag: "Drop"
+  readonly outcome: "discarded" | "expired"
   readonly reason: string
 }
 
@@ -146,11 +150,13 @@ export type Ending<E> =
   | { readonly _tag: "Snoozed"; readonly delay: Duration.Duration }
   /** The handler discards its job. */
   | { readonly _tag: "Discarded"; readonly reason: string }
+  /** The handler never began, since nobody needs the job any more. */
+  | { readonly _tag: "Expired"; readonly reason: string }
 
 const STOPPED = { _tag: "Stopped" } as const
 
 /** What a handler can end with, beside success. */
-export type HandlerFailure<E> = E | Snooze | Discard | DecodeFailure
+export type HandlerFailure<E> = E | Snooze | Discard | Expired | DecodeFailure
 
 /** Tells the endings apart. It throws for an exit whose cause is no `Cause`, which a handler can bring about. */
 export const endingOf = <E>(
@@ -163,6 +169,7 @@ export const endingOf = <E>(
   if (isA(error, DecodeFailure)) return { _tag: "Undecodable", error: error.error }
   if (Cause.hasDies(cause)) return { _tag: "Died", cause }
   if (isA(error, Snooze)) return { _tag: "Snoozed", delay: error.delay }
+  if (isA(error, Expired)) return { _tag: "Expired", reason: error.reason }
   if (isA(error, Discard)) return { _tag: "Discarded", reason: error.reason }
   return { _tag: "Failed", cause, error: error as E }
 }
@@ -203,7 +210,11 @@ export const decide = <E>(
     case "Snoozed":
       return { _tag: "Postpone", delay: ending.delay, cause: Cause.empty }
     case "Discarded":
-      return { _tag: "Drop", reason: ending.reason }
+      return { _tag: "Drop", outcome: "discarded", reason: ending.reason }
+    case "Expired":
+      return settings.onExpired === "discard"
+        ? { _tag: "Drop", outcome: "expired", reason: ending.reason }
+        : { _tag: "GiveUp", cause: Cause.die(new Error(ending.reason)) }
     case "Undecodable": {
       const cause = Cause.fail(ending.error)
       return settings.retriesUndecodable

@@ -10,6 +10,7 @@ import type { Handler, Options } from "../../Worker.ts"
 import { DEFAULT_MAX_CONNECTIONS, touchInterval } from "../consumer/options.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
+import { bodiesOf, isTube } from "../tube/prototype.ts"
 import type { PolicySettings } from "./policy.ts"
 import { DEFAULT_RETRY_SCHEDULE } from "./retryDelay.ts"
 
@@ -48,6 +49,7 @@ const OPTIONS = Validate.optionNames<Options<never, never, never>>({
   crashGuard: true,
   onDefect: true,
   onUndecodable: true,
+  onExpired: true,
   deadLetter: true,
   touchInterval: true,
   shutdownTimeout: true,
@@ -72,6 +74,8 @@ type Place = { readonly name: string; readonly client?: unknown }
 
 const serverOf = ({ client }: Place): unknown => (client as { readonly key?: unknown } | undefined)?.key
 
+const readsEnvelopes = (tube: unknown): boolean => isTube(tube) && bodiesOf(tube).envelope !== undefined
+
 // The worker puts dead letters with its own client, and those that it puts into its own tube would come back for ever.
 const deadLetterOf = (
   operation: string,
@@ -83,7 +87,10 @@ const deadLetterOf = (
   const refuse = (rule: string) => new Errors.InvalidArgument({ operation, argument: "deadLetter", value: name, rule })
   const server = typeof given === "object" ? serverOf(given) : undefined
   if (server !== undefined && server !== serverOf(own)) return refuse("a tube with the client of the worker's tube")
-  return name === own.name ? refuse("another tube than the worker's own") : name
+  if (name === own.name) return refuse("another tube than the worker's own")
+  return readsEnvelopes(own) && isTube(given) && !readsEnvelopes(given)
+    ? refuse("a tube that reads envelopes (its option envelope), as the worker's does")
+    : name
 }
 
 type Checked<A> = Effect.Effect<A, Errors.BeanstalkdError>
@@ -134,7 +141,7 @@ const policyOf = Effect.fnUntraced(function*<A, E, R>(
   checks: Checks,
   options: Options<A, E, R>
 ): Effect.fn.Return<PolicySettings & Pick<Settings<A, E, R>, "handleUndecodable">, Errors.BeanstalkdError> {
-  const { onDefect = "retry", onUndecodable = "giveUp" } = options
+  const { onDefect = "retry", onExpired = "discard", onUndecodable = "giveUp" } = options
   const isFunction = typeof onUndecodable === "function"
   if (!isFunction) yield* checks.oneOf<"giveUp" | "retry">("onUndecodable", onUndecodable, ["giveUp", "retry"])
   return {
@@ -143,6 +150,7 @@ const policyOf = Effect.fnUntraced(function*<A, E, R>(
     isolateSuspects: yield* checks.that(
       Validate.flag(checks.operation, "isolateSuspects", options.isolateSuspects ?? true)
     ),
+    onExpired: yield* checks.oneOf<"discard" | "giveUp">("onExpired", onExpired, ["discard", "giveUp"]),
     onDefect: yield* checks.oneOf<"retry" | "bury">("onDefect", onDefect, ["retry", "bury"]),
     retriesUndecodable: onUndecodable === "retry",
     handleUndecodable: isFunction ? onUndecodable : undefined,

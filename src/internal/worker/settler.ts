@@ -2,6 +2,7 @@
  * Carries out the verdict on a job: one command that settles it, and what the log, the metrics and the hooks hear of it.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,14 +11,17 @@ import type * as Client from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
 import { commands, DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type Failure } from "../../Protocol.ts"
 import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
+import type { Change } from "../envelope/rewriting.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 import { describeMillis } from "../protocol/describe.ts"
+import type { JobRef } from "../protocol/jobRef.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
+import type { Bodies } from "../tube/bodies.ts"
 import type { FinishedJobs } from "./finishedJobs.ts"
 import { annotationsOf, type Needs } from "./handlerEffect.ts"
 import type { InFlight } from "./inFlight.ts"
 import { countersOf } from "./judge.ts"
-import type { Bury, GiveUp, Postpone, Retry, Verdict } from "./policy.ts"
+import type { Bury, Drop, GiveUp, Postpone, Retry, Verdict } from "./policy.ts"
 import type { Refusals } from "./refusals.ts"
 import type { Settings } from "./settings.ts"
 import { levelOf, log, type UserCode } from "./userCode.ts"
@@ -25,9 +29,13 @@ import { levelOf, log, type UserCode } from "./userCode.ts"
 // How long a server may need to be well again.
 const RELEASE_PATIENCE_MILLIS = 3000
 
+// How much of an error a dead letter tells.
+const MAX_REASON = 500
+
 /** What a settler works with. */
 export interface Parts<A, E, R> {
   readonly tube: string
+  readonly bodies: Pick<Bodies<A, unknown, unknown>, "rewrite">
   readonly settings: Settings<A, E, R>
   readonly put: Client.Service["put"]
   readonly userCode: UserCode
@@ -88,7 +96,7 @@ export class Settler<A, E, R> {
       case "Postpone":
         return this.conclude(job, this.#postpone(job, verdict))
       case "Drop":
-        return this.conclude(job, this.#drop(job, verdict.reason))
+        return this.conclude(job, this.#drop(job, verdict))
       case "GiveUp":
         return this.#concludeFinally(job, verdict, this.#giveUp(job, verdict.cause))
       case "Bury":
@@ -208,7 +216,9 @@ export class Settler<A, E, R> {
   #postpone(job: ReservedJob, { cause, delay }: Postpone<E>): Settling<R> {
     return Effect.gen({ self: this }, function*() {
       const { recorderOf, settings: { logFailure }, tube } = this.#parts
-      const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))
+      const copied = yield* Effect.exit(
+        this.#copyTo(tube, job, delay, (now) => ({ due: now + Math.ceil(Duration.toSeconds(delay)) * 1000 }))
+      )
       if (Exit.isFailure(copied)) {
         yield* log("Warn", "the job cannot be put again, so that this counts as an attempt", copied.cause)
         return yield* this.#release(job, delay)
@@ -224,10 +234,10 @@ export class Settler<A, E, R> {
     })
   }
 
-  #drop(job: ReservedJob, reason: string): Settling<R> {
+  #drop(job: ReservedJob, { outcome, reason }: Drop): Settling<R> {
     return Effect.gen({ self: this }, function*() {
       yield* job.delete
-      this.#parts.recorderOf(job).count("discarded")
+      this.#parts.recorderOf(job).count(outcome)
       yield* log("Info", `discarded: ${reason}`, Cause.empty)
     })
   }
@@ -239,7 +249,16 @@ export class Settler<A, E, R> {
 
   #moveTo(deadLetter: string, job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
     return Effect.gen({ self: this }, function*() {
-      const moved = yield* Effect.exit(this.#copyTo(deadLetter, job, Duration.zero))
+      const moved = yield* Effect.exit(this.#copyTo(deadLetter, job, Duration.zero, (at) => ({
+        deadLetter: {
+          tube: this.#parts.tube,
+          server: job.server,
+          id: job.id,
+          attempts: job.known?.reserves,
+          at,
+          error: inShort(cause).slice(0, MAX_REASON)
+        }
+      })))
       if (Exit.isFailure(moved)) {
         yield* log("Error", `cannot be put into ${deadLetter}: ${inShort(moved.cause)}`, moved.cause)
         return yield* this.#bury(job, cause)
@@ -250,11 +269,25 @@ export class Settler<A, E, R> {
     })
   }
 
-  #copyTo(tube: string, job: ReservedJob, delay: Duration.Duration) {
-    return Effect.flatMap(
-      this.#termsOf(job),
-      ({ pri, ttr }) => this.#parts.put(tube, job.body, { priority: pri, delay, ttr: Duration.seconds(ttr) })
-    )
+  // What its envelope says in addition must not keep the job from being put.
+  #copyTo(
+    tube: string,
+    job: ReservedJob,
+    delay: Duration.Duration,
+    change: (now: number) => Change
+  ): Effect.Effect<JobRef, SettleFailure> {
+    return Effect.gen({ self: this }, function*() {
+      const { bodies, put } = this.#parts
+      const { pri, ttr } = yield* this.#termsOf(job)
+      const options = { priority: pri, delay, ttr: Duration.seconds(ttr) }
+      const now = yield* Clock.currentTimeMillis
+      const body = bodies.rewrite(job.body, change(now), now)
+      return yield* Effect.catchIf(
+        put(tube, body, options),
+        (error) => error instanceof Errors.JobTooBig && body !== job.body,
+        () => put(tube, job.body, options)
+      )
+    })
   }
 
   // A job that cannot be deleted now must not run and be copied over and over: if it comes again, it is deleted.

@@ -2,10 +2,12 @@
  * Starts a worker: puts its units together, and has them end in order.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import type * as Errors from "../../Errors.ts"
 import type { Tube } from "../../Tube.ts"
 import type { Handler, Options } from "../../Worker.ts"
@@ -13,7 +15,7 @@ import type { Intake } from "../consumer/intake.ts"
 import * as LeaseKeeper from "../consumer/leaseKeeper.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 import { JobRecorders } from "../telemetry/jobRecorder.ts"
-import { clientOf } from "../tube/prototype.ts"
+import { bodiesOf, clientOf } from "../tube/prototype.ts"
 import { FinishedJobs } from "./finishedJobs.ts"
 import * as HandlerEffect from "./handlerEffect.ts"
 import * as WorkerHealth from "./health.ts"
@@ -33,6 +35,10 @@ export interface Started {
   readonly failed: Deferred.Deferred<never, Errors.BeanstalkdError>
 }
 
+// Each job begins a trace of its own, or goes on with that of its put: a trace of the worker would never end.
+const surroundings = <R>(): Effect.Effect<Context.Context<R>, never, R> =>
+  Effect.map(Effect.context<R>(), (context) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>)
+
 /** Starts a worker that ends with the Scope. */
 export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   operation: string,
@@ -42,7 +48,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
 ): Effect.fn.Return<Started, Errors.BeanstalkdError, C | RD | HandlerEffect.Needs<R> | Scope.Scope> {
   const client = yield* clientOf(operation, tube)
   const settings = yield* Settings.resolve(operation, client.server, tube, handler, options)
-  const context = yield* Effect.context<HandlerEffect.Needs<R> | RD>()
+  const context = yield* surroundings<HandlerEffect.Needs<R> | RD>()
   const clock = yield* Clock.Clock
   const isolation = yield* Isolation.Current
   const workers = yield* WorkerHealth.Current
@@ -60,7 +66,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
     ...shared,
     isolation,
     judge: Judge.make(shared),
-    settler: new Settler({ ...shared, tube: tube.name, put: client.put, fork }),
+    settler: new Settler({ ...shared, tube: tube.name, bodies: bodiesOf(tube), put: client.put, fork }),
     fork: (job) => fork(effectOf(job)),
     waitForTurn: (onTimeout) => {
       const waiting = fork(Effect.andThen(Effect.sleep(Isolation.PATIENCE), Effect.sync(onTimeout)))

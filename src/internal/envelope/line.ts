@@ -1,0 +1,81 @@
+/**
+ * An envelope as a line of text before the payload:
+ *
+ *     #job/1 {"id":"…","at":1732…}\n<the payload, any bytes>
+ *
+ * No JSON begins with `#`, so that no JSON body is taken for an envelope.
+ */
+import * as Predicate from "effect/Predicate"
+import { fromWire, type Head, toWire } from "./head.ts"
+
+/** How many bytes a head may take. */
+export const MAX_HEAD = 4096
+
+const MAGIC = "#job/1 "
+const NEWLINE = 0x0a
+
+/** A body, and what it is made of. Without a head the payload is the body. */
+export interface Opened {
+  readonly head: Head | undefined
+  readonly payload: Uint8Array
+}
+
+// `#job/`
+const BEGINNING = [0x23, 0x6a, 0x6f, 0x62, 0x2f]
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39
+
+/** Whether this can travel at all: programs without types pass anything. */
+export const isBody = (body: unknown): body is Uint8Array | string =>
+  typeof body === "string" || Predicate.isUint8Array(body)
+
+/** Whether a body begins as an envelope of this version, or of another, does. */
+export const beginsAsEnvelope = (body: Uint8Array | string): boolean =>
+  typeof body === "string"
+    ? /^#job\/[0-9]/.test(body)
+    : BEGINNING.every((byte, i) => body[i] === byte) && isDigit(body[BEGINNING.length])
+
+// The version that follows the beginning, if a space ends it.
+const versionOf = (body: Uint8Array): number | undefined => {
+  let at = BEGINNING.length
+  let version = 0
+  while (isDigit(body[at]) && version < 1e9) version = version * 10 + body[at++]! - 0x30
+  return body[at] === 0x20 ? version : undefined
+}
+
+/**
+ * Opens a body. What has no envelope is a payload as it stands; what has one that this version cannot read is refused by a
+ * sentence.
+ */
+export const openLine = (body: Uint8Array): Opened | string => {
+  if (body[0] !== BEGINNING[0] || !beginsAsEnvelope(body)) return { head: undefined, payload: body }
+  const version = versionOf(body)
+  if (version === undefined || version === 0) return { head: undefined, payload: body }
+  if (version > 1) return `its envelope is of version ${version}, and this reads version 1`
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const end = bytes.indexOf(NEWLINE, MAGIC.length)
+  if (end === -1 || end > MAGIC.length + MAX_HEAD) return { head: undefined, payload: body }
+  const parsed = parse(bytes.toString("utf8", MAGIC.length, end))
+  if (!Predicate.isObject(parsed)) return { head: undefined, payload: body }
+  const head = fromWire(parsed)
+  if (typeof head === "string") return `its envelope cannot be read: ${head}`
+  return { head, payload: bytes.subarray(end + 1) }
+}
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Puts a payload into an envelope, or says what its head must be. */
+export const sealLine = (head: Head, payload: Uint8Array | string): { readonly body: Uint8Array | string } | string => {
+  const json = JSON.stringify(toWire(head))
+  if (json.length * 3 > MAX_HEAD && Buffer.byteLength(json) > MAX_HEAD) {
+    return `so short that the head of the envelope has at most ${MAX_HEAD} bytes (it has ${Buffer.byteLength(json)})`
+  }
+  const line = `${MAGIC}${json}\n`
+  return { body: typeof payload === "string" ? line + payload : Buffer.concat([Buffer.from(line), payload]) }
+}

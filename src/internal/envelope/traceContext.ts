@@ -1,0 +1,45 @@
+/**
+ * Spans as W3C Trace Context, which travels in the head of an envelope.
+ */
+import * as Context from "effect/Context"
+import * as Headers from "effect/http/Headers"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { Head } from "./head.ts"
+
+// Effect's spans have no trace state of their own.
+const TraceState = Context.Reference<string | undefined>("effect-beanstalkd/TraceState", {
+  defaultValue: () => undefined
+})
+
+/** The members of a head that say in which span its job was put. */
+export type TraceContext = Pick<Head, "traceparent" | "tracestate">
+
+// A span inherits the state of what it began with, as long as nobody may have changed it.
+const stateOf = (span: Tracer.AnySpan): string | undefined => {
+  let first = span
+  while (first._tag === "Span" && Option.isSome(first.parent)) first = first.parent.value
+  return first._tag === "ExternalSpan" ? Context.get(first.annotations, TraceState) : undefined
+}
+
+const NONE: TraceContext = {}
+
+const ZEROS = "0".repeat(32)
+
+/** What tells others of a span; nothing if it must not be told. */
+export const toTraceContext = (span: Tracer.AnySpan | undefined): TraceContext => {
+  if (span === undefined || Context.get(span.annotations, Tracer.DisablePropagation)) return NONE
+  const traceId = span.traceId.length === 32 ? span.traceId : (ZEROS + span.traceId).slice(-32)
+  const traceparent = `00-${traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+  const tracestate = stateOf(span)
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
+}
+
+/** The span in which a job was put, if its envelope says so in a form that can be read. */
+export const fromTraceContext = ({ traceparent, tracestate }: TraceContext): Tracer.ExternalSpan | undefined => {
+  if (traceparent === undefined) return undefined
+  const span = Option.getOrUndefined(HttpTraceContext.w3c(Headers.fromRecordUnsafe({ traceparent })))
+  if (span === undefined || tracestate === undefined) return span
+  return Tracer.externalSpan({ ...span, annotations: Context.make(TraceState, tracestate) })
+}

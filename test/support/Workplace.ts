@@ -78,6 +78,7 @@ const OUTCOMES = [
   "retried",
   "postponed",
   "discarded",
+  "expired",
   "buried",
   "deadLettered",
   "lost"

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Data, Effect, Result, Schema, Stream } from "effect"
-import { Client, Envelope, Errors, Tube, Worker } from "effect-beanstalkd"
+import { type Client, Envelope, Errors, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onMemory } from "../support/Fixture.ts"
 import { areIn, outcomes } from "../support/Workplace.ts"

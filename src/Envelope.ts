@@ -16,15 +16,17 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Body } from "./Client.ts"
 import type * as Errors from "./Errors.ts"
 import * as Compression from "./internal/envelope/compression.ts"
-import * as Head_ from "./internal/envelope/head.ts"
+import * as EnvelopeHead from "./internal/envelope/head.ts"
 import * as Line from "./internal/envelope/line.ts"
 import { messageId } from "./internal/envelope/messageId.ts"
 import { expanded } from "./internal/envelope/opening.ts"
+import * as SenderReference from "./internal/envelope/sender.ts"
 import { describeCause } from "./internal/protocol/describe.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 
@@ -86,8 +88,14 @@ export interface EnvelopeOptions<in A> {
   readonly id?: ((value: A) => string) | undefined
 }
 
-/** @since 0.1.0 @category models */
-export type Head = Head_.Head
+/**
+ * What an envelope says about its payload. Times are milliseconds since 1970, by the clock of the process that put the job.
+ * Each member has a shorter name where it travels, which its own documentation gives in parentheses.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Head = EnvelopeHead.Head
 
 /**
  * Where a dead letter comes from, and why it is one.
@@ -95,7 +103,7 @@ export type Head = Head_.Head
  * @since 0.1.0
  * @category models
  */
-export type DeadLetter = Head_.DeadLetter
+export type DeadLetter = EnvelopeHead.DeadLetter
 
 /**
  * A body, taken apart. Without an envelope the payload is the body.
@@ -153,7 +161,7 @@ export const encode = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Uint8Array, Errors.InvalidArgument> {
   const now = yield* Clock.currentTimeMillis
   const complete: Head = { ...head, id: head.id ?? messageId(now), at: head.at ?? now }
-  const wrong = Head_.refuse({ ...complete })
+  const wrong = EnvelopeHead.refuse({ ...complete })
   if (wrong !== undefined) return yield* refuse(head, `one that can be written: ${wrong}`)
   const bytes = typeof payload === "string" ? Buffer.from(payload) : payload
   const { compression } = complete
@@ -193,6 +201,21 @@ export const decode = (body: Uint8Array): Effect.Effect<Opened, InvalidEnvelope>
       onSuccess: (payload) => ({ head: opened.head, payload })
     })
   })
+
+/**
+ * Who puts jobs: what the `by` of their envelopes says, of puts that do not say it themselves. Default: nothing.
+ *
+ * ```ts
+ * import { Client, Envelope } from "effect-beanstalkd"
+ * import { Layer } from "effect"
+ *
+ * const layer = Layer.mergeAll(Client.layer(), Layer.succeed(Envelope.Sender, "checkout"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const Sender: Context.Reference<string | undefined> = SenderReference.Sender
 
 /**
  * Whether the time is over after which nobody needs the job. A worker asks that itself, before it runs a handler.

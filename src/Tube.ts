@@ -131,7 +131,7 @@ export interface PutOptions extends Client.PutOptions {
   /** How many attempts the job has, at least 1, in place of the `maxAttempts` of its worker. Default: what the worker says. */
   readonly maxAttempts?: number | undefined
 
-  /** Who puts the job, such as the name of a service. Default: the `name` of the client. */
+  /** Who puts the job, such as the name of a service. Default: the `Envelope.Sender`. */
   readonly by?: string | undefined
 }
 

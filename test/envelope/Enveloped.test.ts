@@ -229,8 +229,9 @@ describe("the id", () => {
         Stream.runCollect
       )
       assert.deepStrictEqual(jobs, [[ADA, "checkout"], [ADA, "checkout"]])
-      yield* Emails.put(ADA, { by: "api" })
-      assert.strictEqual((yield* Emails.peekReady).envelope?.by, "api")
+      yield* Emails.put(ADA, { by: "api" }).pipe(Effect.provideService(Envelope.Sender, "web"))
+      yield* Emails.put(ADA).pipe(Effect.provideService(Envelope.Sender, "web"))
+      assert.deepStrictEqual((yield* seen(Emails)).map(({ head }) => head?.by), ["api", "web"])
     })))
 })
 

@@ -26,12 +26,7 @@ export interface DeadLetter {
   readonly error: string
 }
 
-/**
- * What an envelope says about its payload. Times are milliseconds since 1970, by the clock of the process that put the job.
- *
- * @since 0.1.0
- * @category models
- */
+/** See `Envelope.Head`. The name in parentheses is the one that travels. */
 export interface Head {
   /** The idempotency key: it stays the same through retries, dead letters and further puts of the same job. (`id`) */
   readonly id: string

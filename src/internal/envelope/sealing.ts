@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Tracer from "effect/Tracer"
 import type { Body } from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
 import type { PutOptions } from "../../Tube.ts"
@@ -14,6 +13,7 @@ import { compress, MAX_EXPANDED } from "./compression.ts"
 import type { ContentType, Head } from "./head.ts"
 import { beginsAsEnvelope, isBody, sealLine } from "./line.ts"
 import { messageId } from "./messageId.ts"
+import type { Moment } from "./moment.ts"
 import type { Settings } from "./options.ts"
 import { toTraceContext } from "./traceContext.ts"
 
@@ -99,19 +99,18 @@ export class Sealer<A> {
     this.#settings = settings
   }
 
-  /** The body of a job that is put now, in this span. */
+  /** The body of a job that is put at this moment. */
   seal(
     payload: Body,
     value: A,
     terms: Terms,
-    now: number,
-    span: Tracer.AnySpan | undefined
+    moment: Moment | undefined
   ): Effect.Effect<Body, Errors.InvalidArgument> {
     const settings = this.#settings
     // What is no body is refused by the client.
     if (!isBody(payload)) return Effect.succeed(payload)
-    if (settings === undefined || settings.writes === "bare") return this.#bare(payload, value)
-    const head = this.#headOf(settings, value, terms, now, span)
+    if (settings === undefined || settings.writes === "bare" || moment === undefined) return this.#bare(payload, value)
+    const head = this.#headOf(settings, value, terms, moment)
     if (head instanceof Errors.InvalidArgument) return Effect.fail(head)
     const { compress: compression } = settings
     if (compression === undefined || payload.length <= compression.over / 3) return this.#enclose(head, payload)
@@ -132,9 +131,9 @@ export class Sealer<A> {
     { idOf, trace, version }: Settings,
     value: A,
     { correlationId, delayMillis, expiresInMillis, id, maxAttempts, replyTo, by }: Terms,
-    now: number,
-    span: Tracer.AnySpan | undefined
+    { clock, sender, span }: Moment
   ): Head | Errors.InvalidArgument {
+    const now = clock.currentTimeMillisUnsafe()
     const own = id ?? this.#idOf(idOf, value, now)
     if (own instanceof Errors.InvalidArgument) return own
     const { traceparent, tracestate } = toTraceContext(trace === "none" ? undefined : span)
@@ -150,7 +149,7 @@ export class Sealer<A> {
       maxAttempts,
       replyTo,
       correlationId,
-      by
+      by: by ?? sender
     }
   }
 

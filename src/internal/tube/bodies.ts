@@ -1,11 +1,10 @@
 /**
  * The bodies of the jobs of a tube: a payload, which its codec writes and reads, and an envelope around it if the tube has one.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Tracer from "effect/Tracer"
 import * as Errors from "../../Errors.ts"
 import type { Job } from "../../Job.ts"
+import type { Moment } from "../envelope/moment.ts"
 import type { Opened } from "../envelope/line.ts"
 import { expanded, Opener } from "../envelope/opening.ts"
 import type { Settings } from "../envelope/options.ts"
@@ -17,12 +16,6 @@ import type { Codec } from "./codec.ts"
 
 /** A job as far as its body is concerned. */
 export type Received = Pick<Job, "id" | "body">
-
-/** When and in which span jobs are put. */
-export interface Moment {
-  readonly clock: Clock.Clock
-  readonly span: Tracer.AnySpan | undefined
-}
 
 /** What makes and reads the bodies of a tube. */
 export class Bodies<in out A, out RD, out RE> {
@@ -64,7 +57,7 @@ export class Bodies<in out A, out RD, out RE> {
     terms: Terms,
     moment: Moment | undefined
   ): Effect.Effect<Body, Errors.InvalidArgument> {
-    return this.#sealer.seal(payload, value, terms, moment?.clock.currentTimeMillisUnsafe() ?? 0, moment?.span)
+    return this.#sealer.seal(payload, value, terms, moment)
   }
 
   /** Takes the body of a job apart, without reading its payload. */

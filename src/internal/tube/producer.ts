@@ -2,7 +2,6 @@
  * The half of a tube that puts: options checked, values encoded, bodies sealed, and the span of the put, if the jobs say in
  * which one they were put.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Stream from "effect/Stream"
@@ -11,13 +10,14 @@ import type * as Client from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
 import type { Failure } from "../../Protocol.ts"
 import type { PutOptions } from "../../Tube.ts"
+import { type Moment, momentOf } from "../envelope/moment.ts"
 import { HEAD_OPTIONS, type Terms, termsOf } from "../envelope/sealing.ts"
 import { putAll } from "../job/putAll.ts"
 import { describeCause } from "../protocol/describe.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import * as Validate from "../protocol/validate.ts"
 import * as Spans from "../telemetry/spans.ts"
-import type { Bodies, Moment } from "./bodies.ts"
+import type { Bodies } from "./bodies.ts"
 
 /** What tells the key of a value. */
 export type KeyOf<A> = ((value: A) => string | undefined) | undefined
@@ -142,13 +142,12 @@ export class Producer<in out A, out RD, out RE> {
     const { envelope } = this.#bodies
     if (envelope === undefined || envelope.writes === "bare") return put(undefined)
     return Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      if (!Spans.isTraced(fiber)) return put({ clock, span: fiber.cache.span })
+      if (!Spans.isTraced(fiber)) return put(momentOf(fiber, fiber.cache.span))
       const options = Spans.send(this.#tube, client.server, envelope.trace !== "none")
       return Effect.useSpan(
         `send ${this.#tube}`,
         options,
-        (span) => Effect.onExit(put({ clock, span }), (exit) => Effect.sync(() => report(span, exit)))
+        (span) => Effect.onExit(put(momentOf(fiber, span)), (exit) => Effect.sync(() => report(span, exit)))
       )
     })
   }

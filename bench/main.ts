@@ -5,6 +5,7 @@ import { version } from "./beanstalkd.ts"
 import { UsageError } from "./options.ts"
 import { exitOnSignals } from "./processes.ts"
 import * as binlog from "./binlog.ts"
+import * as envelope from "./envelope.ts"
 import * as fleet from "./fleet.ts"
 import * as put from "./put.ts"
 import * as server from "./server.ts"
@@ -15,7 +16,7 @@ interface Bench {
   readonly run: (args: Array<string>, beanstalkd: string) => Promise<number>
 }
 
-const BENCHES: Readonly<Record<string, Bench>> = { binlog, fleet, put, server, worker }
+const BENCHES: Readonly<Record<string, Bench>> = { binlog, envelope, fleet, put, server, worker }
 
 const main = async ([name = "", ...args]: Array<string>): Promise<number> => {
   if (!Object.hasOwn(BENCHES, name)) throw new UsageError(name === "" ? "which bench?" : `no such bench: "${name}"`)

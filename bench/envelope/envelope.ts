@@ -1,0 +1,3 @@
+import { variant } from "./variant.ts"
+
+export default variant({ envelope: true, isTraced: false })

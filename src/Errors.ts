@@ -27,6 +27,7 @@
  * @since 0.1.0
  */
 import type { YieldableError } from "effect/Cause"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { describe, describeCause } from "./internal/protocol/describe.ts"
 import { NoServer, PartlyDone, ServerStatus } from "./internal/protocol/fleetReasons.ts"
@@ -596,16 +597,18 @@ export const isBeanstalkdError: (value: unknown) => value is BeanstalkdError = S
 
 /**
  * A `putAll` that did not put all: `inserted` has the references of the jobs that a server acknowledged, `cause` is the
- * error that stopped it.
+ * error that stopped it. `Tube.sink` keeps the last 10,000 references; `omitted` (0) is how many jobs were acknowledged
+ * before these.
  *
  * @since 0.1.0
  * @category errors
  */
 export class PutAllError extends Schema.TaggedError<PutAllError>(identifier("PutAllError"))("PutAllError", {
   inserted: Schema.Array(JobRef),
+  omitted: Schema.Finite.pipe(Schema.withConstructorDefault(Effect.succeed(0))),
   cause: Schema.Union([InvalidArgument, JobTooBig, JobBuried, OutOfMemory, Draining, BeanstalkdError])
 }) {
   override get message(): string {
-    return `put stopped after ${this.inserted.length} jobs: ${this.cause.message}`
+    return `put stopped after ${this.inserted.length + this.omitted} jobs: ${this.cause.message}`
   }
 }

@@ -11,6 +11,7 @@ import type * as Inspectable from "effect/Inspectable"
 import type * as Pipeable from "effect/Pipeable"
 import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type * as Client from "./Client.ts"
 import type * as Consumer from "./Consumer.ts"
@@ -201,6 +202,29 @@ export interface Tube<in out A, out C = Client.Beanstalkd, out RD = never, out R
     values: Iterable<A> | Stream.Stream<A, E, R>,
     options?: PutOptions
   ) => Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, C | RE | R>
+
+  /**
+   * A `Sink` that puts what a stream gives, pipelined, and gives the number of jobs when the stream ends. At most 512 puts
+   * are in flight, and it pulls no more until one is acknowledged, so a stream may be endless. It fails as `putAll`: the
+   * first failure ends it, also while the stream is quiet, with a `PutAllError`. That has the last 10,000 references of the
+   * jobs that were put, and in `omitted` the number of those before. For the references of all, take `putAll`.
+   *
+   * ```ts
+   * import { Tube } from "effect-beanstalkd"
+   * import { Effect, Schema, Stream } from "effect"
+   *
+   * const Clicks = Tube.make("clicks", { schema: Schema.Struct({ page: Schema.String }) })
+   *
+   * declare const clicks: Stream.Stream<{ readonly page: string }>
+   *
+   * const forward = Stream.run(clicks, Clicks.sink({ priority: 10 })).pipe(
+   *   Effect.tap((count) => Effect.log(`${count} jobs were put`))
+   * )
+   * ```
+   *
+   * (protocol: `put`)
+   */
+  readonly sink: (options?: PutOptions) => Sink.Sink<number, A, never, Errors.PutAllError, C | RE>
 
   /**
    * Reserves jobs as a stream; see `Consumer.stream`. A job whose body does not decode is buried, logged and counted,

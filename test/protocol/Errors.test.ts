@@ -108,6 +108,14 @@ const OUTCOMES = [
     "put stopped after 2 jobs: 127.0.0.1:11300 is draining and accepts no new jobs"
   ],
   [
+    new Errors.PutAllError({
+      inserted: [new JobRef({ server, id })],
+      omitted: 5,
+      cause: new Errors.Draining({ server })
+    }),
+    "put stopped after 6 jobs: 127.0.0.1:11300 is draining and accepts no new jobs"
+  ],
+  [
     new Errors.PutAllError({ inserted: [], cause: closed }),
     "put stopped after 0 jobs: put on 127.0.0.1:11300: the connection is closed: the server closed it"
   ],

@@ -1,7 +1,10 @@
 /**
  * Putting many jobs: pipelined, in order, with no more than a window of them in memory.
  */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
@@ -78,29 +81,29 @@ const fromIterable = <A>(
   )
 }
 
-// One fiber pulls at a time, for all: a pull must not begin before the one before it has ended.
-const fromStream = <A, E, R>(
-  bodies: Stream.Stream<A, E, R>
-): Effect.Effect<Source<A, E, R>, never, R | Scope.Scope> =>
-  Effect.map(Stream.toPull(bodies), (pull) => {
-    let buffer: ReadonlyArray<A> = []
-    let before = 0
-    let taken = 0
-    const next = Effect.suspend((): Source<A, E, R> => {
-      if (taken < before + buffer.length) {
-        return Effect.succeedSome({ at: taken, body: buffer[taken++ - before]! })
-      }
-      return pull.pipe(
-        Effect.map((bodies) => {
-          buffer = bodies
-          before = taken
-          return Option.some({ at: taken++, body: bodies[0] })
-        }),
-        Pull.catchDone(() => Effect.succeedNone)
-      )
-    })
-    return Semaphore.makeUnsafe(1).withPermits(1)(next)
-  })
+// One fiber pulls at a time, for all: a pull must not begin before the one before it has ended. `stopped` ends a pull that
+// waits, since a stream may be quiet for hours while its consumer is to hear that a put has failed.
+const fromPull = <A, E, R>(
+  pull: Pull.Pull<NonEmptyReadonlyArray<A>, E, void, R>,
+  stopped: Effect.Effect<void>
+): Source<A, E, R> => {
+  let buffer: ReadonlyArray<A> = []
+  let before = 0
+  let taken = 0
+  const more = pull.pipe(
+    Effect.map((bodies) => {
+      buffer = bodies
+      before = taken
+      return Option.some({ at: taken++, body: bodies[0] })
+    }),
+    Pull.catchDone(() => Effect.succeedNone),
+    Effect.raceFirst(Effect.as(stopped, Option.none()))
+  )
+  const next = Effect.suspend((): Source<A, E, R> =>
+    taken < before + buffer.length ? Effect.succeedSome({ at: taken, body: buffer[taken++ - before]! }) : more
+  )
+  return Semaphore.makeUnsafe(1).withPermits(1)(next)
+}
 
 // Strings and byte arrays are iterable, but never meant as a list of bodies. Asking can throw on a hostile Proxy.
 const kindOf = (bodies: unknown): "stream" | "iterable" | undefined => {
@@ -111,6 +114,45 @@ const kindOf = (bodies: unknown): "stream" | "iterable" | undefined => {
   } catch {
     return undefined
   }
+}
+
+/** What one call has come to. */
+class Progress {
+  failure: Errors.PutAllError["cause"] | undefined
+  isDone = false
+  readonly #stop = Deferred.makeUnsafe<void>()
+  readonly stopped: Effect.Effect<void> = Deferred.await(this.#stop)
+
+  fail(failure: Errors.PutAllError["cause"]): void {
+    this.failure ??= failure
+    Deferred.doneUnsafe(this.#stop, Exit.void)
+  }
+}
+
+// Puts what comes from the source until it ends, or until a put fails; then the puts in flight are awaited.
+const putEach = <A, E, R, RP>(
+  put: (body: A) => Effect.Effect<JobRef, Errors.PutAllError["cause"], RP>,
+  source: Source<A, E, R>,
+  progress: Progress,
+  onPut: (at: number, ref: JobRef) => void
+): Effect.Effect<void, E, R | RP> => {
+  const worker = Effect.gen(function*() {
+    while (progress.failure === undefined && !progress.isDone) {
+      const next = yield* source
+      if (Option.isNone(next)) {
+        progress.isDone = true
+        return
+      }
+      const { at, body } = next.value
+      const result = yield* Effect.result(put(body))
+      if (Result.isSuccess(result)) onPut(at, result.success)
+      else progress.fail(result.failure)
+    }
+  })
+  return Effect.forEach(Array.from({ length: PUTS_IN_FLIGHT }), () => worker, {
+    concurrency: "unbounded",
+    discard: true
+  })
 }
 
 /**
@@ -124,32 +166,42 @@ export const putAll = Effect.fnUntraced(
     bodies: Iterable<A> | Stream.Stream<A, E, R>
   ): Effect.fn.Return<ReadonlyArray<JobRef>, E | Errors.PutAllError, R | RP | Scope.Scope> {
     const refs: Array<JobRef | undefined> = []
-    let failure: Errors.PutAllError["cause"] | undefined
+    const progress = new Progress()
     const kind = kindOf(bodies)
     if (kind === undefined) return yield* notMany(bodies)
     const source: Source<A, E, R> = kind === "stream"
-      ? yield* fromStream(bodies as Stream.Stream<A, E, R>)
-      : yield* fromIterable(bodies as Iterable<A>, (refusal) => failure ??= refusal)
-    let isDone = false
-    const worker = Effect.gen(function*() {
-      while (failure === undefined && !isDone) {
-        const next = yield* source
-        if (Option.isNone(next)) {
-          isDone = true
-          return
-        }
-        const { at, body } = next.value
-        const result = yield* Effect.result(put(body))
-        if (Result.isSuccess(result)) refs[at] = result.success
-        else failure ??= result.failure
-      }
+      ? fromPull(yield* Stream.toPull(bodies as Stream.Stream<A, E, R>), progress.stopped)
+      : yield* fromIterable(bodies as Iterable<A>, (refusal) => progress.fail(refusal))
+    yield* putEach(put, source, progress, (at, ref) => {
+      refs[at] = ref
     })
-    yield* Effect.forEach(Array.from({ length: PUTS_IN_FLIGHT }), () => worker, {
-      concurrency: "unbounded",
-      discard: true
-    })
-    if (failure === undefined) return refs as ReadonlyArray<JobRef>
-    return yield* new Errors.PutAllError({ inserted: refs.filter((ref) => ref !== undefined), cause: failure })
+    if (progress.failure === undefined) return refs as ReadonlyArray<JobRef>
+    const inserted = refs.filter((ref) => ref !== undefined)
+    return yield* new Errors.PutAllError({ inserted, cause: progress.failure })
   },
   Effect.scoped
 )
+
+/** How many references a sink keeps for its `PutAllError`: a sink may run forever. */
+export const REFERENCES_KEPT = 10_000
+
+/**
+ * Puts all that is pulled, and gives the number of jobs. It fails like `putAll`, but keeps only the references to the jobs
+ * that were acknowledged last, and the number of the others.
+ */
+export const putPulled = Effect.fnUntraced(function*<A, RP>(
+  put: (body: A) => Effect.Effect<JobRef, Errors.PutAllError["cause"], RP>,
+  pull: Pull.Pull<NonEmptyReadonlyArray<A>>
+): Effect.fn.Return<number, Errors.PutAllError, RP> {
+  const progress = new Progress()
+  let latest: Array<readonly [at: number, ref: JobRef]> = []
+  let count = 0
+  yield* putEach(put, fromPull(pull, progress.stopped), progress, (at, ref) => {
+    count++
+    // Cut once in a while, not at each put.
+    if (latest.push([at, ref]) >= 2 * REFERENCES_KEPT) latest = latest.slice(-REFERENCES_KEPT)
+  })
+  if (progress.failure === undefined) return count
+  const inserted = latest.slice(-REFERENCES_KEPT).toSorted(([a], [b]) => a - b).map(([, ref]) => ref)
+  return yield* new Errors.PutAllError({ inserted, omitted: count - inserted.length, cause: progress.failure })
+})

@@ -4,6 +4,7 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type * as Client from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
@@ -34,7 +35,8 @@ class InvalidTube<out C> extends TubePrototype<C> implements Tube<never, C> {
   readonly stream = () => this.#failedStream
   readonly streamResult = () => this.#failedStream
 
-  readonly putAll = () => Effect.fail(new Errors.PutAllError({ inserted: [], cause: this.#error }))
+  readonly putAll = () => Effect.fail(this.#notPut)
+  readonly sink = () => Sink.fail(this.#notPut)
 
   readonly decode = ({ body, id }: Pick<Job, "id" | "body">) =>
     Effect.fail(new Errors.DecodeError({ tube: this.name, id, body, cause: this.#error }))
@@ -57,6 +59,10 @@ class InvalidTube<out C> extends TubePrototype<C> implements Tube<never, C> {
 
   get #failure() {
     return Effect.fail(this.#error)
+  }
+
+  get #notPut() {
+    return new Errors.PutAllError({ inserted: [], cause: this.#error })
   }
 
   get #failedStream() {

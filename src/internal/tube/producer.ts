@@ -4,7 +4,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import type * as Client from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
@@ -12,7 +11,6 @@ import type { Failure } from "../../Protocol.ts"
 import type { PutOptions } from "../../Tube.ts"
 import { type Moment, momentOf } from "../envelope/moment.ts"
 import { HEAD_OPTIONS, type Terms, termsOf } from "../envelope/sealing.ts"
-import { putAll } from "../job/putAll.ts"
 import { describeCause } from "../protocol/describe.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -41,11 +39,6 @@ const reportPut = (span: Tracer.Span, exit: Exit.Exit<JobRef, unknown>): void =>
   for (const [name, value] of Object.entries(Spans.attributesOf(exit.value.server))) span.attribute(name, value)
 }
 
-const reportPutAll = (span: Tracer.Span, exit: Exit.Exit<ReadonlyArray<JobRef>, unknown>): void => {
-  if (Exit.isSuccess(exit)) span.attribute("messaging.batch.message_count", exit.value.length)
-  else Spans.markFailure(span, exit)
-}
-
 /** Puts the values of one tube. */
 export class Producer<in out A, out RD, out RE> {
   readonly #tube: string
@@ -66,24 +59,25 @@ export class Producer<in out A, out RD, out RE> {
     return this.#inSpan(client, (moment) => this.#put(call, value, moment), reportPut)
   }
 
-  putAll<E, R>(
+  /** Puts many values: `putEach` is given what puts one, and `countOf` tells how many it has put. */
+  putMany<B, E, R>(
     client: Client.Service,
-    values: Iterable<A> | Stream.Stream<A, E, R>,
-    options?: PutOptions
-  ): Effect.Effect<ReadonlyArray<JobRef>, E | Errors.PutAllError, RE | R> {
+    options: PutOptions | undefined,
+    putEach: (put: (value: A) => Effect.Effect<JobRef, Failure<"put">, RE>) => Effect.Effect<B, E, R>,
+    countOf: (result: B) => number
+  ): Effect.Effect<B, E | Errors.PutAllError, R> {
     const call = this.#callOfMany(client, options)
     if (call instanceof Errors.InvalidArgument) {
       return Effect.fail(new Errors.PutAllError({ inserted: [], cause: call }))
     }
-    return this.#inSpan(
+    return this.#inSpan<B, E | Errors.PutAllError, R>(
       client,
-      (moment) =>
-        // The client checks the options even if there is nothing to put.
-        Effect.andThen(
-          this.#checkOptions(call),
-          putAll<A, RE, E, R>((value) => this.#put(call, value, moment), values)
-        ),
-      reportPutAll
+      // The client checks the options even if there is nothing to put.
+      (moment) => Effect.andThen(this.#checkOptions(call), putEach((value) => this.#put(call, value, moment))),
+      (span, exit) => {
+        if (Exit.isSuccess(exit)) span.attribute("messaging.batch.message_count", countOf(exit.value))
+        else Spans.markFailure(span, exit)
+      }
     )
   }
 

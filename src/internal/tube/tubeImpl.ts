@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type * as Client from "../../Client.ts"
 import * as Consumer from "../../Consumer.ts"
@@ -16,6 +17,7 @@ import * as Errors from "../../Errors.ts"
 import type { RawJob } from "../../Protocol.ts"
 import type { PeekedJob, Tube, TypedJob, Undecodable } from "../../Tube.ts"
 import { decoded } from "../job/decodedJob.ts"
+import { putAll, putPulled } from "../job/putAll.ts"
 import { countJob } from "../telemetry/jobRecorder.ts"
 import type { Bodies, Received } from "./bodies.ts"
 import type { Producer } from "./producer.ts"
@@ -52,7 +54,18 @@ export class TubeImpl<in out A, out C, out RD, out RE> extends TubePrototype<C> 
     Effect.flatMap(this.client, (client) => this.#producer.put(client, value, options))
 
   readonly putAll: Tube<A, C, RD, RE>["putAll"] = (values, options) =>
-    Effect.flatMap(this.client, (client) => this.#producer.putAll(client, values, options))
+    Effect.flatMap(
+      this.client,
+      (client) => this.#producer.putMany(client, options, (put) => putAll(put, values), (refs) => refs.length)
+    )
+
+  readonly sink: Tube<A, C, RD, RE>["sink"] = (options) =>
+    Sink.fromTransform((upstream) =>
+      Effect.flatMap(
+        this.client,
+        (client) => this.#producer.putMany(client, options, (put) => putPulled(put, upstream), identity)
+      ).pipe(Effect.map((count): Sink.End<number> => [count]))
+    )
 
   readonly stream: Tube<A, C, RD, RE>["stream"] = (options) =>
     this.#reserved<TypedJob<A> | undefined>(

@@ -79,6 +79,7 @@ export const tube: Record<Exclude<keyof typeof Numbers, NoCommand>, Interruptibl
   client: withNumbers(() => Numbers.client),
   put: withNumbers(() => Numbers.put(5), { adds: 1 }),
   putAll: withNumbers(() => Numbers.putAll([5, 6]), { adds: 2 }),
+  sink: withNumbers(() => Stream.run(Stream.make(5, 6), Numbers.sink()), { adds: 2 }),
   stream: withNumbers(() => three(Numbers.stream()), { removes: 3 }),
   streamResult: withNumbers(
     () =>

@@ -30,13 +30,17 @@ const connectionOf = (db: DatabaseSync): SqlConnection.Connection => {
     return statement
   }
 
-  const all = (statement: () => StatementSync, params: ReadonlyArray<unknown>, asArrays = false) =>
+  const all = (
+    statement: () => StatementSync,
+    params: ReadonlyArray<unknown>,
+    asArrays = false
+  ): Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError> =>
     Effect.flatMap(SqlClient.SafeIntegers, (isSafe) =>
       attempt("execute", () => {
         const ready = statement()
         ready.setReadBigInts(isSafe)
         ready.setReturnArrays(asArrays)
-        return ready.all(...params as ReadonlyArray<SQLInputValue>) as ReadonlyArray<unknown>
+        return ready.all(...params as ReadonlyArray<SQLInputValue>)
       }))
 
   return {

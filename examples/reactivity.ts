@@ -21,16 +21,23 @@ const book = Effect.fnUntraced(function*({ account, euros }: typeof Payment.Type
   balances.set(account, (balances.get(account) ?? 0) + euros)
 })
 
-// The keys of the row that the job has changed. A handler that fails invalidates nothing.
+// A record stands for a row and for its table: queries of `balances` run again, and those of this account. A handler that
+// fails invalidates nothing.
 export const worker = Worker.run(
   Payments,
   (payment) => Reactivity.mutation(book(payment), { balances: [payment.account] }),
   { maxAttempts: 1 }
 )
 
-/** The balance of an account, now and each time that a payment to it was booked. */
+/** The balance of an account, now and each time that a payment to it was booked. Its key is that of the row alone. */
 export const balanceOf = (account: string) =>
-  Reactivity.stream(Effect.sync(() => balances.get(account) ?? 0), { balances: [account] })
+  Reactivity.stream(Effect.sync(() => balances.get(account) ?? 0), [`balances:${account}`])
+
+/** The sum of all balances, now and each time that any payment was booked. */
+export const total = Reactivity.stream(
+  Effect.sync(() => [...balances.values()].reduce((sum, euros) => sum + euros, 0)),
+  ["balances"]
+)
 
 const demo = Effect.gen(function*() {
   yield* Payments.put({ account: "grace", euros: 50 })

@@ -39,6 +39,8 @@ export const placeOrder = Effect.fnUntraced(function*(item: string) {
   return order.id
 })
 
+const BATCH = 100
+
 interface Row {
   readonly seq: number
   readonly id: string
@@ -55,7 +57,7 @@ export const relayBatch = Effect.fnUntraced(
     const sql = yield* SqlClient.SqlClient
     const mark = (seq: number, state: string, reason: string | null = null) =>
       sql`UPDATE outbox SET ${sql.update({ state, reason })} WHERE seq = ${seq}`
-    const rows = yield* sql<Row>`SELECT seq, id, item FROM outbox WHERE state = 'new' ORDER BY seq LIMIT 100`
+    const rows = yield* sql<Row>`SELECT seq, id, item FROM outbox WHERE state = 'new' ORDER BY seq LIMIT ${BATCH}`
     const never = (seq: number, error: { readonly message: string }) =>
       Effect.andThen(Effect.logError(`an order cannot be put: ${error.message}`), mark(seq, "refused", error.message))
     yield* Effect.forEach(rows, ({ id, item, seq }) =>
@@ -68,9 +70,10 @@ export const relayBatch = Effect.fnUntraced(
   }
 )
 
-/** Relays forever. While the server or the database is away, it says so, and the rows wait. */
+/** Relays forever: at once while there is more, or else 5 times per second. While the server is away, it says so. */
 export const relay = relayBatch().pipe(
-  Effect.catch((error) => Effect.as(Effect.logWarning(`the outbox waits: ${error.message}`), 0)),
+  Effect.repeat({ while: (rows) => rows === BATCH }),
+  Effect.catch((error) => Effect.logWarning(`the outbox waits: ${error.message}`)),
   Effect.repeat(Schedule.spaced("200 millis"))
 )
 

@@ -17,12 +17,12 @@ const tooLarge: Answer = { status: 413, body: { error: `a body may have ${MAX_BO
 const readBody = async (request: IncomingMessage): Promise<string | undefined> => {
   const chunks: Array<Buffer> = []
   let size = 0
+  // To the end also if it is too large, and without keeping it: a client that still sends would not hear the answer.
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > MAX_BODY) return undefined
-    chunks.push(chunk)
+    if (size <= MAX_BODY) chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString("utf8")
+  return size <= MAX_BODY ? Buffer.concat(chunks).toString("utf8") : undefined
 }
 
 export interface Service {
@@ -46,6 +46,8 @@ export const start = async <E>(client: Layer.Layer<Client.Beanstalkd, E>): Promi
 
   const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { body, headers, status } = await answer(request)
+    // A connection that is kept alive would keep a service that stops.
+    if (!server.listening) response.setHeader("connection", "close")
     response.writeHead(status, { ...headers, "content-type": "application/json" }).end(JSON.stringify(body))
   }
 

@@ -39,7 +39,17 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
   ],
   "one-server.ts": ["memory/1: tent for ada", "12 orders, by way of memory\n"],
   "fleet.ts": [": tent for ada", "12 orders, by way of memory,memory-2,memory-3\n"],
-  "two-servers.ts": ["emails:  default, outbox", "billing: default, charges"],
+  "two-servers.ts": ["emails:  default, outbox", "billing: default, charges", "2 emails, 1 charge"],
+  "rate-limit.ts": ["sent to 10", "429: the tube is paused for 1s", "10 texts sent with 11 requests"],
+  "reactivity.ts": ["ada has 0 EUR\nada has 10 EUR\nada has 30 EUR\n"],
+  "outbox.ts": ["the relay died", "skip    the tent, it is on its way already", "jobs, 3 shipments"],
+  "health.ts": [
+    "/live 200, /ready 200 ready",
+    "/live 200, /ready 503 unreachable",
+    "/live 200, /ready 503 draining"
+  ],
+  "node-service.ts": ["202 {\"job\":\"memory/1\"}", "400 ", "413 ", "order 1: tent", "ended in order"],
+  "nextjs-handler.ts": ["202 {\"job\":\"memory/1\"}", "400 ", "413 ", "loaded again: true\n202 {\"job\":\"memory/2\"}"],
   "config.ts": ["job 1 is ready in configured"],
   "http-producer.ts": ["202 {\"job\":\"memory/1\"}", "400 "],
   "durable.ts": [

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, ManagedRuntime } from "effect"
 import { Client, Server, Worker } from "effect-beanstalkd"
 import { start } from "../../examples/node-service.ts"
-import { Orders } from "../../examples/support/acceptOrder.ts"
+import { acceptOrder, Orders } from "../../examples/support/acceptOrder.ts"
 import { eventually } from "../support/Eventually.ts"
 
 type Post = (body: string, signal?: AbortSignal) => Promise<Response>
@@ -14,11 +14,12 @@ type Post = (body: string, signal?: AbortSignal) => Promise<Response>
 const order = (id: string, item = "tent") => JSON.stringify({ id, item })
 
 const withServer = <A, E>(
-  test: (server: Server.Service, client: Layer.Layer<Client.Beanstalkd, unknown>) => Effect.Effect<A, E>
+  test: (server: Server.Service, client: Layer.Layer<Client.Beanstalkd, unknown>) => Effect.Effect<A, E>,
+  options: Client.Options = {}
 ) =>
   Effect.gen(function*() {
     const server = yield* Server.makeMemory()
-    const client = Client.layer({ ...server.clientOptions, connectionWait: "100 millis" })
+    const client = Client.layer({ ...options, ...server.clientOptions, connectionWait: "100 millis" })
     // A runtime has a log of its own.
     return yield* test(server, Layer.provideMerge(client, Logger.layer([])))
   }).pipe(Effect.scoped)
@@ -37,6 +38,9 @@ const outcomes = Effect.fnUntraced(function*(server: Server.Service, post: Post)
   assert.strictEqual(yield* statusOf(post, order("2", "x".repeat(70_000))), 413)
   yield* server.injectFaults({ shortage: "jobs" })
   assert.strictEqual(yield* statusOf(post, order("3")), 503)
+  // The job is there, buried: to repeat it would make a second one.
+  yield* server.injectFaults({ shortage: "queues" })
+  assert.strictEqual(yield* statusOf(post, order("3")), 202)
   yield* server.injectFaults({ refuse: true })
   yield* server.dropConnections
   const away = yield* Effect.promise(() => post(order("4")))
@@ -76,6 +80,20 @@ const withHandler = <A, E>(
 describe("a handler as in Next.js", () => {
   it.live("answers with the status of each outcome", () =>
     withHandler((server) => Effect.flatMap(load, (module) => outcomes(server, postWith(module)))))
+
+  it.live("says that a job is perhaps put whose answer has not come", () =>
+    withServer(
+      (server, client) =>
+        Effect.gen(function*() {
+          const runtime = ManagedRuntime.make(client)
+          yield* Effect.promise(() => runtime.context())
+          yield* server.injectFaults({ mute: true })
+          const { status } = yield* Effect.promise(() => acceptOrder(runtime, order("1"), new AbortController().signal))
+          assert.strictEqual(status, 504)
+          yield* Effect.promise(() => runtime.dispose())
+        }),
+      { commandTimeout: "50 millis" }
+    ))
 
   it.live("keeps its connections when it is loaded again", () =>
     withHandler(Effect.fnUntraced(function*(server) {

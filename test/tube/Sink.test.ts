@@ -2,7 +2,7 @@
  * The sink of a tube: how much it pulls, what it gives, and what is known when it fails.
  */
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Queue, Schema, type Sink, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Queue, Schema, type Sink, Stream } from "effect"
 import { Client, type Errors, Server, Tube } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { onFleet, settle } from "../fleet/Fleets.ts"
@@ -99,6 +99,18 @@ describe("the sink of a tube", () => {
         assert.deepStrictEqual([cause._tag, inserted.length], ["Draining", 1])
       }))
   )
+
+  it.effect("pulls nothing more once the stream has ended", () =>
+    onServer(Effect.fnUntraced(function*() {
+      let pulls = 0
+      const pull = Effect.suspend(() =>
+        ++pulls === 1 ? Effect.delay(Effect.succeed([1, 2] as const), 10) : Cause.done()
+      )
+      const running = yield* Effect.forkChild(run(Stream.fromPull(Effect.succeed(pull))))
+      yield* settle
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual([yield* Fiber.join(running), pulls], [2, 2])
+    })))
 
   it.effect("keeps the references of the last jobs only, and counts the others", () =>
     onServer(Effect.fnUntraced(function*() {

@@ -81,8 +81,8 @@ const fromIterable = <A>(
   )
 }
 
-// One fiber pulls at a time, for all: a pull must not begin before the one before it has ended. `stopped` ends a pull that
-// waits, since a stream may be quiet for hours while its consumer is to hear that a put has failed.
+// One fiber pulls at a time, for all: a pull must not begin before the one before it has ended, nor after the last one.
+// `stopped` ends a pull that waits, since a stream may be quiet for hours while its consumer is to hear that a put has failed.
 const fromPull = <A, E, R>(
   pull: Pull.Pull<NonEmptyReadonlyArray<A>, E, void, R>,
   stopped: Effect.Effect<void>
@@ -90,18 +90,24 @@ const fromPull = <A, E, R>(
   let buffer: ReadonlyArray<A> = []
   let before = 0
   let taken = 0
+  let isOver = false
+  const end = Effect.sync(() => {
+    isOver = true
+    return Option.none()
+  })
   const more = pull.pipe(
     Effect.map((bodies) => {
       buffer = bodies
       before = taken
       return Option.some({ at: taken++, body: bodies[0] })
     }),
-    Pull.catchDone(() => Effect.succeedNone),
-    Effect.raceFirst(Effect.as(stopped, Option.none()))
+    Pull.catchDone(() => end),
+    Effect.raceFirst(Effect.andThen(stopped, end))
   )
-  const next = Effect.suspend((): Source<A, E, R> =>
-    taken < before + buffer.length ? Effect.succeedSome({ at: taken, body: buffer[taken++ - before]! }) : more
-  )
+  const next = Effect.suspend((): Source<A, E, R> => {
+    if (taken < before + buffer.length) return Effect.succeedSome({ at: taken, body: buffer[taken++ - before]! })
+    return isOver ? Effect.succeedNone : more
+  })
   return Semaphore.makeUnsafe(1).withPermits(1)(next)
 }
 
@@ -143,6 +149,8 @@ const putEach = <A, E, R, RP>(
         progress.isDone = true
         return
       }
+      // It may have waited for its turn meanwhile.
+      if (progress.failure !== undefined) return
       const { at, body } = next.value
       const result = yield* Effect.result(put(body))
       if (Result.isSuccess(result)) onPut(at, result.success)

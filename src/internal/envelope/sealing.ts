@@ -87,6 +87,9 @@ export const termsOf = (
   return { id, expiresInMillis: expiry, delayMillis, replyTo, correlationId, maxAttempts, by }
 }
 
+/** A body, or why there is none; an Effect if that takes its time. */
+export type Sealed = Body | Errors.InvalidArgument | Effect.Effect<Body, Errors.InvalidArgument>
+
 /** What makes the bodies of a tube. */
 export class Sealer<A> {
   readonly #tube: string
@@ -105,13 +108,13 @@ export class Sealer<A> {
     value: A,
     terms: Terms,
     moment: Moment | undefined
-  ): Effect.Effect<Body, Errors.InvalidArgument> {
+  ): Sealed {
     const settings = this.#settings
     // What is no body is refused by the client.
-    if (!isBody(payload)) return Effect.succeed(payload)
+    if (!isBody(payload)) return payload
     if (settings === undefined || settings.writes === "bare" || moment === undefined) return this.#bare(payload, value)
     const head = this.#headOf(settings, value, terms, moment)
-    if (head instanceof Errors.InvalidArgument) return Effect.fail(head)
+    if (head instanceof Errors.InvalidArgument) return head
     const { compress: compression } = settings
     if (compression === undefined || payload.length <= compression.over / 3) return this.#enclose(head, payload)
     const bytes = typeof payload === "string" ? Buffer.from(payload) : payload
@@ -121,10 +124,10 @@ export class Sealer<A> {
   }
 
   // No JSON begins like an envelope. Text and bytes can, and whoever reads them would take them for one.
-  #bare(payload: Body, value: A): Effect.Effect<Body, Errors.InvalidArgument> {
+  #bare(payload: Body, value: A): Body | Errors.InvalidArgument {
     return beginsAsEnvelope(payload)
-      ? Effect.fail(refuse("value", value, "one that does not begin with \"#job/1\", as an envelope does"))
-      : Effect.succeed(payload)
+      ? refuse("value", value, "one that does not begin with \"#job/1\", as an envelope does")
+      : payload
   }
 
   #headOf(
@@ -170,25 +173,25 @@ export class Sealer<A> {
     bytes: Uint8Array,
     value: A,
     algorithm: NonNullable<Head["compression"]>
-  ): Effect.Effect<Body, Errors.InvalidArgument> {
+  ): Sealed {
     if (bytes.length > MAX_EXPANDED) {
-      return Effect.fail(refuse("value", value, `one of at most ${MAX_EXPANDED} bytes before it is compressed`))
+      return refuse("value", value, `one of at most ${MAX_EXPANDED} bytes before it is compressed`)
     }
     return compress(algorithm, bytes).pipe(
       Effect.mapError((error) => refuse("value", value, `one that can be compressed (${describeCause(error)})`)),
-      Effect.flatMap((small) =>
-        small.length < bytes.length
-          ? this.#enclose({ ...head, compression: algorithm }, small)
-          : this.#enclose(head, bytes)
-      )
+      Effect.flatMap((small) => {
+        const isSmaller = small.length < bytes.length
+        const body = isSmaller ? this.#enclose({ ...head, compression: algorithm }, small) : this.#enclose(head, bytes)
+        return body instanceof Errors.InvalidArgument ? Effect.fail(body) : Effect.succeed(body)
+      })
     )
   }
 
-  #enclose(head: Head, payload: Body): Effect.Effect<Body, Errors.InvalidArgument> {
-    if (this.#settings?.writes === "cloudevents") return Effect.succeed(sealEvent(head, payload, this.#tube))
+  #enclose(head: Head, payload: Body): Body | Errors.InvalidArgument {
+    if (this.#settings?.writes === "cloudevents") return sealEvent(head, payload, this.#tube)
     const sealed = sealLine(head, payload)
     return typeof sealed === "string"
-      ? Effect.fail(refuse("options", { id: head.id, correlationId: head.correlationId }, sealed))
-      : Effect.succeed(sealed.body)
+      ? refuse("options", { id: head.id, correlationId: head.correlationId }, sealed)
+      : sealed.body
   }
 }

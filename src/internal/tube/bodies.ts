@@ -9,7 +9,7 @@ import type { Opened } from "../envelope/line.ts"
 import { expanded, Opener } from "../envelope/opening.ts"
 import type { Settings } from "../envelope/options.ts"
 import { type Change, Rewriter } from "../envelope/rewriting.ts"
-import { Sealer, type Terms } from "../envelope/sealing.ts"
+import { type Sealed, Sealer, type Terms } from "../envelope/sealing.ts"
 import type { Body } from "../job/putAll.ts"
 import { describeCause } from "../protocol/describe.ts"
 import type { Codec } from "./codec.ts"
@@ -56,7 +56,7 @@ export class Bodies<in out A, out RD, out RE> {
     value: A,
     terms: Terms,
     moment: Moment | undefined
-  ): Effect.Effect<Body, Errors.InvalidArgument> {
+  ): Sealed {
     return this.#sealer.seal(payload, value, terms, moment)
   }
 

@@ -11,6 +11,7 @@ import type { Failure } from "../../Protocol.ts"
 import type { PutOptions } from "../../Tube.ts"
 import { type Moment, momentOf } from "../envelope/moment.ts"
 import { HEAD_OPTIONS, type Terms, termsOf } from "../envelope/sealing.ts"
+import type { Body } from "../job/putAll.ts"
 import { describeCause } from "../protocol/describe.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import * as Validate from "../protocol/validate.ts"
@@ -102,15 +103,19 @@ export class Producer<in out A, out RD, out RE> {
     return Validate.refuse("putAll", "id", call.head.id, rule)
   }
 
-  #put({ client, head, options }: Call, value: A, moment: MaybeMoment): Effect.Effect<JobRef, Failure<"put">, RE> {
-    return Effect.flatMap(
-      this.#bodies.encode(value),
-      (payload) =>
-        Effect.flatMap(this.#bodies.seal(payload, value, head, moment), (body) => {
-          const all = this.#withKey(options, value)
-          return all instanceof Errors.InvalidArgument ? Effect.fail(all) : client.put(this.#tube, body, all)
-        })
-    )
+  #put(call: Call, value: A, moment: MaybeMoment): Effect.Effect<JobRef, Failure<"put">, RE> {
+    return Effect.flatMap(this.#bodies.encode(value), (payload): Effect.Effect<JobRef, Failure<"put">> => {
+      const sealed = this.#bodies.seal(payload, value, call.head, moment)
+      if (sealed instanceof Errors.InvalidArgument) return Effect.fail(sealed)
+      return Effect.isEffect(sealed)
+        ? Effect.flatMap(sealed, (body) => this.#send(call, value, body))
+        : this.#send(call, value, sealed)
+    })
+  }
+
+  #send({ client, options }: Call, value: A, body: Body): Effect.Effect<JobRef, Failure<"put">> {
+    const all = this.#withKey(options, value)
+    return all instanceof Errors.InvalidArgument ? Effect.fail(all) : client.put(this.#tube, body, all)
   }
 
   #withKey(options: Client.PutOptions, value: A): Client.PutOptions | Errors.InvalidArgument {

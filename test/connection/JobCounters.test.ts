@@ -36,7 +36,7 @@ const read = (command: typeof commands.statsJob | typeof jobCounters, members: R
   return decodeReply(command as AnyCommand, request, "here", { word: "OK", fields })
 }
 
-const { delay: _, file: __, "time-left": ___, tube: ____, ...COUNTERS } = MEMBERS
+const { file: _, "time-left": __, tube: ___, ...COUNTERS } = MEMBERS
 
 describe("the counters of a job", () => {
   it("are read without the rest", () => {

@@ -2,7 +2,7 @@
  * What a worker counts of its jobs, which may come from several servers.
  */
 import { assert, it } from "@effect/vitest"
-import { Effect, Metric } from "effect"
+import { Effect, Exit, Metric } from "effect"
 import { Metrics } from "effect-beanstalkd"
 import { JobRecorders } from "../../src/internal/telemetry/jobRecorder.ts"
 
@@ -14,7 +14,7 @@ it.effect("the jobs of a worker are counted for the server that each comes from"
       recorder.count("reserved")
       recorder.started()
     }
-    recorders.of("a:1").ended(5)
+    recorders.of("a:1").ended(5, Exit.void)
     recorders.of("a:1").count("succeeded")
     const counted = Effect.fnUntraced(function*(server: string) {
       const at = { server, tube: "work" }

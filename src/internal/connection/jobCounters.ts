@@ -14,7 +14,7 @@ import type { JobId } from "../protocol/scalars.ts"
 /** What the server has counted about a job, and the terms of its lease. Times are in whole seconds. */
 export type JobCounters = Pick<
   JobStats,
-  "id" | "state" | "pri" | "age" | "ttr" | "reserves" | "timeouts" | "releases" | "buries" | "kicks"
+  "id" | "state" | "pri" | "age" | "delay" | "ttr" | "reserves" | "timeouts" | "releases" | "buries" | "kicks"
 >
 
 const { statsJob } = Protocol.commands
@@ -84,6 +84,7 @@ const read = (reply: RawReply): JobCounters | undefined => {
     id: id as JobId,
     pri: reader.number("pri: "),
     age: reader.number("age: "),
+    delay: reader.number("delay: "),
     ttr: reader.number("ttr: "),
     reserves: reader.number("reserves: "),
     timeouts: reader.number("timeouts: "),

@@ -209,6 +209,7 @@ export class Pipeline implements Handlers {
       const batch = this.#nextBatch()
       if (batch.length === 0) break
       this.#silence.arm(this.#sent.head)
+      this.#recorder.sent(batch.length)
       this.#write(batch)
       written += batch.length
     }
@@ -322,8 +323,7 @@ export class Pipeline implements Handlers {
     }
     // A command on the tube in use neither takes a job nor chooses tubes.
     if (pending.request.usesTube !== true) this.session.onReply(pending, exit)
-    this.#recorder.answered(pending.command.name)
-    if (Exit.isFailure(exit)) this.#recorder.failed(pending.command.name, exit)
+    this.#recorder.answered(pending, exit, this.session)
     this.#answer(pending, exit)
     return this.#death === undefined
   }

@@ -141,6 +141,11 @@ export class SessionState {
     return this.#watched
   }
 
+  /** The tube that it watches, if it is only one. */
+  get onlyTube(): string | undefined {
+    return this.#watched.size === 1 ? this.#watched.values().next().value : undefined
+  }
+
   /** The jobs that it has reserved and, as far as the replies tell, still holds. */
   get held(): ReadonlySet<JobId> {
     return this.#held

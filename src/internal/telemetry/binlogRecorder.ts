@@ -10,23 +10,29 @@ export const makeWrittenBytes = (attributes: Attributes = {}) =>
   Metric.counter("beanstalkd_binlog_written_bytes_total", {
     description: "Bytes of records that were written to the binlog",
     incremental: true,
-    attributes
+    attributes: { ...attributes, unit: "By" }
   })
 
 /** The files of the directory. */
 export const makeFiles = (attributes: Attributes = {}) =>
-  Metric.gauge("beanstalkd_binlog_files", { description: "Files of the binlog", attributes })
+  Metric.gauge("beanstalkd_binlog_files", {
+    description: "Files of the binlog",
+    attributes: { ...attributes, unit: "{file}" }
+  })
 
 /** What they take. */
 export const makeBytes = (attributes: Attributes = {}) =>
-  Metric.gauge("beanstalkd_binlog_bytes", { description: "Bytes that the files of the binlog take", attributes })
+  Metric.gauge("beanstalkd_binlog_bytes", {
+    description: "Bytes that the files of the binlog take",
+    attributes: { ...attributes, unit: "By" }
+  })
 
 /** How long the disk takes. */
 export const makeSyncDuration = (attributes: Attributes = {}) =>
   Metric.histogram("beanstalkd_binlog_sync_seconds", {
     description: "How long it took to write and sync a batch of records, in seconds",
     boundaries: Metric.exponentialBoundaries({ start: 0.0001, factor: 2, count: 20 }),
-    attributes
+    attributes: { ...attributes, unit: "s" }
   })
 
 /** Updates the metrics of one directory. */

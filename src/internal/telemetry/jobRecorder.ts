@@ -2,25 +2,54 @@
  * Counts what becomes of jobs. A Metric caches only the attributes that it had last, so each recorder keeps one Metric per
  * set of attributes: those with the same name and the same attributes are one.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import type { JobOutcome } from "../../Metrics.ts"
+import type { JobStats } from "../../Stats.ts"
+import { CurrentConventions, HandlerConventions } from "./conventions.ts"
 
 type Attributes = Readonly<Record<string, string>>
 
 export const makeJobs = (attributes: Attributes = {}) =>
-  Metric.counter("beanstalkd_jobs_total", { description: "Jobs, by their outcomes", incremental: true, attributes })
+  Metric.counter("beanstalkd_jobs_total", {
+    description: "Jobs, by their outcomes",
+    incremental: true,
+    attributes: { ...attributes, unit: "{job}" }
+  })
 
 export const makeJobsInFlight = (attributes: Attributes = {}) =>
-  Metric.gauge("beanstalkd_jobs_in_flight", { description: "Jobs whose handlers run", attributes })
+  Metric.gauge("beanstalkd_jobs_in_flight", {
+    description: "Jobs whose handlers run",
+    attributes: { ...attributes, unit: "{job}" }
+  })
 
 export const makeJobDuration = (attributes: Attributes = {}) =>
   Metric.histogram("beanstalkd_job_duration_seconds", {
     description: "How long handlers ran, in seconds",
     boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 20 }),
-    attributes
+    attributes: { ...attributes, unit: "s" }
   })
+
+export const makeJobWait = (attributes: Attributes = {}) =>
+  Metric.histogram("beanstalkd_job_wait_seconds", {
+    description: "How long jobs were ready before their handlers began for the first time, in seconds",
+    boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 4, count: 14 }),
+    attributes: { ...attributes, unit: "s" }
+  })
+
+/** The counters of a job that tell how long it was ready. */
+export type WaitCounters = Pick<JobStats, "age" | "delay" | "reserves" | "kicks">
+
+/**
+ * How long a job was ready before it was reserved, in milliseconds, as far as its counters tell: in whole seconds, and only if
+ * nobody has reserved it before. Since its last release no counter tells the time.
+ */
+export const waitOf = (counters: WaitCounters | undefined): number | undefined =>
+  counters === undefined || counters.reserves !== 1 || counters.kicks !== 0
+    ? undefined
+    : Math.max(0, counters.age - counters.delay) * 1000
 
 /** The attributes that all metrics of a job have. */
 export interface Place {
@@ -40,6 +69,8 @@ export class JobRecorder {
   readonly #counters = new Map<JobOutcome, Metric.Counter<number>>()
   readonly #inFlight: Metric.Gauge<number>
   readonly #duration: Metric.Histogram<number>
+  readonly #wait: Metric.Histogram<number>
+  readonly #conventions: HandlerConventions | undefined
 
   constructor({ server, tube }: Place, context: Context.Context<never>) {
     this.server = server
@@ -47,6 +78,10 @@ export class JobRecorder {
     this.#context = context
     this.#inFlight = makeJobsInFlight(this.#place)
     this.#duration = makeJobDuration(this.#place)
+    this.#wait = makeJobWait(this.#place)
+    if (Context.get(context, CurrentConventions) === "messaging") {
+      this.#conventions = new HandlerConventions(server, tube, context)
+    }
   }
 
   count(outcome: JobOutcome): void {
@@ -62,9 +97,15 @@ export class JobRecorder {
     this.#inFlight.modifyUnsafe(1, this.#context)
   }
 
-  ended(millis: number): void {
+  /** The handler of a job begins that has been ready for so many milliseconds. */
+  waited(millis: number): void {
+    this.#wait.updateUnsafe(Math.max(0, millis) / 1000, this.#context)
+  }
+
+  ended(millis: number, exit: Exit.Exit<unknown, unknown>): void {
     this.#inFlight.modifyUnsafe(-1, this.#context)
     this.#duration.updateUnsafe(millis / 1000, this.#context)
+    this.#conventions?.ended(millis / 1000, exit)
   }
 }
 

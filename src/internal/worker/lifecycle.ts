@@ -10,7 +10,7 @@ import type * as Errors from "../../Errors.ts"
 import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
 import type { JobCounters } from "../job/lease.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
-import type { JobRecorder } from "../telemetry/jobRecorder.ts"
+import { type JobRecorder, waitOf } from "../telemetry/jobRecorder.ts"
 import type { FinalVerdict, FinishedJobs } from "./finishedJobs.ts"
 import type { InFlight, Ran } from "./inFlight.ts"
 import type { Isolation, Suspect } from "./isolation.ts"
@@ -88,9 +88,8 @@ export class Lifecycle<A, E, R> {
 
   /** The job has been reserved. */
   onJob(job: ReservedJob): void {
-    const { finishedJobs, inFlight, leases, recorderOf, refusals, settings } = this.#parts
+    const { finishedJobs, inFlight, leases, refusals, settings } = this.#parts
     inFlight.hold()
-    recorderOf(job).count("reserved")
     leases.add(job)
     const asks = settings.crashGuard ? !refusals.cannotTell(job.server) : finishedJobs.has(job)
     if (asks) this.#admit(job)
@@ -192,7 +191,10 @@ export class Lifecycle<A, E, R> {
 
   #begin(job: ReservedJob): void {
     const { fork, inFlight, recorderOf } = this.#parts
-    recorderOf(job).started()
+    const recorder = recorderOf(job)
+    recorder.started()
+    const wait = waitOf(job.known)
+    if (wait !== undefined) recorder.waited(wait)
     inFlight.begin(job, fork, this.#onExit)
   }
 
@@ -202,7 +204,7 @@ export class Lifecycle<A, E, R> {
     { millis, startedAt, wasStopped }: Ran
   ): void => {
     const { judge, recorderOf, settler } = this.#parts
-    recorderOf(job).ended(millis)
+    recorderOf(job).ended(millis, exit)
     if (job.isOver) this.#onOrphanExit(job, exit, startedAt)
     else if (Exit.isFailure(exit)) settler.settleWhenJudged(job, judge(job, exit, wasStopped))
     else settler.delete(job, startedAt)

@@ -3,6 +3,7 @@
  * can read nothing that a caller passes as a command. Each returns the value as the wire needs it, or the
  * `InvalidArgument` that says what is allowed. They do not throw, whatever they are given.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -70,6 +71,18 @@ export const schedule = <S>(operation: string, argument: string, value: S): S | 
     // A Proxy can refuse even to be looked at.
   }
   return refuse(operation, argument, value, "a Schedule")
+}
+
+/**
+ * The tag of a service, as it is.
+ */
+export const tag = <T>(operation: string, argument: string, value: T, rule: string): T | InvalidArgument => {
+  try {
+    if (Context.isKey(value)) return value
+  } catch {
+    // A Proxy can refuse even to be looked at.
+  }
+  return refuse(operation, argument, value, rule)
 }
 
 /**

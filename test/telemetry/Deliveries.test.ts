@@ -1,0 +1,136 @@
+/**
+ * Each delivery is counted once, whoever takes the job; and how long the job was ready before that.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Metric, Stream } from "effect"
+import { Consumer, Metrics } from "effect-beanstalkd"
+import { TestClock } from "effect/testing"
+import { eventually } from "../support/Eventually.ts"
+import { onMemory } from "../support/Fixture.ts"
+import { outcomes, Texts, TUBE, work } from "../support/Workplace.ts"
+
+const reserved = (server: string, place: { readonly tube?: string } = { tube: TUBE }) =>
+  Effect.map(
+    Metric.value(Metric.withAttributes(Metrics.jobs, { server, ...place, outcome: "reserved" })),
+    ({ count }) => count
+  )
+
+describe("deliveries", () => {
+  it.effect("are counted once for a worker, beside what became of its jobs", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.putAll(TUBE, ["good", "bad", "good"])
+      yield* work((text) => text === "bad" ? Effect.fail("no") : Effect.void, { maxAttempts: 1 })
+      yield* eventually(
+        Effect.map(
+          outcomes(beanstalkd.server),
+          (all) => assert.deepStrictEqual(all, { reserved: 3, succeeded: 2, failed: 1, buried: 1 })
+        )
+      )
+    })))
+
+  it.effect("are counted again for each attempt", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "bad")
+      yield* work(() => Effect.fail("no"), { maxAttempts: 3 })
+      yield* TestClock.adjust("1 hour")
+      yield* eventually(
+        Effect.map(outcomes(beanstalkd.server), (all) => assert.deepInclude(all, { reserved: 3, failed: 3 }))
+      )
+    })))
+
+  it.effect("are counted for streams, typed streams, Consumer.take and reserve", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { server } = beanstalkd
+      yield* beanstalkd.putAll(TUBE, ["1", "2", "3", "4"])
+      yield* Consumer.stream(TUBE, { prefetch: 1 }).pipe(Stream.take(1), Stream.runForEach((job) => job.delete))
+      const afterStream = yield* reserved(server)
+      yield* Texts.stream({ prefetch: 1 }).pipe(Stream.take(1), Stream.runForEach((job) => job.delete))
+      yield* Effect.scoped(Consumer.take(TUBE))
+      yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve(TUBE), (job) => job.delete))
+      const stats = yield* beanstalkd.stats
+      const reserves = Metric.value(
+        Metric.withAttributes(Metrics.commands, { server, command: "reserve-with-timeout" })
+      )
+      assert.isAtLeast(afterStream, 1)
+      // A stream may have reserved one job ahead, which came back and was delivered again.
+      const delivered = yield* reserved(server)
+      assert.include([4, 5, 6], delivered)
+      assert.isAtLeast((yield* reserves).count, delivered)
+      assert.strictEqual(stats.currentJobsReady, 0)
+    })))
+
+  it.effect("have no tube where the reserve does not tell it", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { server } = beanstalkd
+      const { id } = yield* beanstalkd.put("a", "1")
+      yield* beanstalkd.put("b", "2")
+      yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve(["a", "b"]), (job) => job.release()))
+      yield* Effect.scoped(Effect.flatMap(beanstalkd.reserveJob(id), (job) => job.delete))
+      yield* Effect.scoped(Effect.flatMap(beanstalkd.reserve("b"), (job) => job.delete))
+      assert.deepStrictEqual(
+        [yield* reserved(server, {}), yield* reserved(server, { tube: "a" }), yield* reserved(server, { tube: "b" })],
+        [2, 0, 1]
+      )
+    })))
+
+  it.effect("are counted for a connection of one's own", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put("default", "1")
+      yield* Effect.scoped(Effect.gen(function*() {
+        const connection = yield* beanstalkd.connection
+        const { id } = yield* connection.reserve
+        yield* connection.delete(id)
+      }))
+      assert.strictEqual(yield* reserved(beanstalkd.server, { tube: "default" }), 1)
+    })))
+
+  it.effect("are not counted for reserves that bring no job, or that nobody waits for any more", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd, { awaitReservers }) {
+      yield* Effect.flip(Effect.scoped(beanstalkd.reserve(TUBE, { timeout: 0 })))
+      const waiting = yield* Effect.forkChild(Effect.scoped(beanstalkd.reserve(TUBE)), { startImmediately: true })
+      yield* awaitReservers(TUBE)
+      yield* Fiber.interrupt(waiting)
+      yield* beanstalkd.put(TUBE, "1")
+      assert.strictEqual(yield* reserved(beanstalkd.server), 0)
+    })))
+})
+
+const waited = (server: string) => Metric.value(Metric.withAttributes(Metrics.jobWait, { server, tube: TUBE }))
+
+describe("the wait of jobs", () => {
+  it.effect("is the time that a job was ready before its first handler began, without its delay", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "now")
+      yield* beanstalkd.put(TUBE, "later", { delay: "5 seconds" })
+      yield* TestClock.adjust("20 seconds")
+      yield* work(() => Effect.void)
+      yield* eventually(
+        Effect.map(
+          waited(beanstalkd.server),
+          ({ count, max, min, sum }) =>
+            assert.deepStrictEqual({ count, max, min, sum }, { count: 2, max: 20, min: 15, sum: 35 })
+        )
+      )
+    })))
+
+  it.effect("is not counted for later attempts, nor after a kick", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { id } = yield* beanstalkd.put(TUBE, "kicked", { delay: "1 hour" })
+      yield* beanstalkd.kickJob(id)
+      yield* beanstalkd.put(TUBE, "retried")
+      yield* TestClock.adjust("7 seconds")
+      yield* work((text) => text === "retried" ? Effect.fail("no") : Effect.void, { maxAttempts: 3 })
+      yield* TestClock.adjust("1 hour")
+      yield* eventually(Effect.map(outcomes(beanstalkd.server), (all) => assert.deepInclude(all, { buried: 1 })))
+      const { count, sum } = yield* waited(beanstalkd.server)
+      assert.deepStrictEqual({ count, sum }, { count: 1, sum: 7 })
+    })))
+
+  it.effect("is unknown to a worker that does not ask for counters", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put(TUBE, "1")
+      yield* work(() => Effect.void, { crashGuard: false, maxAttempts: Infinity })
+      yield* eventually(Effect.map(outcomes(beanstalkd.server), (all) => assert.deepInclude(all, { succeeded: 1 })))
+      assert.strictEqual((yield* waited(beanstalkd.server)).count, 0)
+    })))
+})

@@ -89,7 +89,7 @@ describe("the conventions of OpenTelemetry", () => {
       assert.isUndefined(Object.keys(durations).find((key) => key.includes("TimedOut")))
       const { count } = yield* Metric.value(Metric.withAttributes(Metrics.commands, { server: "here", command: "put" }))
       assert.strictEqual(count, 4)
-    }).pipe(Effect.provide(server), Effect.provide(Metrics.layerConventions), isolated))
+    }).pipe(Effect.provide(Layer.provideMerge(server, Metrics.layerConventions)), isolated))
 
   it.effect("ask for these attributes and boundaries", () =>
     Effect.gen(function*() {
@@ -112,7 +112,7 @@ describe("the conventions of OpenTelemetry", () => {
         buckets.map(([boundary]) => boundary).filter(Number.isFinite),
         [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
       )
-    }).pipe(Effect.provide(server), Effect.provide(Metrics.layerConventions), isolated))
+    }).pipe(Effect.provide(Layer.provideMerge(server, Metrics.layerConventions)), isolated))
 
   it.effect("are those of the layers that the layer is provided to", () =>
     Effect.gen(function*() {

@@ -1,9 +1,11 @@
 /**
  * The metrics as they arrive: at a collector of OpenTelemetry, and in Prometheus' text, from Effect's own exporters.
  */
+import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Metric } from "effect"
 import { Client, Metrics, Server } from "effect-beanstalkd"
+import { HttpClient, HttpRouter } from "effect/http"
 import { OtlpExporter, PrometheusMetrics } from "effect/observability"
 import { BinlogRecorder } from "../../src/internal/telemetry/binlogRecorder.ts"
 import * as Collector from "../support/Collector.ts"
@@ -64,12 +66,24 @@ const busy = Effect.gen(function*() {
 
 const onServer = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   effect.pipe(
-    Effect.provide(Server.layerMemory().pipe(Layer.provide(Metrics.layerConventions))),
-    Effect.provide(Metrics.layerConventions),
+    Effect.provide(Layer.provideMerge(Server.layerMemory(), Metrics.layerConventions)),
     Effect.scoped,
     Effect.provideServiceEffect(Metric.MetricRegistry, Effect.sync(() => new Map())),
     quietly
   )
+
+/** What Prometheus is given when it scrapes. */
+const scraped = Effect.gen(function*() {
+  const response = yield* HttpClient.get("/metrics")
+  assert.strictEqual(response.status, 200)
+  return yield* response.text
+}).pipe(
+  Effect.provide(
+    HttpRouter.serve(PrometheusMetrics.layerHttp(), { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provideMerge(NodeHttpServer.layerTest)
+    )
+  )
+)
 
 const unitsOf = (metrics: ReadonlyArray<Collector.Metric>) =>
   Object.fromEntries(metrics.map(({ name, unit }) => [name, unit]))
@@ -103,7 +117,7 @@ describe("exported metrics", () => {
   it.live("are what Prometheus' text has, each name once and without a unit too many", () =>
     Effect.gen(function*() {
       yield* busy
-      const text = yield* PrometheusMetrics.format()
+      const text = yield* scraped
       const families = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => ({ name: name!, type }))
       const ours = families.filter(({ name }) => name.startsWith("beanstalkd"))
       assert.sameMembers(ours.map(({ name }) => name), Object.keys(UNITS))
@@ -122,7 +136,7 @@ describe("exported metrics", () => {
   it.live.skipIf(!Promtool.isThere)("pass promtool", () =>
     Effect.gen(function*() {
       yield* busy
-      const text = yield* PrometheusMetrics.format()
+      const text = yield* scraped
       const families = text.split(/^(?=# HELP )/m).filter((family) => family.startsWith("# HELP beanstalkd"))
       assert.strictEqual(families.length, Object.keys(UNITS).length)
       assert.strictEqual(Promtool.complaints(families.join("")), "")

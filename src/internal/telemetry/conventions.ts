@@ -95,11 +95,19 @@ const systemAttributes = (server: string): Attributes => ({
   ...serverAttributes(server)
 })
 
+interface Member<M> {
+  readonly tube: string | undefined
+  readonly error: string | undefined
+  readonly metric: M
+}
+
 /** A metric for each set of attributes, since a Metric caches only the attributes that it had last. */
 class Family<M> {
   readonly #common: Attributes
   readonly #make: (attributes: Attributes) => M
-  readonly #members = new Map<string, M>()
+  readonly #members = new Map<string, Member<M>>()
+  /** The one that each operation had last: most often it is the next one too, and has been found without a key. */
+  readonly #last = new Map<string, Member<M>>()
 
   constructor(common: Attributes, make: (attributes: Attributes) => M) {
     this.#common = common
@@ -107,19 +115,25 @@ class Family<M> {
   }
 
   of(operation: string, tube: string | undefined, error: string | undefined): M {
+    const last = this.#last.get(operation)
+    if (last !== undefined && last.tube === tube && last.error === error) return last.metric
     const key = `${operation} ${tube ?? ""} ${error ?? ""}`
-    const known = this.#members.get(key)
-    if (known !== undefined) return known
+    const member = this.#members.get(key) ??
+      { tube, error, metric: this.#make(this.#attributes(operation, tube, error)) }
+    this.#members.set(key, member)
+    this.#last.set(operation, member)
+    return member.metric
+  }
+
+  #attributes(operation: string, tube: string | undefined, error: string | undefined): Attributes {
     const type = TYPES[operation]
-    const member = this.#make({
+    return {
       ...this.#common,
       "messaging.operation.name": operation,
       ...(type === undefined ? {} : { "messaging.operation.type": type }),
       ...(tube === undefined ? {} : { "messaging.destination.name": tube }),
       ...(error === undefined ? {} : { "error.type": error })
-    })
-    this.#members.set(key, member)
-    return member
+    }
   }
 }
 

@@ -2,10 +2,12 @@
  * The gauges of chosen tubes: they show what the server tells, and nothing once it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Metric, type Scope } from "effect"
+import { Context, Effect, Exit, Layer, Metric, Queue, type Scope, Stream } from "effect"
 import { Client, Errors, Fleet, Metrics, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { eventually } from "../support/Eventually.ts"
 import { onMemory } from "../support/Fixture.ts"
+import * as RealServer from "../support/RealServer.ts"
 import { keepLog, TUBE } from "../support/Workplace.ts"
 import { listOf, machines, pass, settle } from "../fleet/Fleets.ts"
 
@@ -127,10 +129,10 @@ describe("the gauges of tubes", () => {
       yield* polling(TUBE, { interval: "1 second" }).pipe(Effect.provideService(Client.Beanstalkd, beanstalkd))
       assert.strictEqual((yield* shown(server))["ready_jobs"], 1)
       yield* down
-      yield* pass(10_000)
+      yield* pass(3_000)
       assert.deepStrictEqual([yield* shown(server), yield* isUp(server)], [{}, 0])
       yield* up
-      yield* pass(10_000)
+      yield* pass(3_000)
       assert.deepStrictEqual([(yield* shown(server))["ready_jobs"], yield* isUp(server)], [1, 1])
       const lines = log.filter(({ message }) => message.includes("tubes"))
       assert.deepStrictEqual(lines.map(({ annotations, level }) => [level, annotations["server"]]), [
@@ -173,9 +175,25 @@ describe("the gauges of tubes", () => {
         assert.deepStrictEqual([yield* shown(name, "nothing"), yield* isUp(name)], [ZEROS, 1])
       }
       yield* all[1]!.down
-      yield* pass(5_000)
+      yield* pass(3_000)
       assert.deepStrictEqual([(yield* shown("a"))["ready_jobs"], yield* isUp("a")], [on("a"), 1])
       assert.deepStrictEqual([yield* shown("b"), yield* isUp("b")], [{}, 0])
+    }).pipe(Effect.scoped, keepLog().logged, withOwnMetrics))
+
+  it.effect("come and go with the servers of a fleet", () =>
+    Effect.gen(function*() {
+      const list = listOf(yield* machines(["a", "b"]))
+      const lists = yield* Queue.unbounded<ReadonlyArray<Fleet.ServerOptions>>()
+      const fleet = yield* Fleet.make({ servers: Stream.fromQueue(lists) })
+      const tell = (...servers: typeof list) => Effect.andThen(Queue.offer(lists, servers), pass(2_000))
+      yield* tell(list[0]!)
+      yield* polling(TUBE, { interval: "1 second" }).pipe(Effect.provideService(Client.Beanstalkd, fleet))
+      assert.deepStrictEqual([yield* isUp("a"), yield* isUp("b")], [1, undefined])
+      yield* tell(...list)
+      assert.deepStrictEqual([yield* shown("a"), yield* shown("b")], [ZEROS, ZEROS])
+      yield* tell(list[1]!)
+      assert.deepStrictEqual([yield* shown("a"), yield* isUp("a")], [{}, undefined])
+      assert.deepStrictEqual([yield* shown("b"), yield* isUp("b")], [ZEROS, 1])
     }).pipe(Effect.scoped, keepLog().logged, withOwnMetrics))
 
   it.effect("can be those of another client, and end with the layer", () =>
@@ -211,4 +229,28 @@ describe("the gauges of tubes", () => {
       assert.include(yield* refusal(TUBE, { client: "default" }), "client must be the tag of a client")
       assert.include(yield* refusal(TUBE, 5), "options must be")
     })))
+})
+
+RealServer.describeReal("the gauges of tubes of beanstalkd", () => {
+  it.live("show what it tells, and nothing while it is away", () =>
+    Effect.gen(function*() {
+      const process = yield* RealServer.make()
+      const beanstalkd = yield* Client.make(process.clientOptions)
+      const { server } = beanstalkd
+      yield* beanstalkd.putAll(TUBE, ["a", "b"])
+      yield* Layer.build(Metrics.layerTubes([TUBE, "nothing"], { interval: "20 millis" })).pipe(
+        Effect.provideService(Client.Beanstalkd, beanstalkd)
+      )
+      const becomes = (jobs: number | undefined, up: number) =>
+        eventually(Effect.gen(function*() {
+          assert.strictEqual((yield* shown(server))["ready_jobs"], jobs)
+          assert.strictEqual(yield* isUp(server), up)
+        }))
+      yield* becomes(2, 1)
+      assert.deepStrictEqual(yield* shown(server, "nothing"), ZEROS)
+      yield* process.kill
+      yield* becomes(undefined, 0)
+      yield* process.restart
+      yield* becomes(0, 1)
+    }).pipe(Effect.scoped, keepLog().logged, withOwnMetrics))
 })

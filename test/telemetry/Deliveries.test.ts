@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric, Stream } from "effect"
 import { Consumer, Metrics } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { pass, settle } from "../fleet/Fleets.ts"
 import { eventually } from "../support/Eventually.ts"
 import { onMemory } from "../support/Fixture.ts"
-import { outcomes, Texts, TUBE, work } from "../support/Workplace.ts"
+import { areIn, outcomes, Texts, TUBE, work } from "../support/Workplace.ts"
 
 const reserved = (server: string, place: { readonly tube?: string } = { tube: TUBE }) =>
   Effect.map(
@@ -91,6 +92,39 @@ describe("deliveries", () => {
       yield* beanstalkd.put(TUBE, "1")
       assert.strictEqual(yield* reserved(beanstalkd.server), 0)
     })))
+})
+
+describe("a delivery that nobody sees", () => {
+  it.effect("counts if a worker has just stopped, which releases the job", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd, { injectFaults }) {
+      yield* beanstalkd.putAll(TUBE, ["1", "2"])
+      yield* injectFaults({ delay: "1 second" })
+      const handled: Array<string> = []
+      const working = yield* work((text) => Effect.andThen(Effect.sync(() => handled.push(text)), Effect.never), {
+        concurrency: 2,
+        crashGuard: false,
+        maxAttempts: Infinity
+      })
+      // The answers to its tubes and to its first reserve have come, and the one to its second is on the way.
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("100 millis"), settle), { until: () => handled.length > 0 })
+      yield* settle
+      yield* Effect.forkScoped(Fiber.interrupt(working), { startImmediately: true })
+      yield* pass(3_000)
+      yield* injectFaults({})
+      assert.deepStrictEqual(handled, ["1"])
+      yield* areIn(beanstalkd, { ready: 2 })
+      assert.strictEqual(yield* reserved(beanstalkd.server), 2)
+    })))
+
+  it.effect("does not count if the job is larger than allowed", () =>
+    onMemory(
+      Effect.fnUntraced(function*(beanstalkd) {
+        yield* beanstalkd.put(TUBE, "x".repeat(2_000))
+        assert.strictEqual((yield* Effect.flip(Effect.scoped(beanstalkd.reserve(TUBE))))._tag, "ReplyTooLarge")
+        assert.strictEqual(yield* reserved(beanstalkd.server), 0)
+      }),
+      { client: { maxReplySize: 1_000 } }
+    ))
 })
 
 const waited = (server: string) => Metric.value(Metric.withAttributes(Metrics.jobWait, { server, tube: TUBE }))

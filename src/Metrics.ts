@@ -129,8 +129,8 @@ export const jobDuration: Metric.Histogram<number> = makeJobDuration()
 
 /**
  * How long jobs were ready before their handlers began, in seconds: the time since the put, less its delay. Only the first
- * run of a job counts, since nothing tells when a released job became ready. The counters that the server keeps of a job
- * tell it in whole seconds; a worker without `crashGuard` does not ask for them. Buckets from 1 millisecond to 19 hours, in
+ * run of a job counts, since nothing tells when a released job became ready. The envelope of a job tells it, or else the
+ * counters that the server keeps, in whole seconds; a worker without `crashGuard` does not ask for them. Buckets from 1 millisecond to 19 hours, in
  * steps of four. Attributes: `server`, `tube`.
  *
  * @since 0.1.0

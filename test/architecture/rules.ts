@@ -84,6 +84,8 @@ export const rules: Readonly<Record<string, Rule>> = {
     values: [
       ...PUBLIC,
       "connection/connect",
+      "envelope/compression",
+      "envelope/line",
       "protocol/scalars",
       "fleet/settings",
       "fleet/stats",

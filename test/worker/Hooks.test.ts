@@ -229,6 +229,7 @@ describe("a span", () => {
             "messaging.beanstalkd.message.delivery_attempt": 1,
             "messaging.beanstalkd.message.priority": 2147483648,
             "messaging.beanstalkd.message.ttr": 120,
+            "messaging.beanstalkd.message.wait_time": id === ids[1] ? 3 : 0,
             "server.address": "memory",
             ...(id === ids[1] ? { "error.type": "_OTHER" } : {})
           }

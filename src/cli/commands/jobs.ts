@@ -11,7 +11,8 @@ import { onEachServer } from "../servers.ts"
 import { documented } from "../documented.ts"
 import { ageFlag, ALL_STATES, base64Bodies, bodyFlag, states, tubeArgument } from "../flags.ts"
 import { contains, findIds, forEachJobs, type ListedJob } from "../jobs/listing.ts"
-import { bodyFields, write } from "../terminal/output.ts"
+import { write } from "../terminal/output.ts"
+import { payloadOf, shown } from "../jobs/body.ts"
 import * as Progress from "../terminal/progress.ts"
 import { beanstalk } from "../root.ts"
 import { type Cell, cut, oneLine, table } from "../terminal/table.ts"
@@ -23,7 +24,7 @@ const cellsOf = (
   base64: boolean,
   server: string | undefined
 ): ReadonlyArray<Cell> => {
-  const body = oneLine(bodyFields(job, base64).body)
+  const body = oneLine(payloadOf(shown(job, base64)))
   const { age, id, pri, reserves, state, timeLeft, ttr, tube } = stats
   return [server === undefined ? id : `${server}/${id}`, tube, state, pri, age, timeLeft, ttr, reserves, body]
 }
@@ -31,7 +32,7 @@ const cellsOf = (
 const toJson = ({ job, stats }: ListedJob, base64: boolean) => {
   const { buries, id, kicks, pri: priority, releases, reserves, state, timeLeft, timeouts, ttr, tube, age } = stats
   const counts = { reserves, timeouts, releases, buries, kicks }
-  return { id, tube, state, priority, age, timeLeft, ttr, ...counts, ...bodyFields(job, base64) }
+  return { id, tube, state, priority, age, timeLeft, ttr, ...counts, ...shown(job, base64) }
 }
 
 // The number of characters of a body that fit beside the other columns.

@@ -3,11 +3,13 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import type * as Duration from "effect/Duration"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Client from "../../Client.ts"
+import * as Envelope from "../../Envelope.ts"
 import type * as Fleet from "../../Fleet.ts"
 import type { Pipeline } from "../../internal/connection/pipeline.ts"
 import type { JobId } from "../../internal/protocol/scalars.ts"
@@ -26,6 +28,7 @@ import { beanstalk } from "../root.ts"
 import { forEachLines, fromBase64, readAll, sizeOfStdin } from "../terminal/stdin.ts"
 
 interface Flags {
+  readonly envelope: boolean
   readonly use: string
   readonly priority: number
   readonly delay: Duration.Duration
@@ -83,12 +86,20 @@ const target = Effect.fnUntraced(function*<E, R>(one: Effect.Effect<Target, E, R
   return (yield* several) === undefined ? yield* one : toFleet(yield* openFleet)
 })
 
+// The time at which a delayed job is due is that of the server, as far as this clock tells.
+const enclosed = Effect.fnUntraced(function*(bodies: ReadonlyArray<string | Uint8Array>, { delay, envelope }: Flags) {
+  if (!envelope) return bodies
+  const seconds = Math.ceil(Duration.toSeconds(delay))
+  const due = seconds === 0 ? undefined : (yield* Clock.currentTimeMillis) + seconds * 1000
+  return yield* Effect.forEach(bodies, (body) => Envelope.encode(body, { due }))
+})
+
 const putOne = Effect.fnUntraced(function*(argument: string, flags: Flags) {
   const { maxJobSize, putAll } = yield* target(Effect.map(connect, toOne))
   const raw = argument === "-" ? yield* readAll(limitOf(yield* maxJobSize)) : argument
   const body = flags.base64 ? fromBase64(raw.toString()) : raw
   if (body === undefined) return yield* new Failed({ message: "BAD_INPUT: the body is not base64" })
-  const [put] = yield* values(yield* putAll([body], flags))
+  const [put] = yield* values(yield* putAll(yield* enclosed([body], flags), flags))
   yield* result(put!.name, put!.json)
 }, Effect.scoped)
 
@@ -103,7 +114,7 @@ const putLines = Effect.fnUntraced(function*(flags: Flags) {
   // Uninterruptible, so that the ids of all jobs that were put are printed.
   const putSome = Effect.fnUntraced(function*(lines: ReadonlyArray<Uint8Array>, first: number) {
     const bodies = lines.map((line) => flags.base64 ? fromBase64(line.toString()) : line)
-    const answers = (yield* putAll(bodies.filter((body) => body !== undefined), flags)).values()
+    const answers = (yield* putAll(yield* enclosed(bodies.filter((body) => body !== undefined), flags), flags)).values()
     const outcomes = bodies.map((body, i): LineOutcome<Put, BadLine | Failure<"put">> => ({
       line: first + i,
       answer: body === undefined ? Exit.fail(new BadLine({ message: "BAD_INPUT: not base64" })) : answers.next().value!
@@ -143,7 +154,8 @@ export const put = Command.make(
     delay: delayOf("How many seconds until the job becomes ready"),
     ttr,
     lines: switchedOff("lines", "Put one job per line of stdin, and print the ids in the same order"),
-    base64: switchedOff("base64", "Decode the body, or each line, from base64")
+    base64: switchedOff("base64", "Decode the body, or each line, from base64"),
+    envelope: switchedOff("envelope", "Put the body, or each line, into an envelope with an id and the time of the put")
   },
   Effect.fnUntraced(function*({ body, lines, ...flags }) {
     if (lines) {

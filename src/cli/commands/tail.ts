@@ -11,10 +11,11 @@ import { openPipeline } from "../connect.ts"
 import { documented } from "../documented.ts"
 import { describe, isUnreachable } from "../failures.ts"
 import { base64Bodies, countFlag, delayOf, newPriority, timeoutOf } from "../flags.ts"
+import { payloadOf, shown } from "../jobs/body.ts"
 import { ACTIONS } from "../jobs/settling.ts"
 import { Tail, type Taken } from "../jobs/tailing.ts"
 import { beanstalk } from "../root.ts"
-import { bodyFields, countOfJobs, note, undoneIfClosed, write } from "../terminal/output.ts"
+import { countOfJobs, note, undoneIfClosed, write } from "../terminal/output.ts"
 import { oneLine } from "../terminal/table.ts"
 import { watched, watchFlags } from "../watching.ts"
 
@@ -62,8 +63,10 @@ export const tail = Command.make(
   Effect.fnUntraced(function*({ action, base64, delay, priority, ...flags }) {
     const { json } = yield* beanstalk
     const lineOf = ({ id, job, tube }: Taken) => {
-      const fields = bodyFields(job, base64)
-      return json ? `${JSON.stringify({ id, tube, ...fields })}\n` : `${id}\t${tube}\t${oneLine(fields.body)}\n`
+      const fields = shown(job, base64)
+      if (json) return `${JSON.stringify({ id, tube, ...fields })}\n`
+      const columns = [id, tube, oneLine(payloadOf(fields))]
+      return `${("envelope" in fields ? [...columns, JSON.stringify(fields.envelope)] : columns).join("\t")}\n`
     }
     const tail = new Tail({
       tubes: yield* watched("tail", flags),
@@ -79,7 +82,7 @@ export const tail = Command.make(
 ).pipe(documented({
   description:
     "Print jobs as they come, and delete, release or bury each of them after that. Jobs that are ready come many at a time. " +
-    "tail goes on when the server is restarted",
+    "tail goes on when the server is restarted. The head of an envelope comes behind the payload, in a column of its own",
   short: "Print jobs as they come, and delete, release or bury each of them",
   examples: {
     "beanstalk tail delete -w log": "Print and delete every job of the tube log",

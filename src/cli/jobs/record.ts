@@ -17,19 +17,21 @@ import {
 } from "../../internal/protocol/scalars.ts"
 import type { Copy } from "./copy.ts"
 import type { ListedJob } from "./listing.ts"
-import { bodyFields } from "../terminal/output.ts"
+import { exported, joined } from "./body.ts"
 import { fromBase64 } from "../terminal/stdin.ts"
 
 const secondsFrom = (minimum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum: MAX_UINT32 }))
 
-/** Every key except `body` may be missing and defaults as with `put`. `delay` is the rest of the delay, in seconds. */
+/** There is a `body`, or an `envelope` and its `payload`. Every other key may be missing and defaults as with `put`. `delay` is the rest of the delay, in seconds. */
 const JobRecord = Schema.Struct({
   tube: TubeName.pipe(Schema.withDecodingDefaultKey(Effect.succeed("default"))),
   state: JobState.pipe(Schema.withDecodingDefaultKey(Effect.succeed("ready" as const))),
   priority: Priority.pipe(Schema.withDecodingDefaultKey(Effect.succeed(DEFAULT_PRIORITY))),
   delay: secondsFrom(0).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   ttr: secondsFrom(1).pipe(Schema.withDecodingDefaultKey(Effect.succeed(DEFAULT_TTR_SECONDS))),
-  body: Schema.String,
+  body: Schema.optionalKey(Schema.String),
+  envelope: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
+  payload: Schema.optionalKey(Schema.String),
   encoding: Schema.optionalKey(Schema.Literal("base64"))
 })
 
@@ -48,9 +50,15 @@ export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined
   if (Result.isFailure(json)) return Result.fail(json.failure)
   const record = decode(json.success)
   if (Result.isFailure(record)) return Result.fail(`not an exported job: ${explain(record.failure)}`)
-  const { encoding, ...job } = record.success
-  const body = encoding === "base64" ? fromBase64(job.body) : job.body
-  return body === undefined ? Result.fail("the body is not base64") : Result.succeed({ ...job, body })
+  const { body: whole, encoding, envelope, payload, ...job } = record.success
+  const isEnclosed = envelope !== undefined && payload !== undefined
+  const written = isEnclosed ? payload : whole
+  if (written === undefined || (isEnclosed && whole !== undefined)) {
+    return Result.fail("not an exported job: it must have a body, or an envelope and its payload")
+  }
+  const bytes = encoding === "base64" ? fromBase64(written) : written
+  if (bytes === undefined) return Result.fail("the body is not base64")
+  return Result.succeed({ ...job, body: isEnclosed ? joined(envelope, bytes) : bytes })
 }
 
 /** The rest of a job's delay. The server rounds it down, and a copy must not become ready before the original would. */
@@ -59,6 +67,6 @@ export const delayLeft = ({ state, timeLeft }: ListedJob["stats"]): number => st
 /** The line for a job, with its LF. `server` is that of the job, if there are several. */
 export const format = ({ job, stats }: ListedJob, server?: string): string => {
   const { id, pri: priority, state, ttr, tube } = stats
-  const record = { id, tube, state, priority, delay: delayLeft(stats), ttr, ...bodyFields(job) }
+  const record = { id, tube, state, priority, delay: delayLeft(stats), ttr, ...exported(job) }
   return `${JSON.stringify(server === undefined ? record : { server, ...record })}\n`
 }

@@ -2,9 +2,9 @@
  * Results go to stdout, everything else goes to stderr.
  */
 import * as Effect from "effect/Effect"
-import { isUtf8 } from "node:buffer"
 import type { RawJob } from "../../Protocol.ts"
 import { Failed, OutputClosed } from "../failures.ts"
+import { shown } from "../jobs/body.ts"
 import { beanstalk } from "../root.ts"
 
 const writeFailed = (error: NodeJS.ErrnoException) =>
@@ -43,15 +43,6 @@ export const printJson = Effect.fnUntraced(function*(value: unknown) {
   yield* write(`${JSON.stringify(value, undefined, flags.json ? undefined : 2)}\n`)
 })
 
-/** A body in JSON: as text if it is UTF-8, otherwise as base64, with `encoding` to tell. */
-export const bodyFields = (
-  job: Pick<RawJob, "body" | "text">,
-  base64 = false
-): { readonly body: string; readonly encoding?: "base64" } =>
-  !base64 && isUtf8(job.body)
-    ? { body: job.text }
-    : { body: Buffer.from(job.body).toString("base64"), encoding: "base64" }
-
 /** How a job is printed. */
 export interface JobStyle {
   readonly base64: boolean
@@ -60,8 +51,8 @@ export interface JobStyle {
 
 /** Prints a job with the keys that beanstalkt prints, or its body alone. */
 export const printJob = Effect.fnUntraced(function*(
-  job: Pick<RawJob, "id" | "body" | "text">,
+  job: Pick<RawJob, "id" | "body">,
   { base64, raw }: JobStyle
 ) {
-  yield* raw ? write(job.body) : printJson({ ...bodyFields(job, base64), id: job.id })
+  yield* raw ? write(job.body) : printJson({ ...shown(job, base64), id: job.id })
 })

@@ -67,6 +67,15 @@ export const compress = (compression: Compression, bytes: Uint8Array): Effect.Ef
     : later((callback) => compressLater(bytes, callback))
 }
 
+/** The same without waiting; undefined for what does not expand. */
+export const expandNow = (compression: Compression, bytes: Uint8Array): Uint8Array | undefined => {
+  try {
+    return ALGORITHMS[compression].expand(bytes, { maxOutputLength: MAX_EXPANDED })
+  } catch {
+    return undefined
+  }
+}
+
 const isTooLarge = (error: unknown): boolean =>
   Predicate.hasProperty(error, "code") && error.code === "ERR_BUFFER_TOO_LARGE"
 

@@ -43,23 +43,38 @@ const versionOf = (body: Uint8Array): number | undefined => {
   return body[at] === 0x20 ? version : undefined
 }
 
+/** A body in two parts, the head as it travels. */
+export interface Split {
+  readonly json: string
+  readonly head: Readonly<Record<string, unknown>>
+  readonly payload: Uint8Array
+}
+
+/** Takes an envelope of this version apart, whatever its head says. What has none is undefined. */
+export const split = (body: Uint8Array): Split | undefined => {
+  if (body[0] !== BEGINNING[0] || !beginsAsEnvelope(body) || versionOf(body) !== 1) return undefined
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const end = bytes.indexOf(NEWLINE, MAGIC.length)
+  if (end === -1 || end > MAGIC.length + MAX_HEAD) return undefined
+  const json = bytes.toString("utf8", MAGIC.length, end)
+  const head = parse(json)
+  return Predicate.isObject(head)
+    ? { json, head, payload: bytes.subarray(end + 1) }
+    : undefined
+}
+
 /**
  * Opens a body. What has no envelope is a payload as it stands; what has one that this version cannot read is refused by a
  * sentence.
  */
 export const openLine = (body: Uint8Array): Opened | string => {
   if (body[0] !== BEGINNING[0] || !beginsAsEnvelope(body)) return { head: undefined, payload: body }
-  const version = versionOf(body)
-  if (version === undefined || version === 0) return { head: undefined, payload: body }
+  const version = versionOf(body) ?? 0
   if (version > 1) return `its envelope is of version ${version}, and this reads version 1`
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const end = bytes.indexOf(NEWLINE, MAGIC.length)
-  if (end === -1 || end > MAGIC.length + MAX_HEAD) return { head: undefined, payload: body }
-  const parsed = parse(bytes.toString("utf8", MAGIC.length, end))
-  if (!Predicate.isObject(parsed)) return { head: undefined, payload: body }
-  const head = fromWire(parsed)
-  if (typeof head === "string") return `its envelope cannot be read: ${head}`
-  return { head, payload: bytes.subarray(end + 1) }
+  const parts = split(body)
+  if (parts === undefined) return { head: undefined, payload: body }
+  const head = fromWire(parts.head)
+  return typeof head === "string" ? `its envelope cannot be read: ${head}` : { head, payload: parts.payload }
 }
 
 const parse = (text: string): unknown => {

@@ -77,7 +77,9 @@ export class Lease<J> {
   #known: JobCounters | undefined
   #loss: Loss | undefined
   #settledBy: string | undefined
-  #hooks: Set<() => void> | undefined
+  /** What is called at its end: mostly nothing, or one function. */
+  #hook: (() => void) | undefined
+  #moreHooks: Set<() => void> | undefined
 
   constructor(received: Protocol.RawJob, origin: LeaseOrigin<J>, job: J) {
     this.received = received
@@ -133,9 +135,15 @@ export class Lease<J> {
       hook()
       return () => {}
     }
-    const hooks = this.#hooks ??= new Set()
-    hooks.add(hook)
-    return () => hooks.delete(hook)
+    if (this.#hook === undefined) {
+      this.#hook = hook
+      return () => {
+        if (this.#hook === hook) this.#hook = undefined
+      }
+    }
+    const more = this.#moreHooks ??= new Set()
+    more.add(hook)
+    return () => more.delete(hook)
   }
 
   /**
@@ -240,6 +248,7 @@ export class Lease<J> {
   #end(state: "settled" | "lost"): void {
     this.#state = state
     this.#origin.listener.onOver?.(this.#job)
-    this.#hooks?.forEach((hook) => hook())
+    this.#hook?.()
+    this.#moreHooks?.forEach((hook) => hook())
   }
 }

@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
+import type { Head } from "../../Envelope.ts"
 import type { JobOutcome } from "../../Metrics.ts"
 import type { JobStats } from "../../Stats.ts"
 import { CurrentConventions, HandlerConventions } from "./conventions.ts"
@@ -43,13 +44,19 @@ export const makeJobWait = (attributes: Attributes = {}) =>
 export type WaitCounters = Pick<JobStats, "age" | "delay" | "reserves" | "kicks">
 
 /**
- * How long a job was ready before it was reserved, in milliseconds, as far as its counters tell: in whole seconds, and only if
- * nobody has reserved it before. Since its last release no counter tells the time.
+ * How long a job was ready before it was reserved, in milliseconds, and only if nobody has reserved it before: since its last
+ * release nothing tells the time. Its envelope tells when it became ready, or else its counters, in whole seconds.
  */
-export const waitOf = (counters: WaitCounters | undefined): number | undefined =>
-  counters === undefined || counters.reserves !== 1 || counters.kicks !== 0
-    ? undefined
-    : Math.max(0, counters.age - counters.delay) * 1000
+export const waitOf = (
+  counters: WaitCounters | undefined,
+  head: Pick<Head, "at" | "due"> | undefined,
+  now: number
+): number | undefined => {
+  if (counters !== undefined && (counters.reserves !== 1 || counters.kicks !== 0)) return undefined
+  const ready = head?.due ?? head?.at
+  if (ready !== undefined) return Math.max(0, now - ready)
+  return counters === undefined ? undefined : Math.max(0, counters.age - counters.delay) * 1000
+}
 
 /** The attributes that all metrics of a job have. */
 export interface Place {

@@ -1,109 +1,92 @@
 /**
  * The spans of jobs, named and attributed as the OpenTelemetry conventions for messaging say.
  */
-import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Predicate from "effect/Predicate"
 import type * as Tracer from "effect/Tracer"
 import type { Head } from "../../Envelope.ts"
+import { errorTypeOf, serverAttributes } from "./conventions.ts"
 
 /** Whether anybody hears of the spans of this fiber. Without a tracer Effect makes spans that nobody sees. */
 export const isTraced = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracer !== undefined && cache.tracerEnabled
 
-type Attributes = Record<string, unknown>
+const SYSTEM = "beanstalkd"
 
-const UNIX = "unix:"
-
-// The server is named as errors show it: `host:port`, or the path of a Unix socket.
-const serverAttributes = (server: string): Attributes => {
-  const colon = server.lastIndexOf(":")
-  const port = Number(server.slice(colon + 1))
-  return server.startsWith(UNIX) || colon === -1 || !Number.isInteger(port)
-    ? { "server.address": server }
-    : { "server.address": server.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), "server.port": port }
+/** Where a server is, as spans say it. */
+interface Address {
+  readonly server: string
+  readonly address: unknown
+  readonly port: number | undefined
 }
 
-let lastServer = ""
-let lastAttributes: Attributes = {}
+// Mostly there is one server.
+let last: Address = { server: "", address: "", port: undefined }
 
-/** The attributes of a server. Mostly there is one. */
-export const attributesOf = (server: string): Attributes => {
-  if (server !== lastServer) {
-    lastAttributes = serverAttributes(server)
-    lastServer = server
-  }
-  return lastAttributes
+const addressOf = (server: string): Address => {
+  if (last.server === server) return last
+  const { "server.address": address, "server.port": port } = serverAttributes(server)
+  last = { server, address, port: port === undefined ? undefined : Number(port) }
+  return last
 }
 
-const messaging = (operation: string, tube: string, server: string): Attributes => ({
-  "messaging.system": "beanstalkd",
-  "messaging.operation.name": operation,
-  "messaging.operation.type": operation,
-  "messaging.destination.name": tube,
-  ...attributesOf(server)
-})
+/** Says on a span which server it is about. */
+export const setServer = (span: Tracer.Span, server: string): void => {
+  const { address, port } = addressOf(server)
+  span.attribute("server.address", address)
+  if (port !== undefined) span.attribute("server.port", port)
+}
 
-const envelopeAttributes = (head: Head | undefined): Attributes =>
-  head === undefined ? {} : {
-    "messaging.beanstalkd.message.key": head.id,
-    ...(head.correlationId === undefined ? {} : { "messaging.message.conversation_id": head.correlationId })
-  }
-
-/** The options of the span of a put. Its kind says whether the job carries it on. */
-export const send = (tube: string, server: string, isCarried: boolean): Tracer.SpanOptionsNoTrace => ({
-  kind: isCarried ? "producer" : "client",
-  attributes: messaging("send", tube, server)
-})
+/** Says on the span of a put where it goes. */
+export const describePut = (span: Tracer.Span, tube: string, server: string): void => {
+  span.attribute("messaging.system", SYSTEM)
+  span.attribute("messaging.operation.name", "send")
+  span.attribute("messaging.operation.type", "send")
+  span.attribute("messaging.destination.name", tube)
+  setServer(span, server)
+}
 
 /** What is known of a job whose handler begins. */
 export interface Delivery {
   readonly tube: string
-  readonly server: string
-  readonly id: number
-  readonly counters: { readonly reserves: number; readonly pri: number; readonly ttr: number } | undefined
-  readonly envelope: Head | undefined
-  /** How long the job was ready before its handler began, in milliseconds, if its envelope tells. */
+  readonly job: {
+    readonly id: number
+    readonly server: string
+    readonly known: { readonly reserves: number; readonly pri: number; readonly ttr: number } | undefined
+  }
+  readonly head: Head | undefined
+  /** How long the job was ready before its handler began, in milliseconds, if anything tells. */
   readonly waitedMillis: number | undefined
 }
 
-/** The attributes of the span of a handler. */
-export const process = (
-  { counters, envelope, id, server, tube, waitedMillis }: Delivery
-): Attributes => ({
-  ...messaging("process", tube, server),
-  "messaging.message.id": String(id),
-  ...(counters === undefined ? {} : {
-    "messaging.beanstalkd.message.delivery_attempt": counters.reserves,
-    "messaging.beanstalkd.message.priority": counters.pri,
-    "messaging.beanstalkd.message.ttr": counters.ttr
-  }),
-  ...envelopeAttributes(envelope),
-  ...(waitedMillis === undefined ? {} : { "messaging.beanstalkd.message.wait_time": waitedMillis / 1000 })
-})
+/** Says on the span of a handler which job it is for. One by one: that is cheaper than to make an object for all. */
+export const describe = (span: Tracer.Span, { head, job, tube, waitedMillis }: Delivery): void => {
+  const { known, server } = job
+  span.attribute("messaging.system", SYSTEM)
+  span.attribute("messaging.operation.name", "process")
+  span.attribute("messaging.operation.type", "process")
+  span.attribute("messaging.destination.name", tube)
+  span.attribute("messaging.message.id", String(job.id))
+  setServer(span, server)
+  if (known !== undefined) {
+    span.attribute("messaging.beanstalkd.message.delivery_attempt", known.reserves)
+    span.attribute("messaging.beanstalkd.message.priority", known.pri)
+    span.attribute("messaging.beanstalkd.message.ttr", known.ttr)
+  }
+  if (head !== undefined) {
+    span.attribute("messaging.beanstalkd.message.key", head.id)
+    if (head.correlationId !== undefined) span.attribute("messaging.message.conversation_id", head.correlationId)
+  }
+  if (waitedMillis !== undefined) span.attribute("messaging.beanstalkd.message.wait_time", waitedMillis / 1000)
+}
 
 /** The attributes of the event of the command that settled a job. */
-export const settle = (command: string | undefined): Attributes => ({
+export const settle = (command: string | undefined): Record<string, unknown> => ({
   "messaging.operation.name": command ?? "unknown",
   "messaging.operation.type": "settle"
 })
 
-const errorType = (cause: Cause.Cause<unknown>): string => {
-  if (Cause.hasInterruptsOnly(cause)) return "interrupted"
-  if (!Cause.hasFails(cause)) return "defect"
-  const error = Cause.squash(cause)
-  try {
-    const tagged: unknown = Predicate.hasProperty(error, "reason") ? error.reason : error
-    if (Predicate.hasProperty(tagged, "_tag")) return String(tagged._tag)
-    return error instanceof Error ? error.name : "_OTHER"
-  } catch {
-    // An error that cannot be read.
-    return "_OTHER"
-  }
-}
-
 /** Says on the span of an operation how it failed, if it did. */
 export const markFailure = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): void => {
-  if (Exit.isFailure(exit)) span.attribute("error.type", errorType(exit.cause))
+  if (Exit.isFailure(exit)) span.attribute("error.type", errorTypeOf(exit.cause))
 }

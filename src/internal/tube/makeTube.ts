@@ -1,7 +1,7 @@
 /**
  * Makes a tube of the options of `Tube.make`, once they are checked. What makes no sense becomes a tube whose effects fail.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Schema from "effect/Schema"
 import * as Client from "../../Client.ts"
 import * as Errors from "../../Errors.ts"
@@ -27,14 +27,6 @@ const OPTIONS = Validate.optionNames<Options<never, never>>({
   client: true
 })
 
-const isTag = (tag: unknown): boolean => {
-  try {
-    return Context.isKey(tag)
-  } catch {
-    return false
-  }
-}
-
 type Given = Omit<Options<Schema.Constraint, never>, "schema" | "key" | "envelope" | "client"> & {
   readonly schema?: Schema.Constraint | undefined
   readonly key?: unknown
@@ -52,9 +44,8 @@ const make = (name: string, given: Given): Tube<never, unknown, unknown, unknown
   const options = Validate.snapshot(OPERATION, given, OPTIONS)
   if (options instanceof Errors.InvalidArgument) return invalidTube(name, Client.Beanstalkd, options)
   const { client = Client.Beanstalkd, codec: codecName = "json", envelope, key, schema, ...defaults } = options
-  if (!isTag(client)) {
-    return invalidTube(name, Client.Beanstalkd, Validate.refuse(OPERATION, "client", client, "the tag of a client"))
-  }
+  const isTag = Validate.tag(OPERATION, "client", client, "the tag of a client")
+  if (isTag instanceof Errors.InvalidArgument) return invalidTube(name, Client.Beanstalkd, isTag)
   const tag = client as Context.Key<unknown, Client.Service>
   const refuse = (error: Errors.InvalidArgument) => invalidTube(name, tag, error)
   if (key !== undefined && typeof key !== "function") {

@@ -37,7 +37,7 @@ const reportPut = (span: Tracer.Span, exit: Exit.Exit<JobRef, unknown>): void =>
   if (Exit.isFailure(exit)) return Spans.markFailure(span, exit)
   span.attribute("messaging.message.id", String(exit.value.id))
   // A fleet chooses the server.
-  for (const [name, value] of Object.entries(Spans.attributesOf(exit.value.server))) span.attribute(name, value)
+  Spans.setServer(span, exit.value.server)
 }
 
 /** Puts the values of one tube. */
@@ -142,12 +142,14 @@ export class Producer<in out A, out RD, out RE> {
     if (envelope === undefined || envelope.writes === "bare") return put(undefined)
     return Effect.withFiber((fiber) => {
       if (!Spans.isTraced(fiber)) return put(momentOf(fiber, fiber.cache.span))
-      const options = Spans.send(this.#tube, client.server, envelope.trace !== "none")
-      return Effect.useSpan(
-        `send ${this.#tube}`,
-        options,
-        (span) => Effect.onExit(put(momentOf(fiber, span)), (exit) => Effect.sync(() => report(span, exit)))
-      )
+      const kind = envelope.trace === "none" ? "client" : "producer"
+      return Effect.useSpan(`send ${this.#tube}`, { kind }, (span) => {
+        Spans.describePut(span, this.#tube, client.server)
+        return Effect.onExit(put(momentOf(fiber, span)), (exit) => {
+          report(span, exit)
+          return Effect.void
+        })
+      })
     })
   }
 }

@@ -7,12 +7,12 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { Head } from "../../Envelope.ts"
 import * as Errors from "../../Errors.ts"
 import type { Tube, TypedJob } from "../../Tube.ts"
 import type { Handler } from "../../Worker.ts"
 import type { Opened } from "../envelope/line.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
+import { type JobRecorder, waitOf } from "../telemetry/jobRecorder.ts"
 import * as Spans from "../telemetry/spans.ts"
 import { bodiesOf } from "../tube/prototype.ts"
 import { DecodeFailure } from "./decodeFailure.ts"
@@ -36,19 +36,12 @@ export const annotationsOf = (tube: string, job: ReservedJob): Record<string, un
 /** The job as hooks and the retry policy see it, once its body has been decoded. */
 export const typed = <A>(job: ReservedJob): TypedJob<A> => job as unknown as TypedJob<A>
 
-// Since the job was ready for the first time. Later deliveries have waited for other things as well.
-const waitedMillis = (head: Head | undefined, job: ReservedJob, now: number): number | undefined => {
-  const ready = head?.due ?? head?.at
-  return ready === undefined || (job.known !== undefined && job.known.reserves > 1)
-    ? undefined
-    : Math.max(0, now - ready)
-}
-
 /** Makes the Effect for a job. */
 export const make = <A, C, RD, RE, E, R>(
   tube: Tube<A, C, RD, RE>,
   handler: Handler<A, E, R>,
-  { handleUndecodable }: Pick<Settings<A, E, R>, "handleUndecodable">
+  { handleUndecodable }: Pick<Settings<A, E, R>, "handleUndecodable">,
+  recorderOf: (job: ReservedJob) => JobRecorder
 ): (job: ReservedJob) => Effect.Effect<unknown, HandlerFailure<E>, Needs<R> | RD> => {
   type Handled = Effect.Effect<unknown, HandlerFailure<E>, Needs<R> | RD>
 
@@ -82,29 +75,24 @@ export const make = <A, C, RD, RE, E, R>(
       onSuccess: (value): Handled => Effect.scoped(handler(value, Object.assign(job, { value, envelope: opened.head })))
     })
 
+  const handledBy = (job: ReservedJob, opened: Opened | Errors.DecodeError, now: number): Handled => {
+    if (opened instanceof Errors.DecodeError) return onUndecodable(job, opened)
+    const { exp } = opened.head ?? {}
+    return exp !== undefined && exp <= now ? Effect.fail(new Expired(exp)) : handle(job, opened)
+  }
+
   return (job) =>
     Effect.withFiber((fiber) => {
       const opened = bodies.open(job)
       const head = opened instanceof Errors.DecodeError ? undefined : opened.head
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      const handled = opened instanceof Errors.DecodeError
-        ? onUndecodable(job, opened)
-        : head?.exp !== undefined && head.exp <= now
-        ? Effect.fail(new Expired(head.exp))
-        : handle(job, opened)
+      const waitedMillis = waitOf(job.known, head, now)
+      if (waitedMillis !== undefined) recorderOf(job).waited(waitedMillis)
+      const handled = handledBy(job, opened, now)
+      const creation = JobSpan.creationOf(head, relation)
       // Without a tracer, what the handler puts still belongs to the trace that its job came with.
-      if (!Spans.isTraced(fiber)) {
-        return within(handled, job, relation === "parent" ? JobSpan.creationOf(head, relation) : undefined)
-      }
-      const { id, known, server } = job
-      const delivery: Spans.Delivery = {
-        tube: tube.name,
-        server,
-        id,
-        counters: known,
-        envelope: head,
-        waitedMillis: waitedMillis(head, job, now)
-      }
-      return JobSpan.inSpan(job, delivery, relation, (span) => within(handled, job, span))
+      if (!Spans.isTraced(fiber)) return within(handled, job, relation === "parent" ? creation : undefined)
+      const delivery = { tube: tube.name, job, head, waitedMillis }
+      return JobSpan.inSpan(delivery, JobSpan.place(creation, relation), (span) => within(handled, job, span))
     })
 }

@@ -22,17 +22,18 @@ export type Relation = "parent" | "link" | "none"
 export const creationOf = (head: Head | undefined, relation: Relation): Tracer.ExternalSpan | undefined =>
   head === undefined || relation === "none" ? undefined : fromTraceContext(head)
 
-const optionsOf = (
-  delivery: Spans.Delivery,
+/** Where the span is: in the trace of the put, in a trace of its own that links to that one, or alone. */
+export const place = (
   creation: Tracer.ExternalSpan | undefined,
   relation: Relation
 ): Tracer.SpanOptionsNoTrace => {
-  const options = { kind: "consumer", attributes: Spans.process(delivery) } as const
-  if (creation === undefined) return { ...options, root: true }
+  if (creation === undefined) return ALONE
   return relation === "parent"
-    ? { ...options, parent: creation }
-    : { ...options, root: true, links: [{ span: creation, attributes: {} }] }
+    ? { kind: "consumer", parent: creation }
+    : { kind: "consumer", root: true, links: [{ span: creation, attributes: {} }] }
 }
+
+const ALONE = { kind: "consumer", root: true } as const
 
 // A handler that says what becomes of its job has not failed.
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> => {
@@ -59,10 +60,11 @@ class JobSpan {
   }
 
   /** The handler has ended. */
-  handled(exit: Exit.Exit<unknown, unknown>): void {
+  readonly handled = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
     this.#outcome = outcomeOf(exit)
     Spans.markFailure(this.span, this.#outcome)
     if (this.#job.isEnded) this.#end()
+    return Effect.void
   }
 
   #onOver(): void {
@@ -81,22 +83,18 @@ class JobSpan {
   }
 }
 
-/** Runs a handler in a span of its own. `handled` is given the span. */
+/** Runs a handler in a span of its own, at this place. `handled` is given the span. */
 export const inSpan = <A, E, R>(
-  job: ReservedJob,
-  delivery: Spans.Delivery,
-  relation: Relation,
+  delivery: Spans.Delivery & { readonly job: ReservedJob },
+  place: Tracer.SpanOptionsNoTrace,
   handled: (span: Tracer.Span) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
-    const creation = creationOf(delivery.envelope, relation)
     const clock = fiber.getRef(Clock.Clock)
     const isTimed = fiber.getRef(References.TracerTimingEnabled)
-    return Effect.flatMap(
-      Effect.makeSpan(`process ${delivery.tube}`, optionsOf(delivery, creation, relation)),
-      (span) => {
-        const own = new JobSpan(span, job, clock, isTimed)
-        return Effect.onExit(handled(span), (exit) => Effect.sync(() => own.handled(exit)))
-      }
-    )
+    return Effect.flatMap(Effect.makeSpan(`process ${delivery.tube}`, place), (span) => {
+      Spans.describe(span, delivery)
+      const own = new JobSpan(span, delivery.job, clock, isTimed)
+      return Effect.onExit(handled(span), own.handled)
+    })
   })

@@ -10,7 +10,7 @@ import type * as Errors from "../../Errors.ts"
 import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
 import type { JobCounters } from "../job/lease.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
-import { type JobRecorder, waitOf } from "../telemetry/jobRecorder.ts"
+import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import type { FinalVerdict, FinishedJobs } from "./finishedJobs.ts"
 import type { InFlight, Ran } from "./inFlight.ts"
 import type { Isolation, Suspect } from "./isolation.ts"
@@ -193,8 +193,6 @@ export class Lifecycle<A, E, R> {
     const { fork, inFlight, recorderOf } = this.#parts
     const recorder = recorderOf(job)
     recorder.started()
-    const wait = waitOf(job.known)
-    if (wait !== undefined) recorder.waited(wait)
     inFlight.begin(job, fork, this.#onExit)
   }
 

@@ -60,7 +60,7 @@ export const start = Effect.fnUntraced(function*<A, C, RD, RE, E, R>(
   const leases = yield* LeaseKeeper.make(settings.touchIntervalMillis)
   const refusals = new Refusals(clock, userCode)
   const finishedJobs = new FinishedJobs<E>()
-  const effectOf = HandlerEffect.make(tube, handler, settings)
+  const effectOf = HandlerEffect.make(tube, handler, settings, recorderOf)
   const shared = { settings, userCode, refusals, leases, finishedJobs, inFlight, recorderOf }
   const lifecycle = new Lifecycle<A, E, R>({
     ...shared,

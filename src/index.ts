@@ -6,6 +6,13 @@
  */
 
 /**
+ * Who may deliver the element of an id: claims in memory, Redis or a database.
+ *
+ * @since 0.1.0
+ */
+export * as Claims from "./Claims.ts"
+
+/**
  * The client that an application provides and uses: every command as an effect, and the layers.
  *
  * @since 0.1.0
@@ -60,6 +67,13 @@ export * as Job from "./Job.ts"
  * @since 0.1.0
  */
 export * as Metrics from "./Metrics.ts"
+
+/**
+ * A store for Effect's `PersistedQueue` and `DurableQueue`.
+ *
+ * @since 0.1.0
+ */
+export * as PersistedQueueStore from "./PersistedQueueStore.ts"
 
 /**
  * Connections that are each lent to one borrower at a time.

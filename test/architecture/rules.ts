@@ -27,7 +27,9 @@ export const PUBLIC: ReadonlyArray<string> = [
   "Tube",
   "Worker",
   "Server",
-  "Fleet"
+  "Fleet",
+  "Claims",
+  "PersistedQueueStore"
 ]
 
 // The words that all rooms share: errors, statistics and the table of commands.
@@ -58,6 +60,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   tube: room(["consumer", "envelope", "job", "telemetry", "protocol", ...VOCABULARY, "Client", "Consumer"]),
   worker: room(["tube", "consumer", "envelope", "job", "telemetry", "protocol", ...VOCABULARY]),
   fleet: room(["client", "consumer", "job", "pool", "connection", "protocol", ...VOCABULARY]),
+  persistence: room(["consumer", "job", "protocol", ...VOCABULARY]),
 
   // The embedded server and the client check each other, so they must not share code that can have a bug.
   server: { values: ["protocol/scalars"], types: [] },
@@ -77,6 +80,8 @@ export const rules: Readonly<Record<string, Rule>> = {
   Worker: publicModule("Worker", ["worker", "tube", "consumer", "job", "telemetry", "protocol"]),
   Server: publicModule("Server", ["binlog", "telemetry", "server", "client", "pool", "connection", "protocol"]),
   Fleet: publicModule("Fleet", ["fleet", "connection", "protocol"]),
+  Claims: publicModule("Claims", ["persistence"]),
+  PersistedQueueStore: publicModule("PersistedQueueStore", ["persistence"]),
   index: { values: PUBLIC, types: [] },
 
   // The command line pipelines by itself, below the public modules.

@@ -62,8 +62,8 @@ const SILENT_AS_ANOTHER = new Errors.ConnectionClosed({ detail: "it was idle whe
 const onlyTube = (tubes: ReadonlyArray<string>): string | undefined => new Set(tubes).size === 1 ? tubes[0] : undefined
 
 // Somebody else may be settling the job: the connection must not be closed before the answer.
-const ended = (job: ReservedJob): Effect.Effect<void> =>
-  Effect.andThen(job.end, Effect.callback<void>((resume) => void job.whenOver(() => resume(Effect.void))))
+const ended = (job: ReservedJob, giveBack: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.andThen(giveBack, Effect.callback<void>((resume) => void job.whenOver(() => resume(Effect.void))))
 
 /** Reserves until it is stopped. The end of its Scope releases the jobs in hand and closes its connections. */
 export class Fetcher implements Intake, Situation<FetchConnection>, FetchListener {
@@ -182,7 +182,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
       this.#noticeLastAnswer()
     })
     const held = Effect.suspend(() =>
-      Effect.forEach([...this.held()], ended, {
+      Effect.forEach([...this.held()], (job) => ended(job, this.#settings.giveBack?.(job) ?? job.end), {
         concurrency: "unbounded",
         discard: true
       })
@@ -238,7 +238,7 @@ export class Fetcher implements Intake, Situation<FetchConnection>, FetchListene
   onJob(job: ReservedJob): void {
     if (!this.#isStopped) return this.#settings.onJob(job)
     this.#late++
-    this.#fork(Effect.ignore(job.release())).addObserver(() => {
+    this.#fork(this.#settings.giveBack?.(job) ?? Effect.ignore(job.release())).addObserver(() => {
       this.#late--
       this.#noticeLastAnswer()
     })

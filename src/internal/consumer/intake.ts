@@ -1,6 +1,7 @@
 /**
  * The seam between those who take jobs, streams and workers, and whoever reserves for them: one server or several.
  */
+import type * as Effect from "effect/Effect"
 import type * as Errors from "../../Errors.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
 
@@ -27,6 +28,11 @@ export interface IntakeSettings {
   readonly isInUse: (job: ReservedJob) => boolean
   /** Whether the job is touched when the server says that its time runs out. */
   readonly isKept: (job: ReservedJob) => boolean
+  /**
+   * Releases a job that nobody is to have: it came too late, or without room for it, or is in hand at the end. Default: it
+   * keeps its own priority.
+   */
+  readonly giveBack?: ((job: ReservedJob) => Effect.Effect<void>) | undefined
   /** There is no server, and the schedule says not to dial again. */
   readonly onFailure: (error: Errors.BeanstalkdError) => void
 }

@@ -191,7 +191,7 @@ export class FleetIntake implements Intake {
     this.#delivering = 0
     if (hasRoom) return this.#settings.onJob(job)
     this.#surplus.add(job)
-    this.#fork(job.end)
+    this.#fork(this.#settings.giveBack?.(job) ?? job.end)
   }
 
   #onOver(source: Source, job: ReservedJob): void {

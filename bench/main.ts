@@ -8,6 +8,7 @@ import * as binlog from "./binlog.ts"
 import * as envelope from "./envelope.ts"
 import * as fleet from "./fleet.ts"
 import * as put from "./put.ts"
+import * as queue from "./queue.ts"
 import * as server from "./server.ts"
 import * as worker from "./worker.ts"
 
@@ -16,7 +17,11 @@ interface Bench {
   readonly run: (args: Array<string>, beanstalkd: string) => Promise<number>
 }
 
+<<<<<<< HEAD
 const BENCHES: Readonly<Record<string, Bench>> = { binlog, envelope, fleet, put, server, worker }
+=======
+const BENCHES: Readonly<Record<string, Bench>> = { binlog, fleet, put, queue, server, worker }
+>>>>>>> a0fd0f5 (bench: queue, the store on beanstalkd beside Effect's own)
 
 const main = async ([name = "", ...args]: Array<string>): Promise<number> => {
   if (!Object.hasOwn(BENCHES, name)) throw new UsageError(name === "" ? "which bench?" : `no such bench: "${name}"`)

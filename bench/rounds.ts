@@ -29,7 +29,7 @@ export interface Plan {
   readonly module: (client: string) => URL
   readonly ops: (client: string, which: Case) => number
   /** Puts the server into the state that the bench needs. `ops` include those for warming up. */
-  readonly prepare: (bench: string, port: number, ops: number) => Promise<void>
+  readonly prepare: (bench: string, port: number, ops: number, client: string) => Promise<void>
   /** Fails if the server has not seen what the bench should have done. `ops` include those for warming up. */
   readonly check: (bench: string, port: number, ops: number) => Promise<void>
 }
@@ -65,7 +65,7 @@ const measureOne = (plan: Plan, client: string, which: Case): Promise<Sample> =>
   withServer(plan.server?.(client) ?? real, which.cpus, async (port) => {
     const ops = shared(plan.ops(client, which), which.fibers)
     const warmup = shared(Math.max(ops / 5, Math.min(ops, WARMUP)), which.fibers)
-    await plan.prepare(which.bench, port, warmup + ops)
+    await plan.prepare(which.bench, port, warmup + ops, client)
     const { bench, cpus, fibers } = which
     const run: Run = { module: plan.module(client).href, bench, fibers, port, warmup, ops }
     const sample: Sample = await inChild(cpus, [CHILD], run)

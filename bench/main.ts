@@ -17,11 +17,7 @@ interface Bench {
   readonly run: (args: Array<string>, beanstalkd: string) => Promise<number>
 }
 
-<<<<<<< HEAD
-const BENCHES: Readonly<Record<string, Bench>> = { binlog, envelope, fleet, put, server, worker }
-=======
-const BENCHES: Readonly<Record<string, Bench>> = { binlog, fleet, put, queue, server, worker }
->>>>>>> a0fd0f5 (bench: queue, the store on beanstalkd beside Effect's own)
+const BENCHES: Readonly<Record<string, Bench>> = { binlog, envelope, fleet, put, queue, server, worker }
 
 const main = async ([name = "", ...args]: Array<string>): Promise<number> => {
   if (!Object.hasOwn(BENCHES, name)) throw new UsageError(name === "" ? "which bench?" : `no such bench: "${name}"`)

@@ -18,9 +18,10 @@ const MILLIS = "ms"
 /** Every store polls or waits in its own way; more elements tell nothing more. */
 const LATENCIES = 15
 
-export const usage = `queue [--json] [--out FILE] [--rounds 5] [--ops N] [--fibers 1,64] [--cpus same|own|any] [--clients ${
-  CLIENTS.map((client) => client.replaceAll(" ", "_")).join(",")
-}]`
+export const usage =
+  `queue [--json] [--out FILE] [--rounds 5] [--ops N] [--fibers 1,64] [--cpus same|own|any] [--clients ${
+    CLIENTS.map((client) => client.replaceAll(" ", "_")).join(",")
+  }]`
 
 const casesOf = ({ cpus, fibers = [1, 64] }: Options): ReadonlyArray<Case> =>
   fibers.flatMap((fibers) => BENCHES.map((bench): Case => ({ bench, fibers, cpus: placementFor(cpus ?? "own") })))

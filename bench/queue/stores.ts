@@ -11,7 +11,7 @@ import { rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeSqlite from "../../test/support/NodeSqlite.ts"
-import { type Start, real } from "../beanstalkd.ts"
+import { real, type Start } from "../beanstalkd.ts"
 import { own } from "../processes.ts"
 
 /** A layer of a store whose server listens on the port. */

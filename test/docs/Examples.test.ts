@@ -59,6 +59,11 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
     "resized 12.jpg",
     "12 of 12 photos are resized"
   ],
+  "persisted-queue.ts": [
+    "sent welcome-1 to ada\nattempt 1 of welcome-2 failed",
+    "sent welcome-3 to grace",
+    "failed for good: welcome-2, after 2 attempts"
+  ],
   "drain-buried.ts": ["kicked  job 5: good 3", "reports: 0 buried, 3 ready"]
 }
 

@@ -53,6 +53,8 @@ export const make: Effect.Effect<{ readonly port: number }, never, Scope.Scope> 
 
 /** A PostgreSQL of its own, and its client. */
 export const layer: Layer.Layer<SqlClient.SqlClient> = Layer.unwrap(
-  Effect.map(make, ({ port }) =>
-    PgClient.layer({ host: "127.0.0.1", port, username: "test", database: "postgres", maxConnections: 4 }))
+  Effect.map(
+    make,
+    ({ port }) => PgClient.layer({ host: "127.0.0.1", port, username: "test", database: "postgres", maxConnections: 4 })
+  )
 ).pipe(Layer.orDie)

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Scope from "effect/Scope"
 import * as Claims from "../../src/Claims.ts"
-import type * as Client from "../../src/Client.ts"
+import * as Client from "../../src/Client.ts"
 import * as MemoryClaims from "../../src/internal/persistence/memoryClaims.ts"
 import * as PersistedQueueStore from "../../src/PersistedQueueStore.ts"
 import type * as Server from "../../src/Server.ts"
@@ -62,21 +62,16 @@ export const onStore = <A, E>(
   onMemory((beanstalkd, server) =>
     Effect.gen(function*() {
       const claims = yield* MemoryClaims.make
-      const another = (other = claims) =>
-        Effect.orDie(PersistedQueueStore.make(options).pipe(Effect.provideService(Claims.Claims, other)))
+      const another: Setup["another"] = (other = claims) =>
+        PersistedQueueStore.make(options).pipe(
+          Effect.provideService(Claims.Claims, other),
+          Effect.provideService(Client.Beanstalkd, beanstalkd),
+          Effect.orDie
+        )
       const store = yield* another()
       const offer: Setup["offer"] = (element, id) =>
         store.offer({ name: QUEUE, id: id ?? `made ${count++}`, element, isCustomId: id !== undefined })
-      const setup: Setup = {
-        store,
-        claims,
-        beanstalkd,
-        server,
-        another: another as Setup["another"],
-        offer,
-        take: takeFrom(store)
-      }
-      return yield* test(setup)
+      return yield* test({ store, claims, beanstalkd, server, another, offer, take: takeFrom(store) })
     })
   )
 

@@ -11,11 +11,11 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
-import type * as Client from "../../src/Client.ts"
 import * as Errors from "../../src/Errors.ts"
 import * as Fleet from "../../src/Fleet.ts"
 import * as PersistedQueueStore from "../../src/PersistedQueueStore.ts"
-import * as Client_ from "../../src/Client.ts"
+import * as Client from "../../src/Client.ts"
+import type { ReservedJob } from "../../src/internal/job/reservedJob.ts"
 import { eventually } from "../support/Eventually.ts"
 import { areIn, keepLog, statesOf } from "../support/Workplace.ts"
 import { drain, FAILED, onStore, QUEUE, takeFrom, TUBE } from "./Setup.ts"
@@ -30,6 +30,18 @@ const crash = (beanstalkd: Client.Service) =>
   Effect.scoped(
     Effect.flatMap(beanstalkd.connection, (connection) =>
       Effect.andThen(connection.watch(TUBE), connection.reserveWithTimeout(0)))
+  )
+
+/** A store whose intakes are told something else. */
+const storeOn = (
+  beanstalkd: Client.Service,
+  change: (settings: Client.IntakeSettings) => Client.IntakeSettings
+) =>
+  PersistedQueueStore.make().pipe(
+    Effect.provideService(Client.Beanstalkd, {
+      ...beanstalkd,
+      intake: (settings) => beanstalkd.intake(change(settings))
+    })
   )
 
 describe("an element", () => {
@@ -136,6 +148,43 @@ describe("an element", () => {
         yield* areIn(beanstalkd, {}, TUBE)
       })
     ))
+})
+
+describe("an element whose lease has run out", () => {
+  const lapsing = (beanstalkd: Client.Service) =>
+    Effect.gen(function*() {
+      const jobs: Array<ReservedJob> = []
+      const store = yield* storeOn(beanstalkd, (settings) => ({
+        ...settings,
+        onJob: (job) => {
+          jobs.push(job)
+          settings.onJob(job)
+        }
+      }))
+      yield* store.offer({ name: QUEUE, id: "a", element: 1, isCustomId: false })
+      return { take: takeFrom(store), lapse: Effect.sync(() => jobs.forEach((job) => job.lose("expired"))) }
+    })
+
+  it.effect("is completed all the same, while nobody else has it", () =>
+    onStore(({ beanstalkd }) =>
+      Effect.gen(function*() {
+        const { lapse, take } = yield* lapsing(beanstalkd)
+        yield* take(() => lapse)
+        yield* areIn(beanstalkd, {}, TUBE)
+      }).pipe(Effect.scoped)
+    ))
+
+  it.effect("and that failed is left to the server, which is logged", () => {
+    const { log, logged } = keepLog()
+    return onStore(({ beanstalkd }) =>
+      Effect.gen(function*() {
+        const { lapse, take } = yield* lapsing(beanstalkd)
+        yield* Effect.flip(take(() => Effect.andThen(lapse, boom())))
+        yield* areIn(beanstalkd, { reserved: 1 }, TUBE)
+        assert.isTrue(log.some(({ message }) => message.includes("could not be settled")))
+      }).pipe(Effect.scoped)
+    ).pipe(logged)
+  })
 })
 
 describe("an element that failed", () => {
@@ -361,13 +410,10 @@ describe("the connections of a store", () => {
     onStore(({ beanstalkd }) =>
       Effect.gen(function*() {
         const opened: Array<Client.IntakeSettings> = []
-        const intake: Client.Service["intake"] = (settings) => {
+        const store = yield* storeOn(beanstalkd, (settings) => {
           opened.push(settings)
-          return beanstalkd.intake(settings)
-        }
-        const store = yield* PersistedQueueStore.make().pipe(
-          Effect.provideService(Client_.Beanstalkd, { ...beanstalkd, intake })
-        )
+          return settings
+        })
         const take = takeFrom(store)
         const waiting = yield* Effect.forkScoped(Effect.flip(take(id)), { startImmediately: true })
         yield* eventually(Effect.sync(() => assert.strictEqual(opened.length, 1)))
@@ -385,8 +431,8 @@ describe("the connections of a store", () => {
 describe("a store over a fleet", () => {
   it.live("takes what lies on any server, once", () =>
     Effect.gen(function*() {
-      const client = yield* Client_.Beanstalkd
-      const store = yield* PersistedQueueStore.make().pipe(Effect.provideService(Client_.Beanstalkd, client))
+      const client = yield* Client.Beanstalkd
+      const store = yield* PersistedQueueStore.make().pipe(Effect.provideService(Client.Beanstalkd, client))
       const take = takeFrom(store)
       for (let i = 0; i < 30; i++) {
         yield* store.offer({ name: QUEUE, id: `${i}`, element: i, isCustomId: false })
@@ -417,13 +463,13 @@ describe("the options of a store", () => {
             maxConnections: { maxConnections: 0 }
           })
         ) {
-          const message = yield* refused(options).pipe(Effect.provideService(Client_.Beanstalkd, beanstalkd))
+          const message = yield* refused(options).pipe(Effect.provideService(Client.Beanstalkd, beanstalkd))
           assert.include(message, `BeanstalkdError InvalidOptions PersistedQueueStore.layer: ${name} must be`)
         }
         for (const prefix of ["", "-a", "x".repeat(101), "ü", 7, null]) {
           const options = { prefix: prefix as string }
           assert.include(
-            yield* refused(options).pipe(Effect.provideService(Client_.Beanstalkd, beanstalkd)),
+            yield* refused(options).pipe(Effect.provideService(Client.Beanstalkd, beanstalkd)),
             "prefix must be"
           )
         }

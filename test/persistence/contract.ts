@@ -16,7 +16,6 @@ import * as Layer from "effect/Layer"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { quietly } from "../support/Fixture.ts"
 import type { StoreLayer } from "./Stores.ts"
 
 /** What a store does not promise. */
@@ -249,6 +248,3 @@ export const contract = (name: string, store: StoreLayer, { isEarly = false }: C
         }))
     }
   )
-
-/** Keeps the log of a test quiet that is about warnings. */
-export { quietly }

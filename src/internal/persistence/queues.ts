@@ -12,6 +12,8 @@ import { QueueIntake, type QueueParts } from "./queueIntake.ts"
 import { failedToTake } from "./storeError.ts"
 import type { TubeNames } from "./tubeNames.ts"
 
+const CLOSED = new Error("the store was closed")
+
 // A reserve waits for up to 30 seconds. After that none is under way whose job could come to a connection that closes.
 const IDLE = "30 seconds"
 
@@ -44,11 +46,6 @@ export class Queues {
   /** The queue of this name, which is opened if it is not. */
   of(name: string): QueueIntake {
     return this.#open.get(name)?.queue ?? this.#start(name)
-  }
-
-  /** How many queues are open. */
-  get size(): number {
-    return this.#open.size
   }
 
   /** Nobody can take any more. */
@@ -96,5 +93,3 @@ export class Queues {
     }).pipe(Effect.scoped)
   }
 }
-
-const CLOSED = new Error("the store was closed")

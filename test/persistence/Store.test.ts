@@ -360,7 +360,9 @@ describe("an element that cannot be offered", () => {
   it.effect("since it is no JSON, is refused", () =>
     onStore(({ offer }) =>
       Effect.gen(function*() {
-        assert.strictEqual((yield* Effect.flip(offer(1n)))._tag, "PersistedQueueError")
+        for (const name of [undefined, "a"]) {
+          assert.strictEqual((yield* Effect.flip(offer(1n, name)))._tag, "PersistedQueueError")
+        }
       })
     ))
 })

@@ -24,35 +24,40 @@ export interface OfferParts {
 
 type Offered = Effect.Effect<void, PersistedQueue.PersistedQueueError>
 
-/** How elements are offered. */
+/** How elements are offered. Every element passes through here, so that there is no generator per element. */
 export const makeOffer = ({ claims, client, tubes, ttr }: OfferParts): (options: OfferOptions) => Offered => {
   const atOnce: Client.PutOptions = { priority: PRIORITY, ttr }
-  const put = ({ delay, element, id, name }: OfferOptions, token?: string) =>
-    client.put(
-      tubes.of(name),
-      Element.encode({ id, element, token }),
-      delay === undefined ? atOnce : { ...atOnce, delay }
-    )
+  const put = ({ delay, name }: OfferOptions, body: string) =>
+    client.put(tubes.of(name), body, delay === undefined ? atOnce : { ...atOnce, delay })
 
-  const claim = Effect.fnUntraced(function*(options: OfferOptions) {
-    const { id, name } = options
-    if ((yield* claims.lookup(name, id)) !== undefined) return
+  const putAndClaim = (options: OfferOptions, body: string, token: string) =>
+    Effect.flatMap(put(options, body), (job) =>
+      Effect.flatMap(
+        claims.claim(options.name, options.id, token),
+        // If it stays, whoever takes it sees that it is one too many.
+        (owner) => owner === token ? Effect.void : Effect.ignore(client.delete(job))
+      ))
+
+  const offer = (options: OfferOptions): Effect.Effect<unknown, unknown> => {
+    const { element, id, isCustomId, name } = options
+    if (!isCustomId) return put(options, Element.encode({ id, element }))
     const token = SecureRandom.uuidV4Unsafe()
-    const job = yield* put(options, token)
-    const winner = yield* claims.claim(name, id, token)
-    // If it stays, whoever takes it sees that it is one too many.
-    if (winner !== token) yield* Effect.ignore(client.delete(job))
-  })
+    const body = Element.encode({ id, element, token })
+    return Effect.flatMap(
+      claims.lookup(name, id),
+      (held) => held === undefined ? putAndClaim(options, body, token) : Effect.void
+    )
+  }
 
   return (options) =>
     Effect.suspend(() => {
       try {
-        const offered: Effect.Effect<unknown, unknown> = options.isCustomId ? claim(options) : put(options)
-        return Effect.matchEffect(offered, {
+        return Effect.matchEffect(offer(options), {
           onFailure: (error) => Effect.fail(failedToOffer(error)),
           onSuccess: () => Effect.void
         })
       } catch (cause) {
+        // The element is no JSON.
         return Effect.fail(failedToOffer(cause))
       }
     })

@@ -44,8 +44,9 @@ const deleted = (job: ReservedJob): Effect.Effect<void, Failure<"delete">> =>
 const complete = ({ claims }: SettleParts, queue: string, taken: Taken): Effect.Effect<void, Failure<"delete">> => {
   const { element, job } = taken
   if (element.token === undefined) return deleted(job)
+  const mark = claims.completed(queue, element.id)
   const marked = Effect.catchCause(
-    Effect.retry(claims.completed(queue, element.id), PATIENCE),
+    Effect.catch(mark, () => Effect.retry(mark, PATIENCE)),
     (cause) =>
       warn(queue, taken, "it is completed, but its claim could not be marked, and stays until it is removed", cause)
   )

@@ -52,7 +52,10 @@ export interface Service {
   /** The element is completed: its id stays claimed, and the age of the claim counts from now. */
   readonly completed: (queue: string, id: string) => Effect.Effect<void, ClaimsError>
 
-  /** Removes the claim, so that the id can be offered again. */
+  /**
+   * Removes the claim, so that the id can be offered again. Its element should be gone: if it is in flight and succeeds, the
+   * next element of the id counts as completed.
+   */
   readonly remove: (queue: string, id: string) => Effect.Effect<void, ClaimsError>
 
   /** Removes the claims of elements that were completed so long ago, or longer. */

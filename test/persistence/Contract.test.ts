@@ -19,7 +19,6 @@ describeRedis("a store of Effect", () => {
 
 describe("the embedded server", () => {
   contract("with claims in memory", ours(embedded, claims.memory))
-  contract("with claims in SQLite", ours(embedded, claims.sqlite))
 })
 
 describeReal("beanstalkd", () => {

@@ -25,7 +25,7 @@ interface Breakage {
 const IDS = 8
 const PRODUCERS = 3
 const TAKERS = 3
-const SEEDS = 40
+const SEEDS = 20
 
 interface Ledger {
   /** How often connections were cut so far. */

@@ -37,7 +37,7 @@ export const claims: Record<"memory" | "redis" | "sqlite" | "postgres", Layer.La
 export const ours = (client: Layer.Layer<Client.Beanstalkd>, claims: Layer.Layer<Claims.Claims>): StoreLayer =>
   Layer.orDie(PersistedQueueStore.layer().pipe(Layer.provide([client, claims])))
 
-const pollInterval = "10 millis"
+const pollInterval = "20 millis"
 
 /** Effect's own stores. */
 export const effects: Record<"memory" | "redis" | "sqlite", StoreLayer> = {

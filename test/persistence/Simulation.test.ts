@@ -152,7 +152,7 @@ describe("a simulation of two processes", () => {
           claim: (_queue, _id, token) => Effect.succeed(token)
         })
       }),
-      assert.isTrue
+      (isNoticed) => assert.isTrue(isNoticed)
     ))
 
   it.effect("notices a put that is answered and not done", () =>
@@ -164,6 +164,6 @@ describe("a simulation of two processes", () => {
             Effect.tap(client.put(tube, body, options), (job) => Effect.ignore(client.delete(job)))
         })
       }),
-      assert.isTrue
+      (isNoticed) => assert.isTrue(isNoticed)
     ))
 })

@@ -46,7 +46,7 @@ const complete = ({ claims }: SettleParts, queue: string, taken: Taken): Effect.
   if (element.token === undefined) return deleted(job)
   const mark = claims.completed(queue, element.id)
   const marked = Effect.catchCause(
-    Effect.catch(mark, () => Effect.retry(mark, PATIENCE)),
+    Effect.catchTag(mark, "ClaimsError", () => Effect.retry(mark, PATIENCE)),
     (cause) =>
       warn(queue, taken, "it is completed, but its claim could not be marked, and stays until it is removed", cause)
   )

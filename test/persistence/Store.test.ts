@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as Errors from "../../src/Errors.ts"
@@ -207,6 +208,24 @@ describe("an element that failed", () => {
         assert.match(String(lastFailure), /Boom/)
         assert.isString(token)
         yield* areIn(beanstalkd, {}, TUBE)
+      })
+    ))
+
+  it.effect("since it does not decode has failed in its first attempt, for that reason", () =>
+    onStore(({ beanstalkd, offer, store }) =>
+      Effect.gen(function*() {
+        const factory = yield* Effect.provideService(
+          PersistedQueue.makeFactory,
+          PersistedQueue.PersistedQueueStore,
+          store
+        )
+        const queue = yield* factory.make({ name: QUEUE, schema: Schema.Struct({ n: Schema.Finite }) })
+        yield* offer({ n: "none" }, "a")
+        yield* offer({ n: 1 }, "b")
+        assert.deepStrictEqual(yield* queue.take(Effect.succeed), { n: 1 })
+        const [record] = yield* drain(beanstalkd, FAILED)
+        assert.deepStrictEqual([record!["id"], record!["attempts"]], ["a", 1])
+        assert.match(String(record!["lastFailure"]), /SchemaError[^]*\["n"\]/)
       })
     ))
 

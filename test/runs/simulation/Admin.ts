@@ -9,6 +9,7 @@ import type * as Client from "../../../src/Client.ts"
 import type { JobId } from "../../../src/internal/protocol/scalars.ts"
 import { settle } from "./Handler.ts"
 import type { Program } from "./Machine.ts"
+import { payloadOf } from "./Enclosed.ts"
 import { tubesOf } from "./Plan.ts"
 import type { Run } from "./Run.ts"
 import type { Process } from "./World.ts"
@@ -43,7 +44,7 @@ const command = (run: Run, client: Client.Service, process: Process): Effect.Eff
   }
   const looksAt = ({ id, text }: { readonly id: JobId; readonly text: string }, tube?: string) => {
     const looked = ledger.jobs.get(id)
-    expect(looked?.put.body === text && (tube === undefined || looked.tube === tube), `job ${id} in ${tube}`)
+    expect(looked?.put.body === payloadOf(text) && (tube === undefined || looked.tube === tube), `job ${id} in ${tube}`)
   }
   switch (dice.weighted(COMMANDS)) {
     case "kick": {

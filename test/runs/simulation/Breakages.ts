@@ -108,6 +108,18 @@ export const breakages: ReadonlyArray<Breakage> = [
     if (pending === undefined ||`
   },
   {
+    name: "a job that is put again has lost its envelope",
+    module: "internal/envelope/rewriting",
+    from: `if (line.head !== undefined) return`,
+    to: `if (line.head !== undefined) return line.payload ??`
+  },
+  {
+    name: "a job that is put again has another id",
+    module: "internal/envelope/rewriting",
+    from: `this.#line({ ...line.head, ...change }`,
+    to: `this.#line({ ...line.head, ...change, id: messageId(now) }`
+  },
+  {
     name: "a job that is too large stays with its connection",
     module: "internal/consumer/fetcher",
     from: `this.#fork(this.#isStopped ? job.end : buryOversized(job, error, this.#settings.tubes))`,

@@ -41,7 +41,7 @@ export const worker = (run: Run, worked: Worked): Program => (client, process) =
     retryAfter: (error) => error.startsWith("later ") ? Duration.seconds(Number(error.slice(6))) : undefined
   }
   const handler: Worker.Handler<typeof Value.Type, Failure, never> = (value, job) => work(run, process, job, value.key)
-  return Worker.run(typed(worked.tube), handler, options).pipe(
+  return Worker.run(typed(worked.tube, run.plan.isEnclosed), handler, options).pipe(
     Effect.provideService(Client.Beanstalkd, client),
     Effect.catchCause((cause) => run.unexpected(process, "a worker", cause))
   )

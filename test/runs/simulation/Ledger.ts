@@ -7,6 +7,7 @@ import { reservedOf } from "../../../src/internal/job/decodedJob.ts"
 import type { Job as Handle } from "../../../src/Job.ts"
 import type { Link } from "./Network.ts"
 import { type Copy, isDeadly, isSuspect } from "./Verdicts.ts"
+import { payloadOf } from "./Enclosed.ts"
 import type { Process, World } from "./World.ts"
 
 /** The job that a put asks for. */
@@ -23,6 +24,8 @@ export interface Put extends Intent {
   readonly key: number
   /** The answer to the caller: none yet, the id, that the job was not put, or that nobody knows. */
   heard: "nothing" | "acknowledged" | "notDone" | "unknown"
+  /** The id in the envelope with which the server took it, if it has one. */
+  envelope: string | undefined
   /** The job that it became. Workers put copies of it, into its tube or into the dead-letter tube. */
   job: Job | undefined
   /** All leases of it and of its copies. */
@@ -184,7 +187,7 @@ export class Ledger {
   }
 
   began(key: number, intent: Intent): Put {
-    const put: Put = { ...intent, key, heard: "nothing", job: undefined, leases: [], runs: 0 }
+    const put: Put = { ...intent, key, heard: "nothing", envelope: undefined, job: undefined, leases: [], runs: 0 }
     this.puts.set(key, put)
     this.world.tell(`put ${key} into ${intent.tube} begins`)
     return put
@@ -275,7 +278,8 @@ export class Ledger {
 
   /** A handler begins. */
   begin(process: Process, handle: Handle, isInterruptible: boolean): Run | undefined {
-    const { id, text: body } = handle
+    const { id } = handle
+    const body = payloadOf(handle.text)
     const job = this.#jobOf(process, id, body)
     if (job === undefined) {
       this.world.violate(`${process.name} was given job ${id}, which nobody has put`)

@@ -77,6 +77,8 @@ export interface Plan {
   /** Tubes from which fibers reserve one job at a time, and the number of these fibers. */
   readonly plain: { readonly tubes: ReadonlyArray<string>; readonly hands: number } | undefined
   readonly admins: number
+  /** Whether the values of workers travel in envelopes; what is put as text never does. */
+  readonly isEnclosed: boolean
 }
 
 // What is touched every 2 seconds is not silent for so long, even if the clock jumps.
@@ -133,7 +135,8 @@ export const planOf = (dice: Dice): Plan => {
     plain: dice.chance(0.4)
       ? { tubes: dice.chance(0.5) ? ["plain-a", "plain-b"] : ["plain-a"], hands: dice.int(1, 3) }
       : undefined,
-    admins: dice.int(0, 1)
+    admins: dice.int(0, 1),
+    isEnclosed: dice.chance(0.4)
   }
 }
 

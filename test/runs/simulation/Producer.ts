@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as Client from "../../../src/Client.ts"
 import * as Errors from "../../../src/Errors.ts"
 import * as Tube from "../../../src/Tube.ts"
+import { idOfKey } from "./Enclosed.ts"
 import type { Put } from "./Ledger.ts"
 import type { Program } from "./Machine.ts"
 import { tubesOf } from "./Plan.ts"
@@ -18,8 +19,9 @@ import type { Run } from "./Run.ts"
 /** The values in the tubes that have workers. */
 export const Value = Schema.Struct({ key: Schema.Finite, pad: Schema.String })
 
-/** A tube of these values. */
-export const typed = (name: string) => Tube.make(name, { schema: Value })
+/** A tube of these values, which may carry envelopes. */
+export const typed = (name: string, isEnclosed: boolean) =>
+  Tube.make(name, { schema: Value, envelope: isEnclosed ? { id: ({ key }) => idOfKey(key) } : false })
 
 const PADS = ["", "x", "\r\nput 0 0 1 1\r\nx\r\n", "Grüße, 世界", "RESERVED 1 5\r\n", "y".repeat(300), "z".repeat(5000)]
 
@@ -80,7 +82,11 @@ const putOne = (run: Run, client: Client.Service) =>
     const isReadable = !isWorked || dice.chance(0.97)
     const { pad, put } = begin(run, tube, terms, isReadable)
     const effect = isReadable && dice.chance(0.5)
-      ? Effect.provideService(typed(tube).put({ key: put.key, pad }, optionsOf(terms)), Client.Beanstalkd, client)
+      ? Effect.provideService(
+        typed(tube, isWorked && plan.isEnclosed).put({ key: put.key, pad }, optionsOf(terms)),
+        Client.Beanstalkd,
+        client
+      )
       : client.put(tube, dice.chance(0.5) ? put.body : Buffer.from(put.body), optionsOf(terms))
     const { exit, wasInterrupted } = yield* run.perhapsInterrupted(effect)
     conclude(run, put, Exit.map(exit, ({ id }) => id), wasInterrupted)

@@ -7,6 +7,7 @@ import { DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS } from "../../../src/Protocol.ts"
 import type { Store } from "../../../src/internal/server/store.ts"
 import type { Job, Lease, Ledger, Put } from "./Ledger.ts"
 import type { Link } from "./Network.ts"
+import { idOf, idOfKey, payloadOf } from "./Enclosed.ts"
 import { inWords, type Meaning, meaningsOf } from "./Verdicts.ts"
 import type { Process, World } from "./World.ts"
 
@@ -179,6 +180,15 @@ export class Witness {
   // What becomes of jobs
   // -------------------------------------------------------------------------------------------------------------------
 
+  // A dead letter that came without an envelope gets one, with the reason.
+  #onEnvelope(put: Put, id: string | undefined, isAtHome: boolean): void {
+    if (put.job === undefined) put.envelope = id
+    const expected = put.envelope ?? (isAtHome ? undefined : id)
+    if (id !== expected || (put.envelope !== undefined && id !== idOfKey(put.key))) {
+      this.#world.violate(`the envelope of put ${put.key} has the id ${id ?? "none"}`)
+    }
+  }
+
   #onPut(
     id: number,
     tube: StoredTube,
@@ -191,7 +201,8 @@ export class Witness {
     const put = this.#ledger.puts.get(Number(KEY.exec(body)?.[1]))
     this.#world.tell(`server takes ${put?.key ?? "?"} into ${tube.name} as ${id}, ${state}`)
     if (put === undefined) return this.#world.violate(`the server took job ${id}, which nobody has put`)
-    if (put.body !== body) this.#world.violate(`the body of put ${put.key} was changed on its way`)
+    if (put.body !== payloadOf(body)) this.#world.violate(`the body of put ${put.key} was changed on its way`)
+    this.#onEnvelope(put, idOf(body), tube.name === put.tube)
     const job: Job = {
       id,
       tube: tube.name,

@@ -216,9 +216,7 @@ export class Settler<A, E, R> {
   #postpone(job: ReservedJob, { cause, delay }: Postpone<E>): Settling<R> {
     return Effect.gen({ self: this }, function*() {
       const { recorderOf, settings: { logFailure }, tube } = this.#parts
-      const copied = yield* Effect.exit(
-        this.#copyTo(tube, job, delay, (now) => ({ due: now + Math.ceil(Duration.toSeconds(delay)) * 1000 }))
-      )
+      const copied = yield* Effect.exit(this.#copyTo(tube, job, delay, dueAfter(delay)))
       if (Exit.isFailure(copied)) {
         yield* log("Warn", "the job cannot be put again, so that this counts as an attempt", copied.cause)
         return yield* this.#release(job, delay)
@@ -374,6 +372,10 @@ export class Settler<A, E, R> {
     )
   }
 }
+
+const dueAfter = (delay: Duration.Duration) => (now: number): Change => ({
+  due: now + Math.ceil(Duration.toSeconds(delay)) * 1000
+})
 
 const inShort = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)

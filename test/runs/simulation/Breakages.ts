@@ -284,27 +284,27 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a snooze uses an attempt",
     module: "internal/worker/settler",
-    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`,
+    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay, dueAfter(delay)))`,
     to: `const copied = yield* Effect.exit(Effect.fail(tube))`
   },
   {
     name: "a snoozed job is not put again",
     module: "internal/worker/settler",
-    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`,
+    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay, dueAfter(delay)))`,
     to: `const copied = Exit.succeed(tube)`
   },
   {
     name: "a snoozed job is deleted before it is put again",
     module: "internal/worker/settler",
-    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`,
+    from: `const copied = yield* Effect.exit(this.#copyTo(tube, job, delay, dueAfter(delay)))`,
     to: `yield* job.delete
-      const copied = yield* Effect.exit(this.#copyTo(tube, job, delay))`
+      const copied = yield* Effect.exit(this.#copyTo(tube, job, delay, dueAfter(delay)))`
   },
   {
     name: "a snoozed job loses its ttr",
     module: "internal/worker/settler",
-    from: `this.#parts.put(tube, job.body, { priority: pri, delay, ttr: Duration.seconds(ttr) })`,
-    to: `this.#parts.put(tube, job.body, { priority: pri, delay })`
+    from: `const options = { priority: pri, delay, ttr: Duration.seconds(ttr) }`,
+    to: `const options = { priority: pri, delay }`
   },
   {
     name: "an error that says when to come again is one like any other",
@@ -315,7 +315,7 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a discarded job is given up",
     module: "internal/worker/policy",
-    from: `return { _tag: "Drop", reason: ending.reason }`,
+    from: `return { _tag: "Drop", outcome: "discarded", reason: ending.reason }`,
     to: `return { _tag: "GiveUp", cause: Cause.empty }`
   },
   {

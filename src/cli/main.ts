@@ -20,8 +20,9 @@ if (isTooOld) {
   // Without a listener SIGUSR1 opens Node's debugger, while it tells a beanstalkd to drain: `serve` must have one from the
   // first moment.
   process.on("SIGUSR1", () => {})
-  // Keeps the compiled modules for the next start.
-  process.getBuiltinModule("node:module").enableCompileCache()
+  // Keeps the compiled modules for the next start. Deno does so by itself, and has no such function.
+  const Module = process.getBuiltinModule("node:module")
+  if ("enableCompileCache" in Module) Module.enableCompileCache()
   import("./run.ts").catch((error: unknown) =>
     import("./missingPackage.ts").then(({ describeMissing }) => {
       const message = describeMissing(error)

@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Runtime from "effect/Runtime"
 import { ending } from "./failures.ts"
 import { program } from "./program.ts"
-import { secondSignal } from "./signals.ts"
+import { exitCode, interruptedBy, secondSignal } from "./signals.ts"
 
 // Each write reports its own error. Without these listeners a closed pipe would end in a stack trace.
 process.stdout.on("error", () => {})
@@ -24,7 +24,10 @@ const exitAtOnce = () => {
 for (const signal of SIGNALS) process.on(signal, exitAtOnce)
 
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
-  const interrupt = () => fiber.interruptUnsafe(fiber.id)
+  const interrupt = (signal: NodeJS.Signals) => {
+    interruptedBy(signal)
+    fiber.interruptUnsafe(fiber.id)
+  }
   for (const signal of SIGNALS) process.on(signal, interrupt)
   fiber.addObserver((exit) => teardown(exit, (code) => process.exit(code)))
 })
@@ -34,6 +37,6 @@ runMain(program(process.argv.slice(2)), {
   teardown: (exit, onExit) => {
     const { code, line } = ending(exit)
     if (line !== undefined) process.stderr.write(`${line}\n`)
-    onExit(code === 130 ? Number(process.exitCode ?? code) : code)
+    onExit(code === 130 ? exitCode() : code)
   }
 })

@@ -1,17 +1,32 @@
 /**
- * Signals that a command answers to in its own way.
+ * Signals that a command answers to in its own way, and the exit code of a command that a signal has interrupted.
  */
 import * as Effect from "effect/Effect"
 
 /** Calls `listener` for each signal of this kind, as long as the Scope lives. */
 export const listenTo = (signal: NodeJS.Signals, listener: () => void) =>
   Effect.acquireRelease(
-    // Before the listeners that interrupt, which can end the process on the spot.
-    Effect.sync(() => process.prependListener(signal, listener)),
+    Effect.sync(() => process.on(signal, listener)),
     () => Effect.sync(() => process.removeListener(signal, listener))
   )
 
-const exitAtOnce = (): void => process.exit(130)
+const INTERRUPTED = 130
+
+let codeOnSigterm = INTERRUPTED
+let code: number | undefined
+
+/**
+ * A signal is about to interrupt the command. The code is decided here, and not by a listener of its own: Deno calls
+ * listeners in the order in which they were added, `prependListener` or not, and the interruption can end the process.
+ */
+export const interruptedBy = (signal: NodeJS.Signals): void => {
+  code ??= signal === "SIGTERM" ? codeOnSigterm : INTERRUPTED
+}
+
+/** The exit code of a command that was interrupted. */
+export const exitCode = (): number => code ?? INTERRUPTED
+
+const exitAtOnce = (): void => process.exit(INTERRUPTED)
 
 let onSecondSignal = exitAtOnce
 
@@ -26,13 +41,13 @@ export const givesBackOnSecondSignal = (listener: () => void) =>
   Effect.sync(() => {
     onSecondSignal = () => {
       onSecondSignal = exitAtOnce
-      process.exitCode = 130
+      code = INTERRUPTED
       listener()
       Effect.runFork(Effect.andThen(Effect.sleep(TIME_TO_GIVE_BACK), Effect.sync(exitAtOnce)))
     }
   })
 
 /** Any signal interrupts, but SIGTERM is the normal end of what runs until it is told to stop. */
-export const endsWellOnSigterm = listenTo("SIGTERM", () => {
-  process.exitCode = 0
+export const endsWellOnSigterm = Effect.sync(() => {
+  codeOnSigterm = 0
 })

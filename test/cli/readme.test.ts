@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import * as RealServer from "../support/RealServer.ts"
+import * as Runtime from "../support/Runtime.ts"
 import { tempDir } from "../support/TempDir.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -27,7 +28,7 @@ RealServer.describeReal("the recording in the README", () => {
       const env = { ...process.env, BEANSTALKD_URL: `beanstalk://127.0.0.1:${port}` }
       assert.isAbove(steps.length, 10)
       for (const { command, output } of steps) {
-        const script = `beanstalk() { "${process.execPath}" "${main}" "$@"; }\nexec 2>&1\n${command}\ntrue`
+        const script = `beanstalk() { ${Runtime.commandLine} "${main}" "$@"; }\nexec 2>&1\n${command}\ntrue`
         const { stdout } = yield* Effect.promise(() => promisify(execFile)("bash", ["-c", script], { cwd, env }))
         assert.strictEqual(stdout.replaceAll(`:${port}`, ":11300"), output, command)
       }

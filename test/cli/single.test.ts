@@ -12,6 +12,7 @@ import * as Cli from "../support/Cli.ts"
 import { eventually } from "../support/Eventually.ts"
 import { freePort } from "../support/FreePort.ts"
 import * as RealServer from "../support/RealServer.ts"
+import * as Runtime from "../support/Runtime.ts"
 import { selfSigned } from "../support/SelfSigned.ts"
 import { serve } from "../support/Serve.ts"
 import { tempDir } from "../support/TempDir.ts"
@@ -155,7 +156,7 @@ RealServer.describeReal("completion in bash", () => {
       }
       const beanstalk = join(directory, "beanstalk")
       const main = join(import.meta.dirname, "../../dist/cli/main.js")
-      writeFileSync(beanstalk, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`)
+      writeFileSync(beanstalk, `#!/bin/sh\nexec ${Runtime.commandLine} "${main}" "$@"\n`)
       chmodSync(beanstalk, 0o755)
       const complete = (line: string) => {
         const words = line.split(" ")

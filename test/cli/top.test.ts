@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process"
 import { join } from "node:path"
 import * as Cli from "../support/Cli.ts"
 import * as RealServer from "../support/RealServer.ts"
+import * as Runtime from "../support/Runtime.ts"
 import { describeServers } from "./servers.ts"
 
 const ENTER = "\u001b[?1049h"
@@ -163,7 +164,7 @@ RealServer.describeReal("where there is no terminal", () => {
 describe("completions", () => {
   it("complete commands and flags in bash", () => {
     const main = join(import.meta.dirname, "../../dist/cli/main.js")
-    const script = `source <(${process.execPath} ${main} completions bash)
+    const script = `source <(${Runtime.commandLine} ${main} completions bash)
       COMP_WORDS=(beanstalk peek-b); COMP_CWORD=1; COMP_LINE="beanstalk peek-b"; COMP_POINT=16
       $(complete -p beanstalk | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); echo "\${COMPREPLY[@]}"`
     const output = execFileSync("bash", ["-c", script], { encoding: "utf8" })

@@ -6,13 +6,14 @@ import { execFile } from "node:child_process"
 import { globSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import * as Runtime from "../support/Runtime.ts"
 
 const root = join(import.meta.dirname, "../..")
 
 const { BEANSTALKD_URL: _, ...env } = process.env
 
 const run = async (example: string): Promise<string> => {
-  const { stdout } = await promisify(execFile)("node", [join("examples", example)], { cwd: root, env, timeout: 30_000 })
+  const { stdout } = await promisify(execFile)(process.execPath, [join("examples", example)], { cwd: root, env, timeout: 30_000 })
   return stdout
 }
 
@@ -74,12 +75,12 @@ const SERVICES: Record<string, { readonly when: string; readonly shows: Readonly
 
 const serve = (example: string, when: string): Promise<{ readonly code: number | null; readonly output: string }> =>
   new Promise((resolve) => {
-    const service = execFile("node", [join("examples", example)], { cwd: root, env, timeout: 30_000 })
+    const service = execFile(process.execPath, [join("examples", example)], { cwd: root, env, timeout: 30_000 })
     let output = ""
     service.stdout?.on("data", (text: string) => {
       const isFirst = !output.includes(when)
       output += text
-      if (isFirst && output.includes(when)) service.kill("SIGTERM")
+      if (isFirst && output.includes(when)) Runtime.signal(service, "SIGTERM")
     })
     service.on("close", (code) => resolve({ code, output }))
   })

@@ -82,8 +82,7 @@ describe("where it listens", () => {
       const path = join(yield* tempDir, "s")
       const killed = spawn(process.execPath, [
         "-e",
-        `net.createServer().listen(process.argv[1], () => console.log())`,
-        path
+        `net.createServer().listen(${JSON.stringify(path)}, () => console.log())`
       ])
       yield* Effect.promise(() => once(killed.stdout, "data"))
       const taken = yield* Effect.flip(Effect.scoped(serve({ path })))

@@ -9,6 +9,7 @@ import * as ChildProcess from "node:child_process"
 import { join } from "node:path"
 import { vi } from "vitest"
 import { eventually } from "./Eventually.ts"
+import * as Runtime from "./Runtime.ts"
 
 // Some tests start dozens of processes, and the machine may be busy.
 vi.setConfig({ testTimeout: 120_000 })
@@ -74,7 +75,7 @@ const spawn = Effect.fnUntraced(function*(
     stdout: () => stdout,
     stderr: () => stderr,
     type: (text) => Effect.sync(() => void child.stdin.write(text)),
-    signal: (signal) => Effect.sync(() => void child.kill(signal)),
+    signal: (signal) => Effect.sync(() => void Runtime.signal(child, signal)),
     closeStdout: Effect.sync(() => child.stdout.destroy()),
     ended: Deferred.await(ended),
     shows: (text) =>
@@ -93,7 +94,7 @@ export const start = (args: ReadonlyArray<string>, env?: CliOptions["env"]) =>
 /** Starts the command on a system that lets no file grow larger than so many KiB. */
 export const startWithSmallFiles = (args: ReadonlyArray<string>, kib: number) => {
   const command = `ulimit -f ${kib} && exec "$@"`
-  return spawn("bash", ["-c", command, "bash", process.execPath, MAIN, ...args], environment(undefined))
+  return spawn("bash", ["-c", command, "bash", ...Runtime.command, MAIN, ...args], environment(undefined))
 }
 
 /** Runs the command to its end. */
@@ -129,7 +130,7 @@ export const inTerminal = (
     readonly shell?: (command: string) => string
   } = {}
 ) => {
-  const command = shell([process.execPath, MAIN, ...args].map(quote).join(" "))
+  const command = shell([...Runtime.command, MAIN, ...args].map(quote).join(" "))
   const line = `stty rows 30 cols 100; ${command}`
   return spawn("script", ["-qfec", line, "/dev/null"], environment({ TERM: "xterm", ...env }))
 }

@@ -14,6 +14,7 @@ import { ask, parseStats } from "./Ask.ts"
 import { eventually } from "./Eventually.ts"
 import { freePort } from "./FreePort.ts"
 import * as RealTime from "./RealTime.ts"
+import * as Runtime from "./Runtime.ts"
 
 export interface RealServerOptions {
   /** More command line arguments, such as `["-z", "1000"]`. */
@@ -161,7 +162,7 @@ export const make = Effect.fnUntraced(function*(
 
   const signal = (signal: NodeJS.Signals) =>
     Effect.suspend(() =>
-      current?.child.kill(signal)
+      current !== undefined && Runtime.signal(current.child, signal)
         ? Effect.void
         : Effect.die(new Error(`${signal} was not sent: beanstalkd does not run`))
     )

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import { eventually } from "../support/Eventually.ts"
 import { onMemory, onServer } from "../support/Fixture.ts"
 import * as RealServer from "../support/RealServer.ts"
+import * as Runtime from "../support/Runtime.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { areIn, keepLog, TUBE, work } from "../support/Workplace.ts"
 import { service } from "./Processes.ts"
@@ -63,13 +64,13 @@ RealServer.describeReal("a worker service that gets a second signal", () => {
       yield* beanstalkd.put(TUBE, "never")
       const { child, exited, told } = yield* service(server.port, yield* tempDir, { shutdownTimeout: "1 hour" })
       yield* eventually(Effect.sync(() => assert.strictEqual(told("began").length, 1)), { within: "20 seconds" })
-      child.kill("SIGTERM")
+      Runtime.signal(child, "SIGTERM")
       const isStopping = Effect.map(beanstalkd.statsTube(TUBE), (stats) => assert.strictEqual(stats.currentWatching, 1))
       yield* eventually(isStopping, { within: "10 seconds" })
       assert.isNull(child.exitCode)
       yield* eventually(
         Effect.sync(() => {
-          child.kill("SIGTERM")
+          Runtime.signal(child, "SIGTERM")
           assert.strictEqual(told("interrupted").length, 1)
         }),
         { within: "10 seconds" }
@@ -87,9 +88,9 @@ RealServer.describeReal("a worker service that gets a second signal", () => {
         yield* beanstalkd.put(TUBE, "until SIGTERM")
         const { child, exited, told } = yield* service(server.port, yield* tempDir, { shutdownTimeout: "1 hour" })
         yield* eventually(Effect.sync(() => assert.strictEqual(told("began").length, 1)), { within: "20 seconds" })
-        child.kill("SIGTERM")
+        Runtime.signal(child, "SIGTERM")
         yield* Effect.sleep("10 millis")
-        child.kill("SIGTERM")
+        Runtime.signal(child, "SIGTERM")
         yield* exited
         assert.strictEqual(told("interrupted").length, 0)
         yield* areIn(beanstalkd, {})

@@ -7,6 +7,7 @@ import { Client, Errors, Tube, Worker } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { eventually } from "../support/Eventually.ts"
 import * as RealServer from "../support/RealServer.ts"
+import * as Runtime from "../support/Runtime.ts"
 import { tempDir } from "../support/TempDir.ts"
 import { service } from "./Processes.ts"
 import { onMemory, onServer } from "../support/Fixture.ts"
@@ -145,7 +146,7 @@ RealServer.describeReal("a worker service that gets SIGTERM in the middle of 64 
       const options = { concurrency: 64, shutdownTimeout: "300 millis" }
       const { child, exited, stderr, told } = yield* service(server.port, yield* tempDir, options)
       yield* eventually(Effect.sync(() => assert.strictEqual(told("began").length, 64)), { within: "10 seconds" })
-      child.kill("SIGTERM")
+      Runtime.signal(child, "SIGTERM")
       yield* exited
       assert.strictEqual(stderr(), "")
       assert.deepStrictEqual(told("ended").toSorted((a, b) => a - b), [...short])

@@ -12,7 +12,8 @@ export interface DirectoryLock {
   readonly release: () => void
 }
 
-const BUSY = 5
+// The message of SQLITE_BUSY. Node and Bun have its code as well, Deno has not.
+const BUSY = "database is locked"
 
 const NO_LOCK = "it must be an empty file that this user may write, or not be there"
 
@@ -24,8 +25,7 @@ export interface Sqlite {
   readonly DatabaseSync: typeof DatabaseSync
 }
 
-const isBusy = (error: unknown): boolean =>
-  error instanceof Error && "errcode" in error && (error.errcode as number) % 256 === BUSY
+const isBusy = (error: unknown): boolean => error instanceof Error && error.message.startsWith(BUSY)
 
 /** Locks a directory. It throws a `BinlogFailure` if another server has it. */
 export const lockDirectory = (sqlite: Sqlite, directory: string): DirectoryLock => {

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import * as Runtime from "../../support/Runtime.ts"
 import type { Handled } from "./Accounts.ts"
 
 const PROGRAM = fileURLToPath(new URL("worker.ts", import.meta.url))
@@ -64,7 +65,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       if (!running.has(own)) return Effect.void
       own.signal = signal
-      own.child.kill(signal)
+      Runtime.signal(own.child, signal)
       return Deferred.await(own.ended)
     })
 

@@ -12,6 +12,7 @@ import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import * as Connection from "../../../src/Connection.ts"
 import * as Server from "../../../src/Server.ts"
+import * as Runtime from "../../support/Runtime.ts"
 import { memory } from "./memory.ts"
 
 const way = process.argv[2] ?? ""
@@ -45,7 +46,7 @@ const waitOverTcp = (server: Server.Service, time: number) =>
   Effect.sync(() => {
     const child = spawn(process.execPath, [dialers, String(server.port), String(clients)], { stdio: "inherit" })
     const leave = Effect.promise(() => {
-      child.kill(time % 2 === 0 ? "SIGKILL" : "SIGTERM")
+      Runtime.signal(child, time % 2 === 0 ? "SIGKILL" : "SIGTERM")
       return once(child, "exit")
     })
     return { leave }

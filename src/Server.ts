@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as SocketServer from "effect/socket/SocketServer"
 import * as Client from "./Client.ts"
 import * as Errors from "./Errors.ts"
 import type { SyncPolicy } from "./internal/binlog/policy.ts"
@@ -30,9 +31,9 @@ import { unwrapConfig } from "./internal/protocol/unwrapConfig.ts"
 import * as Validate from "./internal/protocol/validate.ts"
 import * as EngineHost from "./internal/server/engineHost.ts"
 import type * as EngineFaults from "./internal/server/faults.ts"
-import type { Place } from "./internal/server/listen.ts"
 import { endpointOf } from "./internal/server/loopback.ts"
 import { nameOf } from "./internal/server/memoryNames.ts"
+import type { Place } from "./internal/server/socketServer.ts"
 import { DEFAULT_FILE_SIZE } from "./internal/server/statsText.ts"
 import * as PoolSettings from "./internal/pool/settings.ts"
 import { BinlogRecorder } from "./internal/telemetry/binlogRecorder.ts"
@@ -126,6 +127,14 @@ export interface Options extends Limits, Durability {
   /** The path of a unix socket to listen on instead. Default: none. */
   readonly path?: string | undefined
 }
+
+/**
+ * The limits of a server on a `SocketServer`, and where it keeps its jobs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SocketServerOptions extends Limits, Durability {}
 
 /**
  * The name of a server in memory, its limits, and where it keeps its jobs. One with a `directory` answers when the bytes are
@@ -320,6 +329,9 @@ const makeHost = Effect.fnUntraced(function*(operation: string, options: Limits 
   )
 })
 
+const hostOf = (operation: string, options: Limits & Durability, failed: (cause: unknown) => ListenError) =>
+  Effect.catchTag(makeHost(operation, options), "InvalidArgument", (cause) => Effect.fail(failed(cause)))
+
 const FAULTS = Validate.optionNames<Faults>({
   refuse: true,
   mute: true,
@@ -407,11 +419,7 @@ const start = Effect.fnUntraced(function*(
   const failed = (cause: unknown) => new ListenError({ server: show(options), cause })
   const place = placeOf(operation, options)
   if (place instanceof Errors.InvalidArgument) return yield* failed(place)
-  const host = yield* Effect.catchTag(
-    makeHost(operation, options),
-    "InvalidArgument",
-    (cause) => Effect.fail(failed(cause))
-  )
+  const host = yield* hostOf(operation, options, failed)
   const { listen } = yield* loadListen(failed)
   const port = yield* Effect.mapError(listen(host, place), failed)
   return fromHost(host, {
@@ -484,6 +492,62 @@ export const layerConfig = (
     )
   )
 
+// Loaded when it is needed, like `listen.ts`: no client needs a socket of Effect.
+const loadSocketServer = Effect.promise(() => import("./internal/server/socketServer.ts"))
+
+const startOnSocketServer = Effect.fnUntraced(function*(operation: string, given: SocketServerOptions = {}) {
+  const socketServer = yield* SocketServer.SocketServer
+  const { acceptFrom, placeOf } = yield* loadSocketServer
+  const place = placeOf(socketServer.address)
+  const server = Transport.show(place)
+  const failed = (cause: unknown) => new ListenError({ server, cause })
+  const options = Validate.snapshot(operation, given, [...LIMITS, ...DURABILITY])
+  if (options instanceof Errors.InvalidArgument) return yield* failed(options)
+  const host = yield* hostOf(operation, options, failed)
+  yield* acceptFrom(host, socketServer)
+  return fromHost(host, { server, port: "path" in place ? undefined : place.port, clientOptions: place })
+})
+
+/**
+ * A server on the connections of Effect's service `SocketServer`, as a layer: of `NodeSocketServer` in
+ * `@effect/platform-node` or `@effect/platform-node-shared`, of `BunSocketServer`, with TLS by its `layerTls`, or of your own.
+ * It ends with its Scope, before the `SocketServer` does.
+ *
+ * The `SocketServer` decides on what `Server.layer` sees to by itself. Give one of Node:
+ *
+ * - `host: "127.0.0.1"`: without it, all machines may connect.
+ * - `allowHalfOpen: true`: without it, a client that closes its half, as `nc` does, may miss the last replies. Not with TLS:
+ *   there a client that breaks off the handshake would keep the server from ending, for up to two minutes.
+ * - `noDelay: true` and `keepAlive: true`: small replies leave at once, and clients that are gone are noticed.
+ *
+ * A unix socket that a killed process left behind is not removed, and a port that is taken is an error of the
+ * `SocketServer`. With TLS, give clients `tls` beside the server's `clientOptions`. An option that makes no sense fails with
+ * `ListenError`, a directory that cannot be used with `BinlogError`.
+ *
+ * ```ts
+ * import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+ * import { Server } from "effect-beanstalkd"
+ * import { Layer } from "effect"
+ *
+ * const sockets = NodeSocketServer.layer({
+ *   host: "127.0.0.1",
+ *   port: 11300,
+ *   allowHalfOpen: true,
+ *   noDelay: true,
+ *   keepAlive: true
+ * })
+ *
+ * const live = Server.layerSocketServer({ maxJobSize: 1_000_000 }).pipe(Layer.provide(sockets))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerSocketServer = (
+  options?: SocketServerOptions
+): Layer.Layer<Server, BinlogError | ListenError, SocketServer.SocketServer> =>
+  Layer.effect(Server, startOnSocketServer("Server.layerSocketServer", options))
+
 // ---------------------------------------------------------------------------------------------------------------------
 // In memory
 // ---------------------------------------------------------------------------------------------------------------------
@@ -505,11 +569,7 @@ const startMemory = Effect.fnUntraced(function*(
     const rule = "text without white space, not empty"
     return yield* failed(new Errors.InvalidArgument({ operation, argument: "name", value: options.name, rule }))
   }
-  const host = yield* Effect.catchTag(
-    makeHost(operation, options),
-    "InvalidArgument",
-    (cause) => Effect.fail(failed(cause))
-  )
+  const host = yield* hostOf(operation, options, failed)
   const name = yield* nameOf(options.name)
   const dialer = LoopbackDialer.makeDialer(name, endpointOf(host))
   return fromHost(host, { server: name, port: undefined, clientOptions: { dialer } })

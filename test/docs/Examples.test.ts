@@ -13,7 +13,11 @@ const root = join(import.meta.dirname, "../..")
 const { BEANSTALKD_URL: _, ...env } = process.env
 
 const run = async (example: string): Promise<string> => {
-  const { stdout } = await promisify(execFile)(process.execPath, [join("examples", example)], { cwd: root, env, timeout: 30_000 })
+  const { stdout } = await promisify(execFile)(process.execPath, [join("examples", example)], {
+    cwd: root,
+    env,
+    timeout: 30_000
+  })
   return stdout
 }
 

@@ -162,7 +162,9 @@ RealServer.describeReal("examples/fleet.ts", () => {
       const servers = yield* Effect.forEach([1, 2, 3], () => RealServer.make())
       const BEANSTALKD_URL = `beanstalk://${servers.map(({ port }) => `127.0.0.1:${port}`).join()}`
       const options = { cwd: root, env: { ...process.env, BEANSTALKD_URL }, timeout: 30_000 }
-      const { stdout } = yield* Effect.promise(() => promisify(execFile)(process.execPath, ["examples/fleet.ts"], options))
+      const { stdout } = yield* Effect.promise(() =>
+        promisify(execFile)(process.execPath, ["examples/fleet.ts"], options)
+      )
       for (const customer of ["ada", "edsger", "grace", "tony"]) {
         const homes = new Set(
           stdout.split("\n").filter((line) => line.endsWith(` ${customer}`)).map((line) => line.split("/")[0])

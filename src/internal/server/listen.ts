@@ -8,10 +8,7 @@ import type * as Scope from "effect/Scope"
 import { lstatSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import type { EngineHost } from "./engineHost.ts"
-import { serve } from "./socket.ts"
-
-/** Where a server listens. */
-export type Place = { readonly path: string } | { readonly host: string; readonly port: number }
+import { acceptFrom, type Place } from "./socketServer.ts"
 
 // A process that was killed leaves its unix socket behind, and `listen` fails with EADDRINUSE there. Any other file stays,
 // and any other trouble is reported by `listen`.
@@ -43,6 +40,6 @@ export const listen = Effect.fnUntraced(function*(
     Effect.uninterruptible,
     Effect.mapError((error) => error.reason.cause)
   )
-  yield* Effect.forkScoped(server.run(serve(host)))
+  yield* acceptFrom(host, server)
   return server.address._tag === "UnixPathAddress" ? undefined : server.address.port
 })

@@ -1,7 +1,7 @@
 /**
  * A connection of the embedded server on a socket of Effect's `SocketServer`.
  */
-import { NetSocket } from "@effect/platform-node/NodeSocket"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,8 +9,15 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Socket from "effect/socket/Socket"
+import type * as Net from "node:net"
 import { finished } from "node:stream"
 import type { EngineHost } from "./engineHost.ts"
+
+/**
+ * The socket of `node:net` behind an Effect socket, if there is one: `@effect/platform-node` and `-node-shared` provide it.
+ * It is declared here by their name, so that a server on another `SocketServer` needs neither package.
+ */
+export class NetSocket extends Context.Service<NetSocket, Net.Socket>()("@effect/platform-node/NodeSocket/NetSocket") {}
 
 // The client has closed its half of the connection, and still reads.
 const isEndOfStream = ({ reason }: Socket.SocketError): boolean =>

@@ -23,9 +23,13 @@ const worksAndEnds = Effect.fnUntraced(function*(server: FakeServer.Serving, opt
   return connection
 })
 
-const cannotOpen = Effect.fnUntraced(function*(options: Connection.Options, why: string) {
+// Node and Deno write a hyphen, Bun does not.
+const SELF_SIGNED = /self.signed certificate/
+
+const cannotOpen = Effect.fnUntraced(function*(options: Connection.Options, why: string | RegExp) {
   const error = yield* fails(Connection.make(options), { reason: "OpenError", sent: false, command: "connect" })
-  assert.include(error.message, why)
+  if (typeof why === "string") assert.include(error.message, why)
+  else assert.match(error.message, why)
   return error
 })
 
@@ -112,8 +116,8 @@ describe("TLS", () => {
   it.live("to a server whose certificate is not trusted fails", () =>
     Effect.gen(function*() {
       const server = yield* speaking
-      yield* cannotOpen({ port: server.port, tls: true }, "self-signed certificate")
-      yield* cannotOpen({ port: server.port, tls: {} }, "self-signed certificate")
+      yield* cannotOpen({ port: server.port, tls: true }, SELF_SIGNED)
+      yield* cannotOpen({ port: server.port, tls: {} }, SELF_SIGNED)
     }))
 
   it.live("to a server of another name fails", () =>

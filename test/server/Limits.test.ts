@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { Client, Connection, type Errors, type Protocol, Server } from "effect-beanstalkd"
 import * as Program from "../support/Program.ts"
+import { isBun } from "../support/Runtime.ts"
 import { eventually } from "../support/Eventually.ts"
 
 const reasonOf = (error: Errors.BeanstalkdError): string => error.reason._tag
@@ -156,7 +157,8 @@ interface Report {
 const floods: ReadonlyArray<
   readonly [title: string, clients: number, what: string, mebibytes: number, connections: number]
 > = [
-  ["ask for large replies and read none", 20, "replies", 48, 21],
+  // A socket of Bun keeps more than one of Node before it says that it is full.
+  ["ask for large replies and read none", 20, "replies", isBun ? 96 : 48, 21],
   ["announce bodies and do not send them", 200, "bodies", 5, 101],
   ["send a line of 16 MiB each", 16, "line", 48, 17]
 ]

@@ -110,7 +110,7 @@ describe("where it listens", () => {
       const taken = yield* Effect.flip(Effect.scoped(serve({ port })))
       assert.include(taken.message, `cannot listen on 127.0.0.1:${port}: listen EADDRINUSE`)
       const nowhere = yield* Effect.flip(Effect.scoped(serve({ path: "/nonexistent/s" })))
-      assert.include(nowhere.message, "cannot listen on unix:/nonexistent/s: listen ")
+      assert.include(nowhere.message, "cannot listen on unix:/nonexistent/s: ")
       const unknown = yield* Effect.flip(Effect.scoped(serve({ host: "nonexistent.invalid" })))
       assert.include(unknown.message, "cannot listen on nonexistent.invalid:0: ")
     }))

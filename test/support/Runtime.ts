@@ -7,8 +7,8 @@ export const isBun: boolean = "Bun" in globalThis
 
 export const isDeno: boolean = "Deno" in globalThis
 
-/** How a shell runs a program on this runtime. `spawn` of Deno adds the same by itself. */
-export const command: ReadonlyArray<string> = isDeno ? [process.execPath, "run", "-A"] : [process.execPath]
+/** How a shell runs a program on this runtime. `spawn` of Deno does the same by itself. Without `-q`, Deno clears lines of the terminal. */
+export const command: ReadonlyArray<string> = isDeno ? [process.execPath, "run", "-A", "-q"] : [process.execPath]
 
 /** `command` as text for a shell. */
 export const commandLine: string = command.map((word) => `'${word}'`).join(" ")

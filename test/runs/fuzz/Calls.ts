@@ -27,8 +27,8 @@ const turn = Effect.callback<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-// Nobody of them waits for time to pass.
-const TURNS = 300
+// Nobody of them waits for time to pass. Deno takes some hundred turns to listen.
+const TURNS = 3000
 
 const ended = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown, unknown>) {
   for (let turns = 0; turns < TURNS; turns++) {

@@ -2,8 +2,8 @@
  * A package that is not installed. This module imports nothing, because it is there for the case that imports fail.
  */
 
-// As Node and Bun say it, and as Deno says it, which names a module of the package.
-const MISSING = /^Cannot find package '([^']+)'|^Import "((?:@[^/"]+\/)?[^/"]+)[^"]*" not a dependency/
+// As Node and Bun say it, and as Deno says it. Where no package.json asks for the package, Deno names a module of it.
+const MISSING = /^(?:Cannot|Could not) find package '([^']+)'|^Import "((?:@[^/"]+\/)?[^/"]+)[^"]*" not a dependency/
 
 /** The message for a failed import, if it failed because a package is not installed. */
 export const describeMissing = (error: unknown): string | undefined => {

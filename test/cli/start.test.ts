@@ -7,6 +7,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { accessSync, constants, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { vi } from "vitest"
+import { describeMissing } from "../../src/cli/missingPackage.ts"
 import { tempDir } from "../support/TempDir.ts"
 
 // Each test starts processes, on a machine that may be busy.
@@ -90,6 +91,18 @@ describe("the command", () => {
 })
 
 describe("without a package", () => {
+  it.each([
+    ["Node", "Cannot find package 'effect' imported from /a/run.js"],
+    ["Bun", "Cannot find package 'effect' imported from /a/run.js"],
+    ["Deno", "Could not find package 'effect' from referrer 'file:///a/run.js'."],
+    ["Deno, in a project", "Import \"effect/Runtime\" not a dependency\n    at file:///a/run.js:5:26\n"]
+  ])("%s says so in its own words", (_, message) => {
+    const error = Object.assign(new Error(message), { code: "ERR_MODULE_NOT_FOUND" })
+    assert.strictEqual(describeMissing(error), "the package effect is missing: npm install effect")
+    const scoped = Object.assign(new Error(message.replace("effect", "@effect/x")), { code: "ERR_MODULE_NOT_FOUND" })
+    assert.strictEqual(describeMissing(scoped), "the package @effect/x is missing: npm install @effect/x")
+  })
+
   // A copy of the published files, with only these packages beside it.
   const installed = Effect.fnUntraced(function*(packages: ReadonlyArray<string>) {
     const directory = yield* tempDir

@@ -26,7 +26,7 @@ const runtimes = Object.keys(commands).filter((name) => args.length === tests.le
 const run = (runtime: string, outputFile: string): number => {
   const [command, ...before] = commands[runtime]!
   const vitest = ["node_modules/vitest/vitest.mjs", "run", "--config", "vitest.runtimes.config.ts"]
-  const reporters = ["--reporter=dot", "--reporter=json", `--outputFile.json=${outputFile}`]
+  const reporters = ["--reporter=dot", "--silent=passed-only", "--reporter=json", `--outputFile.json=${outputFile}`]
   const { error, status } = spawnSync(command!, [...before, ...vitest, ...reporters, ...tests], {
     cwd: root,
     env: { ...process.env, DENO_NO_UPDATE_CHECK: "1" },

@@ -230,6 +230,8 @@ RealServer.describeReal("work", () => {
       yield* client.put("a", "one")
       yield* start("-w", "a", ...shell("cat >> \"$LOG\"; echo >> \"$LOG\""))
       yield* eventually(Effect.sync(() => assert.deepStrictEqual(lines(), ["one"])), soon)
+      // A restart ends commands that still run.
+      yield* eventually(areIn(client, {}, "a"), soon)
       yield* server.restart
       yield* Cli.on(server)(["put", "-u", "a", "two"])
       yield* eventually(Effect.sync(() => assert.deepStrictEqual(lines(), ["one", "two"])), soon)

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber } from "effect"
 import { Client, Connection, type Errors, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
+import { millisOf } from "../../src/internal/server/entities.ts"
 import { onLayer } from "../support/Fixture.ts"
 
 /** `EMBEDDED_FULL=1` runs all of it, which takes some ten seconds more. */
@@ -169,3 +170,13 @@ const manyAtWork = Effect.gen(function*() {
   yield* TestClock.adjust("1 hour")
   return log
 }).pipe(Effect.scoped)
+
+describe("the time of a store", () => {
+  it("can have seconds added and taken away again, on a clock that has just begun as well", () => {
+    for (let nanos = 61_000_000n; nanos < 62_000_000n; nanos += 97n) {
+      const now = millisOf({ monotonicTimeNanosUnsafe: () => nanos })()
+      assert.strictEqual(now + 1000 - 1000, now)
+      assert.approximately(now, Number(nanos) / 1e6, 0.001)
+    }
+  })
+})

@@ -150,9 +150,13 @@ export class Reserver {
   }
 }
 
+// Sums and differences of such fractions and whole milliseconds are exact, so that a lease of a second is soon over from its
+// first moment, as beanstalkd has it. Others are not, where the clock has begun lately, as Deno's does with the process.
+const PARTS_OF_A_MILLI = 1024
+
 /** A clock of a store. */
 export const millisOf = (clock: { readonly monotonicTimeNanosUnsafe: () => bigint }): () => number => () =>
-  Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  Math.round(Number(clock.monotonicTimeNanosUnsafe()) / 1e6 * PARTS_OF_A_MILLI) / PARTS_OF_A_MILLI
 
 /** The moments at which a store has something to do by itself. */
 export class Deadlines {

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric } from "effect"
 import { Metrics } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
-import { Latency } from "../../src/internal/telemetry/latency.ts"
+import { Latency } from "../../src/internal/telemetry/commandRecorder.ts"
 import { onMemory } from "../support/Fixture.ts"
 import { TUBE, work } from "../support/Workplace.ts"
 

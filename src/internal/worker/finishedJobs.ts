@@ -63,6 +63,8 @@ export class FinishedJobs<E> {
   readonly #finished = new Map<string, Finished<E>>()
   /** Jobs that are done and whose delete has not been answered. */
   readonly #deleting = new DeletingJobs()
+  /** Jobs that are put once more. Whether they are done is not known until the copy is there and the job is deleted. */
+  readonly #replaced = new Map<string, ReservedJob>()
 
   /**
    * The work is done, and the delete is on its way. The lease may be over, and the next one come here, long before the answer:
@@ -77,6 +79,21 @@ export class FinishedJobs<E> {
     if (this.#deleting.get(job)?.job === job) this.#deleting.delete(job)
   }
 
+  /** A copy of the job is about to be put in its place. */
+  onReplacing(job: ReservedJob): void {
+    this.#replaced.set(keyOf(job), job)
+  }
+
+  /** The job is deleted, or stays. */
+  onReplaced(job: ReservedJob): void {
+    if (this.#replaced.get(keyOf(job)) === job) this.#replaced.delete(keyOf(job))
+  }
+
+  /** Whether a copy is being put in place of this job, for an earlier lease whose time has run out meanwhile. */
+  isBeingReplaced(job: ReservedJob): boolean {
+    return this.#replaced.size > 0 && this.#replaced.has(keyOf(job))
+  }
+
   /** There is a verdict on this job, which was there at `since`. */
   add(job: ReservedJob, since: number, verdict: FinalVerdict<E>): void {
     const key = keyOf(job)
@@ -87,7 +104,8 @@ export class FinishedJobs<E> {
 
   /** Whether there may be a verdict on this job: {@link verdictOn} tells, from its counters. */
   has(job: ReservedJob): boolean {
-    return this.#deleting.get(job) !== undefined || (this.#finished.size > 0 && this.#finished.has(keyOf(job)))
+    return this.#deleting.get(job) !== undefined || this.isBeingReplaced(job) ||
+      (this.#finished.size > 0 && this.#finished.has(keyOf(job)))
   }
 
   /**

@@ -3,7 +3,7 @@
  * the units next to it do each step.
  */
 import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Errors from "../../Errors.ts"
@@ -40,6 +40,9 @@ export interface Parts<A, E, R> {
   /** There may be room for another job, without one having been settled. */
   readonly onRoom: () => void
 }
+
+// The job is put once more for an earlier lease, or not: then it comes again.
+const WHEN_REPLACED: Policy.Release = { _tag: "Release", delay: Duration.seconds(1) }
 
 /** Takes the jobs of one worker from their reservation to their end. */
 export class Lifecycle<A, E, R> {
@@ -126,6 +129,7 @@ export class Lifecycle<A, E, R> {
       if (this.#isStopping) return settler.settle(job, Policy.RELEASE)
       const verdict = finishedJobs.verdictOn(job, answer.value, askedAt)
       if (verdict !== undefined) return this.#finish(job, verdict, askedAt)
+      if (finishedJobs.isBeingReplaced(job)) return settler.settle(job, WHEN_REPLACED)
       if (!settings.crashGuard) return this.#beginOrHold(job)
       const admitted = Policy.admit(answer.value, settings)
       if (admitted._tag === "Run") this.#beginOrHold(job)

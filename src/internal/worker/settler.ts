@@ -94,7 +94,7 @@ export class Settler<A, E, R> {
       case "Retry":
         return this.conclude(job, this.#retry(job, verdict))
       case "Postpone":
-        return this.conclude(job, this.#postpone(job, verdict))
+        return this.conclude(job, this.#replacing(job, this.#postpone(job, verdict)))
       case "Drop":
         return this.conclude(job, this.#drop(job, verdict))
       case "GiveUp":
@@ -242,7 +242,9 @@ export class Settler<A, E, R> {
 
   #giveUp(job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
     const { deadLetter } = this.#parts.settings
-    return deadLetter === undefined ? this.#bury(job, cause) : this.#moveTo(deadLetter, job, cause)
+    return deadLetter === undefined
+      ? this.#bury(job, cause)
+      : this.#replacing(job, this.#moveTo(deadLetter, job, cause))
   }
 
   #moveTo(deadLetter: string, job: ReservedJob, cause: Cause.Cause<E | Errors.DecodeError>): Settling<R> {
@@ -264,6 +266,15 @@ export class Settler<A, E, R> {
       yield* this.#deleteCopied(job)
       yield* log("Error", `failed for good, moved to ${deadLetter} as job ${String(moved.value)}`, cause)
       yield* this.#recordGivenUp(job, "deadLettered", cause)
+    })
+  }
+
+  // Its lease may run out meanwhile, and the next one come here.
+  #replacing(job: ReservedJob, replacing: Settling<R>): Settling<R> {
+    const { finishedJobs } = this.#parts
+    return Effect.suspend(() => {
+      finishedJobs.onReplacing(job)
+      return Effect.ensuring(replacing, Effect.sync(() => finishedJobs.onReplaced(job)))
     })
   }
 

@@ -89,7 +89,7 @@ const withoutRun = (
         ? [{ command: "release", delay: delayOfSuspect(seen) }]
         : []
     // Whether a body can be read, a worker learns when the handler's turn comes, so a held job is given back in either case.
-    const held = heldTooLong(lease, rules, ledger)
+    const held = [...heldTooLong(lease, rules, ledger), ...beingReplaced(lease)]
     if (isReadable(lease.job.put.body)) return [...refused, ...held]
     return [
       ...refused,
@@ -103,6 +103,12 @@ const HELD_MILLIS = 30_000
 
 const heldTooLong = (lease: Lease, { isolateSuspects }: Rules, ledger: Ledger): ReadonlyArray<Meaning> =>
   isolateSuspects && ledger.world.now - lease.startedAt >= HELD_MILLIS && ledger.hadCompany(lease) ? [AT_ONCE] : []
+
+// The same worker has put a copy of it, for an earlier lease, and has not heard yet whether that one could be deleted.
+const beingReplaced = ({ job, link }: Lease): ReadonlyArray<Meaning> =>
+  job.leases.some(({ copy, link: { client } }) => copy !== undefined && client === link.client)
+    ? [{ command: "release", delay: [1, 1] }]
+    : []
 
 const delayOfSuspect = ({ crashes }: Lease): readonly [number, number] => {
   const seconds = Math.min(2 ** crashes, MAX_ISOLATION_DELAY_SECONDS)

@@ -163,8 +163,15 @@ export const encode = Effect.fnUntraced(function*(
   const complete: Head = { ...head, id: head.id ?? messageId(now), at: head.at ?? now }
   const wrong = EnvelopeHead.refuse({ ...complete })
   if (wrong !== undefined) return yield* refuse(head, `one that can be written: ${wrong}`)
+  if (!Line.isBody(payload)) {
+    return yield* Validate.refuse("Envelope.encode", "payload", payload, "text or a Uint8Array")
+  }
   const bytes = typeof payload === "string" ? Buffer.from(payload) : payload
   const { compression } = complete
+  if (compression !== undefined && bytes.length > Compression.MAX_EXPANDED) {
+    const rule = `of at most ${Compression.MAX_EXPANDED} bytes before it is compressed`
+    return yield* Validate.refuse("Envelope.encode", "payload", `${bytes.length} bytes`, rule)
+  }
   const small = compression === undefined ? bytes : yield* Effect.mapError(
     Compression.compress(compression, bytes),
     (error) => refuse(compression, `a compression that this runtime has (${describeCause(error)})`)

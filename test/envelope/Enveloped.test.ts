@@ -184,7 +184,7 @@ describe("the id", () => {
       const { deadLetter, ...head } = dead!.head!
       assert.deepInclude(head, { id: "order-7", at: 0, correlationId: "c-1" })
       const { at, id, server, ...reason } = deadLetter!
-      assert.deepStrictEqual(reason, { tube: "emails", attempts: 2, error: "no such user" })
+      assert.deepStrictEqual(reason, { tube: "emails", attempts: 2, error: "Refused: no such user" })
       assert.isAtLeast(at, 5000)
       assert.strictEqual(typeof id, "number")
       assert.include(server, "memory")
@@ -198,7 +198,7 @@ describe("the id", () => {
       yield* work(Emails, () => Effect.die(new Error("x".repeat(5000))), { maxAttempts: 1, deadLetter: emailsDead })
       const [dead] = yield* seen(emailsDead)
       assert.deepStrictEqual(dead?.value, ADA)
-      assert.strictEqual(dead?.head?.deadLetter?.error, "x".repeat(500))
+      assert.strictEqual(dead?.head?.deadLetter?.error, `Error: ${"x".repeat(493)}`)
       assert.match(dead!.head!.id, /^[0-9a-f-]{36}$/)
     })))
 
@@ -243,6 +243,16 @@ describe("a dead-letter tube", () => {
       )
       assert(Result.isFailure(refused))
       assert.include(refused.failure.message, "a tube that reads envelopes")
+    })))
+
+  it.effect("with wrong options is refused", () =>
+    onMemory(Effect.fnUntraced(function*() {
+      const deadLetter = Tube.make("dead", { schema: Email, envelope: "bad" as never })
+      for (const tube of [Emails, emails()]) {
+        const refused = yield* Effect.result(Worker.run(tube, () => Effect.void, { deadLetter }))
+        assert(Result.isFailure(refused))
+        assert.include(refused.failure.message, "envelope must be true, false")
+      }
     })))
 })
 
@@ -299,6 +309,16 @@ describe("the attempts of a job", () => {
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(Object.fromEntries(runs), { once: 1, four: 4, two: 2 })
       yield* areIn(beanstalkd, { buried: 3 }, "emails")
+    })))
+})
+
+describe("the attempts of a job that does not decode", () => {
+  it.effect("are what it says itself, too", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      yield* beanstalkd.put("emails", yield* Envelope.encode("{}", { maxAttempts: 1 }))
+      yield* work(Emails, () => Effect.void, { maxAttempts: 3, onUndecodable: "retry" })
+      yield* areIn(beanstalkd, { buried: 1 }, "emails")
+      assert.strictEqual((yield* beanstalkd.statsJob(1 as never)).reserves, 1)
     })))
 })
 
@@ -453,6 +473,78 @@ describe("a change while it rolls out", () => {
         const refused = yield* Effect.result(Tube.make("texts", { codec } as { codec: "text" }).peekReady)
         assert(Result.isFailure(refused))
         assert.include(String(refused.failure), "which the tube does not read")
+      }
+    })))
+})
+
+describe("a put of a program that is not careful", () => {
+  it.effect("writes an envelope that can be read", () =>
+    onMemory(Effect.fnUntraced(function*() {
+      for (const sender of ["", 7 as never]) yield* Emails.put(ADA).pipe(Effect.provideService(Envelope.Sender, sender))
+      for (const expiresIn of [Number.MAX_SAFE_INTEGER, 1e300, Infinity]) yield* Emails.put(ADA, { expiresIn })
+      yield* emails({ envelope: "cloudevents" }).put(ADA, { expiresIn: 1e300 })
+      const jobs = yield* seen(emails({ envelope: "cloudevents" }))
+      assert.deepStrictEqual(
+        jobs.map(({ head }) => [head?.by, head?.exp]),
+        Array.from({ length: 6 }, () => [undefined, undefined])
+      )
+    })))
+
+  it.effect("leaves out a trace state that is longer than others have to pass on", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      const Next = Tube.make("next", { schema: Email, envelope: true })
+      const body = yield* Envelope.encode(JSON.stringify(ADA), { traceparent, tracestate: `v=${"x".repeat(3900)}` })
+      yield* beanstalkd.put("emails", body)
+      yield* Effect.scoped(work(Emails, (value) => Next.put(value)))
+      const { envelope } = yield* Next.peekReady
+      assert.include(envelope?.traceparent, "0af7651916cd43dd8448eb211c80319c")
+      assert.strictEqual(envelope?.tracestate, undefined)
+    })))
+})
+
+describe("a reason", () => {
+  it.effect("is told whatever the handler failed with", () =>
+    onMemory(Effect.fnUntraced(function*() {
+      class HttpError extends Data.TaggedError("HttpError")<{ readonly status: number }> {}
+      const failures: ReadonlyArray<readonly [unknown, string]> = [
+        ["no", "no"],
+        [new HttpError({ status: 500 }), "HttpError"],
+        [{ _tag: "Plain", why: "no" }, "why"],
+        [Object.create(null), ""],
+        [new Proxy({}, { get: () => assert.fail("read"), getPrototypeOf: () => assert.fail("read") }), "cannot be read"]
+      ]
+      for (const [failure, expected] of failures) {
+        const dead = Tube.make("dead", { schema: Email, envelope: true })
+        yield* Emails.put(ADA)
+        yield* Effect.scoped(work(Emails, () => Effect.fail(failure), { maxAttempts: 1, deadLetter: dead }))
+        const [job] = yield* seen(dead)
+        assert.include(job?.head?.deadLetter?.error, expected)
+      }
+    })))
+})
+
+describe("an upcast", () => {
+  it.effect("costs nothing for versions that have none", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const version = 5_000_000_000
+      const tube = emails({
+        envelope: { version, upcast: { [version - 1]: (old: object) => ({ ...old, to: "new" }) } }
+      })
+      const { id } = yield* beanstalkd.put("emails", "{}")
+      assert.deepStrictEqual(yield* tube.decode({ id, body: bytes(`{"to":"old"}`) }), { to: "new" })
+    })))
+
+  it.effect("has to give the value itself", () =>
+    onMemory(Effect.fnUntraced(function*() {
+      for (const upcast of [() => Promise.resolve({}), () => Effect.succeed({})]) {
+        const tube = Tube.make("emails", {
+          schema: Schema.Struct({ to: Schema.optionalKey(Schema.String) }),
+          envelope: { version: 2, upcast: { 1: upcast } }
+        })
+        const refused = yield* Effect.result(tube.decode({ id: 1 as never, body: bytes("{}") }))
+        assert(Result.isFailure(refused))
+        assert.include(refused.failure.message, "its upcast gave an Effect or a Promise")
       }
     })))
 })

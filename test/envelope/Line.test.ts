@@ -77,12 +77,28 @@ describe("an envelope", () => {
         [{ version: 0 }, "its version must be a whole number, at least 1"],
         [{ compression: "lzma" as never }, "its compression must be one of \"gzip\", \"zstd\""],
         [{ deadLetter: { tube: "a" } as never }, "its deadLetter must be an object"],
+        [{ deadLetter: { ...FULL.deadLetter!, attempts: "x" as never } }, "its deadLetter must be an object"],
+        [{ other: { id: "y" } }, "its other must not have id, which is id"],
+        [{ other: { tp: "y" } }, "its other must not have tp, which is traceparent"],
+        [{ other: { big: 1n } }, "one that JSON can carry"],
         [{ correlationId: "c".repeat(5000) }, "at most 4096 bytes"]
       ]
       for (const [head, why] of heads) {
         const refused = yield* Effect.result(Envelope.encode("x", head))
         assert(Result.isFailure(refused))
         assert.strictEqual(refused.failure._tag, "InvalidArgument")
+        assert.include(refused.failure.message, why)
+      }
+    }))
+
+  it.effect("has a payload that can be expanded again", () =>
+    Effect.gen(function*() {
+      const large = new Uint8Array(64 * 1024 * 1024 + 1)
+      for (
+        const [payload, why] of [[large, "of at most 67108864 bytes"], [7 as never, "text or a Uint8Array"]] as const
+      ) {
+        const refused = yield* Effect.result(Envelope.encode(payload, { compression: "gzip" }))
+        assert(Result.isFailure(refused))
         assert.include(refused.failure.message, why)
       }
     }))
@@ -124,6 +140,12 @@ describe("a body", () => {
         assert.strictEqual(opened.head, undefined, body)
         assert.strictEqual(text(opened.payload), body)
       }
+    }))
+
+  it.effect("whose head is no UTF-8 is bare", () =>
+    Effect.gen(function*() {
+      const body = Buffer.from("#job/1 {\"id\":\"\xff\"}\nx", "latin1")
+      assert.strictEqual((yield* Envelope.decode(body)).head, undefined)
     }))
 
   it.effect("with an envelope that cannot be read is refused, with the reason", () =>

@@ -80,8 +80,9 @@ const isTime = (value: unknown) => typeof value === "number" && Number.isFinite(
 
 const isDeadLetter = (value: unknown): boolean => {
   if (!Predicate.isObject(value)) return false
-  const { at, error, id, server, tube } = value as Readonly<Record<string, unknown>>
-  return [tube, server, error].every(Predicate.isString) && isWhole(0)(id) && isTime(at)
+  const { at, attempts, error, id, server, tube } = value as Readonly<Record<string, unknown>>
+  return [tube, server, error].every(Predicate.isString) && isWhole(0)(id) && isTime(at) &&
+    (attempts === undefined || isWhole(0)(attempts))
 }
 
 const TEXT = "text, not empty"
@@ -125,7 +126,11 @@ export const refuse = (head: Readonly<Record<string, unknown>>): string | undefi
     const value = head[name]
     if (value === undefined ? name === "id" : !isValid(value)) return `its ${name} must be ${rule}`
   }
-  return head["other"] === undefined || Predicate.isObject(head["other"]) ? undefined : "its other must be an object"
+  const { other } = head
+  if (other === undefined) return undefined
+  if (!Predicate.isObject(other)) return "its other must be an object"
+  const known = Object.keys(other).find((key) => BY_WIRE.has(key))
+  return known === undefined ? undefined : `its other must not have ${known}, which is ${BY_WIRE.get(known)!.name}`
 }
 
 /** The head of a parsed object, or the sentence that refuses it. Members that are null are taken as left out. */

@@ -6,6 +6,7 @@
  * No JSON begins with `#`, so that no JSON body is taken for an envelope.
  */
 import * as Predicate from "effect/Predicate"
+import { isUtf8 } from "node:buffer"
 import { fromWire, type Head, toWire } from "./head.ts"
 
 /** How many bytes a head may take. */
@@ -56,9 +57,9 @@ export const split = (body: Uint8Array): Split | undefined => {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const end = bytes.indexOf(NEWLINE, MAGIC.length)
   if (end === -1 || end > MAGIC.length + MAX_HEAD) return undefined
-  const json = bytes.toString("utf8", MAGIC.length, end)
-  const head = parse(json)
-  return Predicate.isObject(head)
+  const json = textOf(bytes.subarray(MAGIC.length, end))
+  const head = json === undefined ? undefined : parse(json)
+  return json !== undefined && Predicate.isObject(head)
     ? { json, head, payload: bytes.subarray(end + 1) }
     : undefined
 }
@@ -77,6 +78,9 @@ export const openLine = (body: Uint8Array): Opened | string => {
   return typeof head === "string" ? `its envelope cannot be read: ${head}` : { head, payload: parts.payload }
 }
 
+// Two ids must not become one by replacement characters: such a head is none.
+const textOf = (bytes: Buffer): string | undefined => isUtf8(bytes) ? bytes.toString() : undefined
+
 const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
@@ -85,9 +89,18 @@ const parse = (text: string): unknown => {
   }
 }
 
+const stringify = (head: Readonly<Record<string, unknown>>): string | undefined => {
+  try {
+    return JSON.stringify(head)
+  } catch {
+    return undefined
+  }
+}
+
 /** Puts a payload into an envelope, or says what its head must be. */
 export const sealLine = (head: Head, payload: Uint8Array | string): { readonly body: Uint8Array | string } | string => {
-  const json = JSON.stringify(toWire(head))
+  const json = stringify(toWire(head))
+  if (json === undefined) return "one that JSON can carry"
   if (json.length * 3 > MAX_HEAD && Buffer.byteLength(json) > MAX_HEAD) {
     return `so short that the head of the envelope has at most ${MAX_HEAD} bytes (it has ${Buffer.byteLength(json)})`
   }

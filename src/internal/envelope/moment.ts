@@ -13,9 +13,12 @@ export interface Moment {
   readonly span: Tracer.AnySpan | undefined
 }
 
+// An unset variable, or what a program without types provides, must not make envelopes that nobody can read.
+const textOf = (sender: unknown): string | undefined => typeof sender === "string" && sender !== "" ? sender : undefined
+
 /** What this fiber puts now. */
 export const momentOf = (fiber: Fiber.Fiber<unknown, unknown>, span: Tracer.AnySpan | undefined): Moment => ({
   clock: fiber.getRef(Clock.Clock),
-  sender: fiber.getRef(Sender),
+  sender: textOf(fiber.getRef(Sender)),
   span
 })

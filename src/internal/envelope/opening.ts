@@ -2,7 +2,6 @@
  * How a tube reads the body of a job: the head of its envelope if it has one, and the payload for the codec.
  */
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import { openEvent } from "./cloudEvents.ts"
 import { expand } from "./compression.ts"
 import type { ContentType, Head } from "./head.ts"
@@ -58,12 +57,9 @@ export class Opener {
   upcasting(head: Head | undefined): ((old: unknown) => unknown) | undefined {
     const settings = this.#settings
     if (settings === undefined || settings.upcast.size === 0) return undefined
-    const { upcast, version } = settings
     const written = head?.version ?? 1
-    const steps = Array.from({ length: version - written }, (_, i) => upcast.get(written + i)).filter(
-      Predicate.isNotUndefined
-    )
-    return steps.length === 0 ? undefined : (old) => steps.reduce((value, step) => step(value), old)
+    const steps = [...settings.upcast].filter(([from]) => from >= written).toSorted(([a], [b]) => a - b)
+    return steps.length === 0 ? undefined : (old) => steps.reduce((value, [, step]) => step(value), old)
   }
 }
 

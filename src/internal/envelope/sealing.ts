@@ -40,6 +40,9 @@ export interface Terms extends Pick<Head, "replyTo" | "correlationId" | "maxAtte
   readonly delayMillis: number
 }
 
+// A million days: what expires later than that never does, and no Date can tell when.
+const NEVER_MILLIS = 8.64e13
+
 const refuse = (argument: string, value: unknown, rule: string) => Validate.refuse("put", argument, value, rule)
 
 const nonEmpty = (argument: string, value: string | undefined): string | undefined | Errors.InvalidArgument =>
@@ -52,7 +55,7 @@ const expiresInMillis = (value: unknown, delayMillis: number): number | undefine
   const duration = Validate.positiveDuration("put", "expiresIn", value)
   if (duration instanceof Errors.InvalidArgument) return duration
   const millis = Duration.toMillis(duration)
-  if (millis === Infinity) return undefined
+  if (millis >= NEVER_MILLIS) return undefined
   return millis > delayMillis ? millis : refuse("expiresIn", value, "longer than the delay, or the job could never run")
 }
 

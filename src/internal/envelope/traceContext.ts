@@ -20,10 +20,15 @@ export type TraceContext = Pick<Head, "traceparent" | "tracestate">
 const stateOf = (span: Tracer.AnySpan): string | undefined => {
   let first = span
   while (first._tag === "Span" && Option.isSome(first.parent)) first = first.parent.value
-  return first._tag === "ExternalSpan" ? Context.get(first.annotations, TraceState) : undefined
+  if (first._tag !== "ExternalSpan") return undefined
+  const state = Context.get(first.annotations, TraceState)
+  return state !== undefined && state.length <= MAX_STATE ? state : undefined
 }
 
 const NONE: TraceContext = {}
+
+/** As much as others have to pass on. A longer one is left out, as the specification allows. */
+const MAX_STATE = 512
 
 const ZEROS = "0".repeat(32)
 

@@ -189,12 +189,6 @@ export class ReservedJob extends Inspectable.Class implements Job {
     return this.#lease.state !== "held"
   }
 
-  /** Whether it is settled or lost, for good. */
-  get isEnded(): boolean {
-    const { state } = this.#lease
-    return state === "settled" || state === "lost"
-  }
-
   /** The name of the command that settled it, or is about to. */
   get settledBy(): string | undefined {
     return this.#lease.settledBy

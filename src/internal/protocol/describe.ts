@@ -1,5 +1,5 @@
 /**
- * Values of any kind as words for an error message. Neither function throws, not even for a Proxy that refuses to be
+ * Values of any kind as words for an error message. No function here throws, not even for a Proxy that refuses to be
  * read.
  */
 import * as Formatter from "effect/Formatter"
@@ -39,4 +39,20 @@ export const describeCause = (cause: unknown): string => {
     // Even `instanceof` can throw.
   }
   return describe(cause)
+}
+
+/**
+ * What something failed with: of an error its name and its message, or its members if it has no message; a string as it is; any
+ * other value as it is formatted. Not shortened.
+ */
+export const describeFailure = (error: unknown): string => {
+  if (typeof error === "string") return error
+  try {
+    if (!(error instanceof Error)) return Formatter.format(error)
+    return error.message === ""
+      ? `${error.name} ${Formatter.format(Object.fromEntries(Object.entries(error)))}`
+      : `${error.name}: ${error.message}`
+  } catch {
+    return "an object that cannot be read"
+  }
 }

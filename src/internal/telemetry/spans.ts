@@ -37,13 +37,13 @@ export const setServer = (span: Tracer.Span, server: string): void => {
   if (port !== undefined) span.attribute("server.port", port)
 }
 
-/** Says on the span of a put where it goes. */
+/** Says on the span of a put where it goes. Of several servers, one is told when it has the job. */
 export const describePut = (span: Tracer.Span, tube: string, server: string): void => {
   span.attribute("messaging.system", SYSTEM)
   span.attribute("messaging.operation.name", "send")
   span.attribute("messaging.operation.type", "send")
   span.attribute("messaging.destination.name", tube)
-  setServer(span, server)
+  if (!server.includes(",")) setServer(span, server)
 }
 
 /** What is known of a job whose handler begins. */

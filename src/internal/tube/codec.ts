@@ -48,6 +48,14 @@ const attempt = <A, B>(from: Effect.Effect<A, unknown>, change: (value: A) => B)
     }
   })
 
+// Schemas with optional members take an object of another kind for one without any.
+const upcasted = (from: Effect.Effect<unknown, unknown>, upcast: Upcast): Effect.Effect<unknown, unknown> =>
+  Effect.filterOrFail(
+    attempt(from, upcast),
+    (value) => !Effect.isEffect(value) && !Predicate.isPromiseLike(value),
+    () => "its upcast gave an Effect or a Promise, and has to give the value"
+  )
+
 const jsonOf = (payload: Uint8Array): Effect.Effect<unknown, unknown> =>
   attempt(textOf(payload), (text) => JSON.parse(text) as unknown)
 
@@ -62,7 +70,7 @@ const through = <A, Raw extends Body, RD, RE>(
     name,
     encode,
     decode: (payload) => Effect.flatMap(raw(payload), decode),
-    decodeOld: (payload, upcast) => Effect.flatMap(attempt(raw(payload), upcast), decode)
+    decodeOld: (payload, upcast) => Effect.flatMap(upcasted(raw(payload), upcast), decode)
   }
 }
 
@@ -76,7 +84,7 @@ const plain = <A extends Body>(
   encode: Effect.succeed,
   decode: raw,
   decodeOld: (payload, upcast) =>
-    Effect.filterOrFail(attempt(raw(payload), upcast), isValid, () => `its upcast did not give ${name}`)
+    Effect.filterOrFail(upcasted(raw(payload), upcast), isValid, () => `its upcast did not give ${name}`)
 })
 
 const plainText = plain("text", textOf, Predicate.isString)
@@ -115,7 +123,7 @@ const json = <S extends Schema.Constraint>(
   const decode = Schema.decodeUnknownEffect(parsed)
   return {
     ...through("json", Schema.fromJsonString(parsed) as unknown as Of<string>, textOf),
-    decodeOld: (payload, upcast) => Effect.flatMap(attempt(jsonOf(payload), upcast), decode)
+    decodeOld: (payload, upcast) => Effect.flatMap(upcasted(jsonOf(payload), upcast), decode)
   }
 }
 

@@ -11,7 +11,7 @@ import * as Errors from "../../Errors.ts"
 import type { Job } from "../../Job.ts"
 import type { Tube } from "../../Tube.ts"
 import { refused } from "../protocol/invalidOptions.ts"
-import { reservingClient, TubePrototype } from "./prototype.ts"
+import { refusal, reservingClient, TubePrototype } from "./prototype.ts"
 
 class InvalidTube<out C> extends TubePrototype<C> implements Tube<never, C> {
   readonly #error: Errors.InvalidArgument
@@ -23,6 +23,10 @@ class InvalidTube<out C> extends TubePrototype<C> implements Tube<never, C> {
 
   override get [reservingClient](): Effect.Effect<never, Errors.BeanstalkdError, C> {
     return Effect.flatMap(this.client, ({ server }) => Effect.fail(refused(server, this.#error)))
+  }
+
+  override get [refusal](): Errors.InvalidArgument {
+    return this.#error
   }
 
   override toJSON(): unknown {

@@ -29,6 +29,9 @@ export const reservingClient: unique symbol = Symbol.for("effect-beanstalkd/Tube
 /** The member by which a worker takes the bodies of its jobs apart. */
 export const bodies: unique symbol = Symbol.for("effect-beanstalkd/Tube/bodies")
 
+/** The member that has why a tube is refused, if it is. */
+export const refusal: unique symbol = Symbol.for("effect-beanstalkd/Tube/refusal")
+
 /** The prototype of all tubes. */
 export abstract class TubePrototype<out C> extends Pipeable.Class implements Inspectable.Inspectable {
   readonly name: string
@@ -46,6 +49,10 @@ export abstract class TubePrototype<out C> extends Pipeable.Class implements Ins
 
   get [reservingClient](): Effect.Effect<Client.Service, Errors.BeanstalkdError, C> {
     return this.client
+  }
+
+  get [refusal](): Errors.InvalidArgument | undefined {
+    return undefined
   }
 
   toJSON(): unknown {
@@ -75,6 +82,10 @@ export const isTube = (value: unknown): value is Tube<unknown, unknown, unknown,
 /** What reads the bodies of a tube that {@link clientOf} has not refused. */
 export const bodiesOf = <A, C, RD, RE>(tube: Tube<A, C, RD, RE>): Bodies<A, RD, RE> =>
   (tube as unknown as { readonly [bodies]: Bodies<A, RD, RE> })[bodies]
+
+/** Why a value that is a tube is refused, if it is. */
+export const refusalOf = (tube: unknown): Errors.InvalidArgument | undefined =>
+  isTube(tube) ? (tube as unknown as { readonly [refusal]?: Errors.InvalidArgument })[refusal] : undefined
 
 /**
  * The client with which `operation` reserves jobs of a tube. It fails for a value that is no tube, and for a tube with

@@ -71,7 +71,8 @@ export const make = <A, C, RD, RE, E, R>(
 
   const handle = (job: ReservedJob, opened: Opened): Handled =>
     Effect.matchEffect(bodies.decode(job, opened), {
-      onFailure: (error) => onUndecodable(job, error),
+      // What the envelope says about attempts holds for what cannot be decoded too.
+      onFailure: (error) => onUndecodable(Object.assign(job, { envelope: opened.head }), error),
       onSuccess: (value): Handled => Effect.scoped(handler(value, Object.assign(job, { value, envelope: opened.head })))
     })
 

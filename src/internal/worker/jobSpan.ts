@@ -49,6 +49,7 @@ class JobSpan {
   readonly #clock: Clock.Clock
   readonly #isTimed: boolean
   readonly span: Tracer.Span
+  #isOver = false
   #outcome: Exit.Exit<unknown, unknown> | undefined
 
   constructor(span: Tracer.Span, job: ReservedJob, clock: Clock.Clock, isTimed: boolean) {
@@ -63,12 +64,13 @@ class JobSpan {
   readonly handled = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
     this.#outcome = outcomeOf(exit)
     Spans.markFailure(this.span, this.#outcome)
-    if (this.#job.isEnded) this.#end()
+    if (this.#isOver) this.#end()
     return Effect.void
   }
 
   #onOver(): void {
     const { isLost, settledBy } = this.#job
+    this.#isOver = true
     if (isLost) this.span.event("lease lost", this.#now())
     else this.span.event("settle", this.#now(), Spans.settle(settledBy))
     this.#end()

@@ -10,7 +10,7 @@ import type { Handler, Options } from "../../Worker.ts"
 import { DEFAULT_MAX_CONNECTIONS, touchInterval } from "../consumer/options.ts"
 import { refused } from "../protocol/invalidOptions.ts"
 import * as Validate from "../protocol/validate.ts"
-import { bodiesOf, isTube } from "../tube/prototype.ts"
+import { bodiesOf, isTube, refusalOf } from "../tube/prototype.ts"
 import type { PolicySettings } from "./policy.ts"
 import { DEFAULT_RETRY_SCHEDULE } from "./retryDelay.ts"
 
@@ -84,6 +84,8 @@ const deadLetterOf = (
 ): string | Errors.InvalidArgument => {
   const name = Validate.tube(operation, "deadLetter", nameOf(given))
   if (name instanceof Errors.InvalidArgument) return name
+  const invalid = refusalOf(given)
+  if (invalid !== undefined) return invalid
   const refuse = (rule: string) => new Errors.InvalidArgument({ operation, argument: "deadLetter", value: name, rule })
   const server = typeof given === "object" ? serverOf(given) : undefined
   if (server !== undefined && server !== serverOf(own)) return refuse("a tube with the client of the worker's tube")

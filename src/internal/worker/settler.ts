@@ -13,7 +13,7 @@ import { commands, DEFAULT_PRIORITY, DEFAULT_TTR_SECONDS, type Failure } from ".
 import type { LeaseKeeper } from "../consumer/leaseKeeper.ts"
 import type { Change } from "../envelope/rewriting.ts"
 import type { ReservedJob } from "../job/reservedJob.ts"
-import { describeMillis } from "../protocol/describe.ts"
+import { describeCause, describeFailure, describeMillis } from "../protocol/describe.ts"
 import type { JobRef } from "../protocol/jobRef.ts"
 import type { JobRecorder } from "../telemetry/jobRecorder.ts"
 import type { Bodies } from "../tube/bodies.ts"
@@ -256,11 +256,15 @@ export class Settler<A, E, R> {
           id: job.id,
           attempts: job.known?.reserves,
           at,
-          error: inShort(cause).slice(0, MAX_REASON)
+          error: describeFailure(Cause.squash(cause)).slice(0, MAX_REASON)
         }
       })))
       if (Exit.isFailure(moved)) {
-        yield* log("Error", `cannot be put into ${deadLetter}: ${inShort(moved.cause)}`, moved.cause)
+        yield* log(
+          "Error",
+          `cannot be put into ${deadLetter}: ${describeCause(Cause.squash(moved.cause))}`,
+          moved.cause
+        )
         return yield* this.#bury(job, cause)
       }
       yield* this.#deleteCopied(job)
@@ -387,8 +391,3 @@ export class Settler<A, E, R> {
 const dueAfter = (delay: Duration.Duration) => (now: number): Change => ({
   due: now + Math.ceil(Duration.toSeconds(delay)) * 1000
 })
-
-const inShort = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  return error instanceof Error ? error.message : String(error)
-}

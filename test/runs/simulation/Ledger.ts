@@ -164,6 +164,8 @@ export class Ledger {
   hasForgotten = false
   /** Whether the run has no faults. */
   isCalm = false
+  /** Whether a put can fail, or its answer be lost: a proxy can cut the connection on which it leaves. */
+  mayLosePuts = false
   /** The commands that the server has refused to a program. */
   readonly refusals = new Map<Process, Set<Refused>>()
   /** Programs that have been told that there is no `stats-job`, and work without the crash guard. */

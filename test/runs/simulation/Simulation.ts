@@ -96,6 +96,7 @@ export const simulate = (seed: number): Result => {
   const plan = planOf(dice)
   const ledger = new Ledger(world)
   ledger.isCalm = plan.faults === 0
+  ledger.mayLosePuts = !ledger.isCalm || plan.silenceSeconds !== undefined
   const server = new Process(world, "server")
   const serverScope = Scope.makeUnsafe()
   let deadline = MINUTE

@@ -43,16 +43,16 @@ export const isDeadly = ({ crashes, kicks }: Pick<Lease, "crashes" | "kicks">, {
 const countersOf = (lease: Lease, current: Lease): ReadonlyArray<Lease> =>
   lease === current ? [lease] : lease.job.leases.filter(({ attempt }) => attempt >= lease.attempt)
 
-const givenUp = (rules: Rules, { isCalm }: Ledger): ReadonlyArray<Meaning> => {
+const givenUp = (rules: Rules, { mayLosePuts }: Ledger): ReadonlyArray<Meaning> => {
   if (rules.deadLetter === undefined) return [{ command: "bury" }]
   const moved: Meaning = { command: "delete", copy: { tube: rules.deadLetter, delaySeconds: 0 } }
   // The copy cannot be put, or the answer is lost.
-  return isCalm ? [moved] : [moved, { command: "bury" }]
+  return mayLosePuts ? [moved, { command: "bury" }] : [moved]
 }
 
-const postponed = ({ job }: Lease, delaySeconds: number, { isCalm }: Ledger): ReadonlyArray<Meaning> => {
+const postponed = ({ job }: Lease, delaySeconds: number, { mayLosePuts }: Ledger): ReadonlyArray<Meaning> => {
   const moved: Meaning = { command: "delete", copy: { tube: job.tube, delaySeconds } }
-  return isCalm ? [moved] : [moved, { command: "release", delay: [delaySeconds, delaySeconds] }]
+  return mayLosePuts ? [moved, { command: "release", delay: [delaySeconds, delaySeconds] }] : [moved]
 }
 
 const failed = (
@@ -104,9 +104,13 @@ const HELD_MILLIS = 30_000
 const heldTooLong = (lease: Lease, { isolateSuspects }: Rules, ledger: Ledger): ReadonlyArray<Meaning> =>
   isolateSuspects && ledger.world.now - lease.startedAt >= HELD_MILLIS && ledger.hadCompany(lease) ? [AT_ONCE] : []
 
-// The same worker has put a copy of it, for an earlier lease, and has not heard yet whether that one could be deleted.
-const beingReplaced = ({ job, link }: Lease): ReadonlyArray<Meaning> =>
-  job.leases.some(({ copy, link: { client } }) => copy !== undefined && client === link.client)
+// The same worker puts a copy of it, for an earlier lease on which it has come to a verdict, and has not heard the outcome.
+const beingReplaced = (lease: Lease): ReadonlyArray<Meaning> =>
+  lease.job.leases.some((other) =>
+      other !== lease && other.link.client === lease.link.client &&
+      (other.copy !== undefined || !isReadable(other.job.put.body) ||
+        (other.run !== undefined && other.run.outcome !== "running"))
+    )
     ? [{ command: "release", delay: [1, 1] }]
     : []
 

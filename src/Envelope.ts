@@ -21,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Body } from "./Client.ts"
 import type * as Errors from "./Errors.ts"
-import * as Compression from "./internal/envelope/compression.ts"
+import * as Compressing from "./internal/envelope/compression.ts"
 import * as EnvelopeHead from "./internal/envelope/head.ts"
 import * as Line from "./internal/envelope/line.ts"
 import { messageId } from "./internal/envelope/messageId.ts"
@@ -106,6 +106,22 @@ export type Head = EnvelopeHead.Head
 export type DeadLetter = EnvelopeHead.DeadLetter
 
 /**
+ * How a payload is to be read, as the codecs of tubes are named.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ContentType = EnvelopeHead.ContentType
+
+/**
+ * How a payload is compressed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Compression = EnvelopeHead.Compression
+
+/**
  * A body, taken apart. Without an envelope the payload is the body.
  *
  * @since 0.1.0
@@ -168,12 +184,12 @@ export const encode = Effect.fnUntraced(function*(
   }
   const bytes = typeof payload === "string" ? Buffer.from(payload) : payload
   const { compression } = complete
-  if (compression !== undefined && bytes.length > Compression.MAX_EXPANDED) {
-    const rule = `of at most ${Compression.MAX_EXPANDED} bytes before it is compressed`
+  if (compression !== undefined && bytes.length > Compressing.MAX_EXPANDED) {
+    const rule = `of at most ${Compressing.MAX_EXPANDED} bytes before it is compressed`
     return yield* Validate.refuse("Envelope.encode", "payload", `${bytes.length} bytes`, rule)
   }
   const small = compression === undefined ? bytes : yield* Effect.mapError(
-    Compression.compress(compression, bytes),
+    Compressing.compress(compression, bytes),
     (error) => refuse(compression, `a compression that this runtime has (${describeCause(error)})`)
   )
   const sealed = Line.sealLine(complete, small)

@@ -1,5 +1,5 @@
 /**
- * The ids of envelopes: UUIDs of version 7 (RFC 9562), which begin with the time and so sort by it. Those of Effect's
+ * The ids of envelopes: UUIDs of version 7 (RFC 9562), which begin with the time and so sort by it, to the millisecond. Those of Effect's
  * `SecureRandom` take longer than all of an envelope may.
  */
 import { randomUUID } from "node:crypto"

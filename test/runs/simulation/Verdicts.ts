@@ -83,7 +83,7 @@ const withoutRun = (
   ledger: Ledger
 ): ReadonlyArray<Meaning> =>
   counters.flatMap((seen): ReadonlyArray<Meaning> => {
-    if (rules.crashGuard && isDeadly(seen, rules)) return givenUp(rules, ledger)
+    if (rules.crashGuard && isDeadly(seen, rules)) return [...givenUp(rules, ledger), ...beingReplaced(lease)]
     const refused: ReadonlyArray<Meaning> =
       rules.crashGuard && rules.isolateSuspects && isSuspect(seen) && ledger.hadCompany(lease)
         ? [{ command: "release", delay: delayOfSuspect(seen) }]

@@ -34,7 +34,8 @@ export { ClaimsError }
 export const COMPLETED: string = completedOwner
 
 /**
- * The claims of all queues. `claim` must be atomic: of many processes that claim an id at once, all get the same token.
+ * The claims of all queues. `claim` must be atomic: of many processes that claim an id at once, all get the same token. The store
+ * runs each call in a fiber of its own, and does not wait for one that it has interrupted.
  *
  * @category services
  * @since 0.1.0

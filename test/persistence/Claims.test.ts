@@ -4,7 +4,9 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import { TestClock } from "effect/testing"
@@ -14,7 +16,7 @@ import * as NodeSqlite from "../support/NodeSqlite.ts"
 import { describePostgres } from "../support/Postgres.ts"
 import { describeRedis, layer as redisLayer } from "../support/Redis.ts"
 import { areIn, keepLog } from "../support/Workplace.ts"
-import { onStore, QUEUE, takeFrom, TUBE } from "./Setup.ts"
+import { FAILED, onStore, QUEUE, type Store, takeFrom, TUBE } from "./Setup.ts"
 import { claims } from "./Stores.ts"
 
 const cleanup = (claims: Claims.Service, hours: number) => claims.cleanup({ timeToLive: Duration.hours(hours) })
@@ -220,6 +222,88 @@ describe("a store", () => {
         yield* areIn(beanstalkd, {}, TUBE)
         assert.isTrue(log.some(({ message }) => message.includes("its claim could not be marked")))
         assert.isDefined(yield* claims.lookup(QUEUE, "a"))
+      })
+    ).pipe(logged)
+  })
+
+  // A store that is silent answers nothing, not even that it is to stop.
+  const silent = Effect.uninterruptible(Effect.never)
+
+  it.effect("whose claims are silent at the end waits six seconds, and deletes the element", () => {
+    const { log, logged } = keepLog()
+    return onStore(({ another, beanstalkd, claims, offer }) =>
+      Effect.gen(function*() {
+        yield* offer(1, "a")
+        const asked = yield* Latch.make()
+        const other = yield* another({ ...claims, completed: () => Effect.andThen(asked.open, silent) })
+        const taking = yield* Effect.forkScoped(takeFrom(other)(id))
+        yield* asked.await
+        yield* TestClock.adjust("5999 millis")
+        yield* areIn(beanstalkd, { reserved: 1 }, TUBE)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(yield* Fiber.join(taking), ["a", 1])
+        yield* areIn(beanstalkd, {}, TUBE)
+        assert.isTrue(log.some(({ message }) => message.includes("its claim could not be marked")))
+      })
+    ).pipe(logged)
+  })
+
+  it.effect("whose claims are silent can be interrupted at the take and at both calls of an offer", () =>
+    onStore(({ another, beanstalkd, claims, offer, take }) =>
+      Effect.gen(function*() {
+        const interruptedIn = (
+          call: "lookup" | "claim",
+          use: (store: Store) => Effect.Effect<unknown, unknown>
+        ) =>
+          Effect.gen(function*() {
+            const asked = yield* Latch.make()
+            const other = yield* another({ ...claims, [call]: () => Effect.andThen(asked.open, silent) })
+            const using = yield* Effect.forkScoped(use(other))
+            yield* asked.await
+            yield* Fiber.interrupt(using)
+          })
+        const offering = (store: Store) => store.offer({ name: QUEUE, id: "a", element: 1, isCustomId: true })
+        yield* interruptedIn("lookup", offering)
+        yield* areIn(beanstalkd, {}, TUBE)
+        yield* interruptedIn("claim", offering)
+        yield* areIn(beanstalkd, { ready: 1 }, TUBE)
+        yield* interruptedIn("claim", (store) => takeFrom(store)(id))
+        yield* areIn(beanstalkd, { ready: 1 }, TUBE)
+        yield* offer(2, "b")
+        assert.deepStrictEqual([yield* take(id), yield* take(id)], [["a", 1], ["b", 1]])
+      })
+    ))
+
+  it.effect("whose claims throw, or give no Effect, keeps no element", () => {
+    const { log, logged } = keepLog()
+    return onStore(({ another, beanstalkd, claims, offer, store, take }) =>
+      Effect.gen(function*() {
+        const thrown = (): never => {
+          throw new Error("thrown")
+        }
+        for (const wrong of [thrown, () => Promise.resolve("token") as never]) {
+          yield* offer(1, "a")
+          const taking = yield* another({ ...claims, claim: wrong })
+          assert.isTrue(Exit.hasDies(yield* Effect.exit(takeFrom(taking)(id))))
+          yield* areIn(beanstalkd, { delayed: 1 }, TUBE)
+          yield* TestClock.adjust("1 second")
+          const completing = yield* another({ ...claims, completed: wrong })
+          assert.deepStrictEqual(yield* takeFrom(completing)(id), ["a", 1])
+          yield* areIn(beanstalkd, {}, TUBE)
+          assert.isTrue(log.splice(0).some(({ message }) => message.includes("its claim could not be marked")))
+          const offering = yield* another({ ...claims, lookup: wrong })
+          const offered = offering.offer({ name: QUEUE, id: "b", element: 1, isCustomId: true })
+          assert.isTrue(Exit.hasDies(yield* Effect.exit(offered)))
+          yield* claims.remove(QUEUE, "a")
+        }
+        yield* offer(1, "c")
+        yield* Effect.flip(take(() => Effect.fail("boom"), 1))
+        const cleaning = yield* another({ ...claims, remove: thrown })
+        const times = { timeToLive: Duration.zero, failedTimeToLive: Duration.zero }
+        assert.isTrue(Exit.hasDies(yield* Effect.exit(cleaning.cleanup(times))))
+        yield* areIn(beanstalkd, { ready: 1 }, FAILED)
+        yield* store.cleanup(times)
+        yield* areIn(beanstalkd, {}, FAILED)
       })
     ).pipe(logged)
   })

@@ -24,8 +24,10 @@ export interface SettleParts {
 
 const LONGEST_DELAY = Duration.seconds(MAX_UINT32)
 
-// Six seconds, in which the lease is kept. Longer would hold up the worker whose element is done.
-const PATIENCE = { schedule: Schedule.exponential("200 millis"), times: 5 }
+// The lease is kept meanwhile. Longer would hold up the worker whose element is done.
+const PATIENCE = Duration.seconds(6)
+
+const AGAIN = Schedule.exponential("200 millis")
 
 // Loggers are written by others: none may keep the Scope from its end.
 const warn = (queue: string, { element, job }: Taken, message: string, cause: Cause.Cause<unknown>) =>
@@ -45,8 +47,9 @@ const complete = ({ claims }: SettleParts, queue: string, taken: Taken): Effect.
   const { element, job } = taken
   if (element.token === undefined) return deleted(job)
   const mark = claims.completed(queue, element.id)
+  // The time bounds it, not the number of tries: a store that is silent does not answer the first one.
   const marked = Effect.catchCause(
-    Effect.catchTag(mark, "ClaimsError", () => Effect.retry(mark, PATIENCE)),
+    Effect.timeout(Effect.retry(mark, AGAIN), PATIENCE),
     (cause) =>
       warn(queue, taken, "it is completed, but its claim could not be marked, and stays until it is removed", cause)
   )

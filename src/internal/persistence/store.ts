@@ -9,6 +9,7 @@ import type * as Claims from "../../Claims.ts"
 import type * as Client from "../../Client.ts"
 import { scopedFork } from "../consumer/scopedFork.ts"
 import { FailedElements } from "./failedElements.ts"
+import { guarded } from "./guardedClaims.ts"
 import { makeOffer } from "./offer.ts"
 import { Queues } from "./queues.ts"
 import type { Settings } from "./settings.ts"
@@ -20,9 +21,10 @@ import { TubeNames } from "./tubeNames.ts"
 /** A store that ends with the Scope: what it holds is given back, and takes that wait fail. */
 export const make = Effect.fnUntraced(function*(
   client: Client.Service,
-  claims: Claims.Service,
+  givenClaims: Claims.Service,
   { maxConnections, prefix, ttr }: Settings
 ): Effect.fn.Return<StoreService, never, Scope.Scope> {
+  const claims = guarded(givenClaims)
   const tubes = new TubeNames(prefix)
   const failed = new FailedElements(client, claims, tubes, yield* Clock.Clock)
   // Not of the Scope: each ends by itself, and the end of the Scope waits for the jobs.

@@ -349,6 +349,18 @@ describe("a foreign job", () => {
       })
     ))
 
+  it.effect("that would be an element but for a byte that is no UTF-8 fails at once, and its record has the bytes", () =>
+    onStore(({ beanstalkd, offer, take }) =>
+      Effect.gen(function*() {
+        const body = Buffer.from("{\"id\":\"a\",\"element\":\"caf\xe9\"}", "latin1")
+        yield* beanstalkd.put(TUBE, body)
+        yield* offer("caf\u00e9", "b")
+        assert.deepStrictEqual(yield* take(({ element }) => Effect.succeed(element)), "caf\u00e9")
+        const [record] = yield* drain(beanstalkd, FAILED)
+        assert.deepInclude(record, { bodyBase64: body.toString("base64"), lastFailure: "the body is no UTF-8" })
+      })
+    ))
+
   it.effect("without a known priority has its attempts", () =>
     onStore(({ beanstalkd, take }) =>
       Effect.gen(function*() {
@@ -372,6 +384,21 @@ describe("an element that cannot be offered", () => {
           assert.strictEqual((error.cause as { readonly _tag: string })._tag, "JobTooBig")
         }
         assert.isUndefined(yield* claims.lookup(QUEUE, "a"))
+        yield* areIn(beanstalkd, {}, TUBE)
+      })
+    ))
+
+  it.effect("since its id is no text, is refused, and says so", () =>
+    onStore(({ beanstalkd, store }) =>
+      Effect.gen(function*() {
+        for (const id of [7, null, { a: 1 }] as ReadonlyArray<unknown> as ReadonlyArray<string>) {
+          for (const isCustomId of [true, false]) {
+            const error = yield* Effect.flip(store.offer({ name: QUEUE, id, element: 1, isCustomId }))
+            assert.strictEqual(error._tag, "PersistedQueueError")
+            assert.instanceOf(error.cause, Errors.InvalidArgument)
+            assert.include(error.cause.message, "PersistedQueue.offer: id must be a text")
+          }
+        }
         yield* areIn(beanstalkd, {}, TUBE)
       })
     ))

@@ -3,6 +3,8 @@
  * chosen by the producer.
  */
 import * as Result from "effect/Result"
+import { isUtf8 } from "node:buffer"
+import type { ReservedJob } from "../job/reservedJob.ts"
 
 /** An element. */
 export interface Element {
@@ -17,8 +19,10 @@ export const encode = ({ element, id, token }: Element): string => JSON.stringif
 
 const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === "string"
 
-/** The element in a body, or what is wrong with it. */
-export const decode = (text: string): Result.Result<Element, string> => {
+/** The element in the body of a job, or what is wrong with it. */
+export const decode = ({ body, text }: Pick<ReservedJob, "body" | "text">): Result.Result<Element, string> => {
+  // The text would have U+FFFD for what was lost.
+  if (!isUtf8(body)) return Result.fail("the body is no UTF-8")
   try {
     const parsed: Partial<Element> | null = JSON.parse(text)
     if (typeof parsed !== "object" || parsed === null) return Result.fail("the body is no object of JSON")

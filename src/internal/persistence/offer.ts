@@ -8,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import type * as PersistedQueue from "effect/persistence/PersistedQueue"
 import type * as Claims from "../../Claims.ts"
 import type * as Client from "../../Client.ts"
+import * as Validate from "../protocol/validate.ts"
 import { PRIORITY } from "./attempts.ts"
 import * as Element from "./element.ts"
 import { failedToOffer } from "./storeError.ts"
@@ -40,6 +41,8 @@ export const makeOffer = ({ claims, client, tubes, ttr }: OfferParts): (options:
 
   const offer = (options: OfferOptions): Effect.Effect<unknown, unknown> => {
     const { element, id, isCustomId, name } = options
+    // Whoever takes it would have to fail it.
+    if (typeof id !== "string") return Effect.fail(Validate.refuse("PersistedQueue.offer", "id", id, "a text"))
     if (!isCustomId) return put(options, Element.encode({ id, element }))
     const token = SecureRandom.uuidV4Unsafe()
     const body = Element.encode({ id, element, token })

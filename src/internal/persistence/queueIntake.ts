@@ -138,7 +138,7 @@ export class QueueIntake {
 
   #onCounters(job: ReservedJob, counters: JobCounters): void {
     const attempts = attemptsOf(counters)
-    const decoded = Element.decode(job.text)
+    const decoded = Element.decode(job)
     if (Result.isFailure(decoded)) return this.#fail(job, foreign(job), attempts, decoded.failure)
     const taker = this.#firstTaker()
     // The take that it was asked for has left.

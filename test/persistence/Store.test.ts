@@ -276,7 +276,8 @@ describe("an element that failed", () => {
       Effect.gen(function*() {
         const cleanup = (hours: number) =>
           store.cleanup({ timeToLive: Duration.zero, failedTimeToLive: Duration.hours(hours) })
-        yield* beanstalkd.put("pq.other.work.failed", JSON.stringify({ id: "z", queue: "work" }))
+        const record = { id: "z", queue: "work", attempts: 1, lastFailure: "", failedAt: 0 }
+        yield* beanstalkd.put("pq.other.work.failed", JSON.stringify(record))
         for (const name of ["a", "b"]) {
           yield* offer(1, name)
           yield* Effect.flip(take(boom, 1))
@@ -293,6 +294,31 @@ describe("an element that failed", () => {
         yield* areIn(beanstalkd, { ready: 1 }, "pq.other.work.failed")
       })
     ))
+
+  it.effect("is left behind a job that is no record, which is never removed, and the log says so once", () => {
+    const { log, logged } = keepLog()
+    return onStore(({ beanstalkd, offer, store, take }) =>
+      Effect.gen(function*() {
+        const times = { timeToLive: Duration.zero, failedTimeToLive: Duration.zero }
+        const fail = (name: string) => Effect.andThen(offer(1, name), Effect.flip(take(boom, 1)))
+        yield* fail("a")
+        const refs = [
+          yield* beanstalkd.put(FAILED, "no record"),
+          yield* beanstalkd.put(FAILED, JSON.stringify({ id: "x", queue: QUEUE }))
+        ]
+        yield* fail("b")
+        for (let left = 3; left > 1; left--) {
+          for (let i = 0; i < 2; i++) yield* store.cleanup(times)
+          yield* areIn(beanstalkd, { ready: left }, FAILED)
+          yield* beanstalkd.delete(yield* beanstalkd.peekReady(FAILED))
+        }
+        const lines = log.filter(({ message }) => message.includes("is no failed element"))
+        assert.deepStrictEqual(lines.map(({ message }) => message.split(" ")[1]), refs.map(String))
+        yield* store.cleanup(times)
+        yield* areIn(beanstalkd, {}, FAILED)
+      })
+    ).pipe(logged)
+  })
 
   it.effect("keeps the claim of a newer element of its id", () =>
     onStore(({ claims, offer, store, take }) =>

@@ -37,6 +37,8 @@ export class FailedElements {
   readonly #claims: Claims.Service
   readonly #tubes: TubeNames
   readonly #clock: Clock.Clock
+  /** By tube, the job that keeps the cleanup from going on, of which the log has been told. */
+  readonly #inTheWay = new Map<string, string>()
 
   constructor(client: Client.Service, claims: Claims.Service, tubes: TubeNames, clock: Clock.Clock) {
     this.#client = client
@@ -109,19 +111,32 @@ export class FailedElements {
         { discard: true }
       ))
 
-  /** Removes the oldest record, which comes first, if it is old enough. Returns whether the next one may be, too. */
+  /**
+   * Removes the oldest record, which comes first, if it is old enough. Returns whether the next one may be, too. Of what is no
+   * record of this store nothing is removed, and the server shows none of those behind it.
+   */
   #removeOldest(tube: string, olderThanMillis: number) {
     return Effect.gen({ self: this }, function*() {
       const job = yield* this.#client.peekReady(tube)
+      const record = FailedRecord.read(job.text)
+      if (record === undefined) return yield* this.#leave(tube, String(job.ref))
+      // A store whose prefix begins with this one's has such tubes as well.
+      if (this.#tubes.failedOf(record.queue) !== tube) return false
       const { age } = yield* this.#client.statsJob(job)
       if (age * 1000 < olderThanMillis) return false
-      const record = FailedRecord.read(job.text)
-      // A store whose prefix begins with this one's has such tubes as well.
-      if (record !== undefined && this.#tubes.failedOf(record.queue) !== tube) return false
-      if (record !== undefined) yield* this.#forget(record)
+      yield* this.#forget(record)
       yield* Effect.catchTag(this.#client.delete(job), "NotFound", () => Effect.void)
       return true
     }).pipe(Effect.catchTag("NotFound", () => Effect.succeed(false)))
+  }
+
+  /** Once per job, not with each cleanup. */
+  #leave(tube: string, job: string): Effect.Effect<false> {
+    if (this.#inTheWay.get(tube) === job) return Effect.succeed(false)
+    this.#inTheWay.set(tube, job)
+    const message =
+      `job ${job} is no failed element: it is left, and so are those behind it in ${tube}, until it is removed`
+    return Effect.as(Effect.ignoreCause(Effect.logWarning(message)), false)
   }
 
   #forget({ id, job, queue, token }: FailedRecord.Kept) {

@@ -60,8 +60,9 @@ const isText = (value: unknown): value is string => typeof value === "string"
 /** Reads what a cleanup needs, or nothing if it is no record. */
 export const read = (text: string): Kept | undefined => {
   try {
-    const { id, job, queue, token } = JSON.parse(text)
-    if (!isText(id) || !isText(queue)) return undefined
+    const { attempts, failedAt, id, job, lastFailure, queue, token } = JSON.parse(text)
+    if (!isText(id) || !isText(queue) || !isText(lastFailure)) return undefined
+    if (typeof attempts !== "number" || typeof failedAt !== "number") return undefined
     return { id, queue, token: isText(token) ? token : undefined, job: isText(job) ? job : undefined }
   } catch {
     return undefined

@@ -298,8 +298,9 @@ const checked = <A>(server: string, value: A | Errors.InvalidArgument): Effect.E
  * at once. Of a fleet each server is asked, also those that join later. (protocol: `stats-tube`)
  *
  * A tube that does not exist has zeros. While a server does not answer, its tubes have no gauges, rather than old ones, and
- * `beanstalkd_up` is 0; the log says so once, and once more when it answers again. The end of the layer removes all of them.
- * Options that are not allowed fail with the reason `InvalidOptions`.
+ * `beanstalkd_up` is 0; the log says so once, and once more when it answers again. The end of the layer removes all of them,
+ * but for those that another layer of the program polls as well. Options that are not allowed fail with the reason
+ * `InvalidOptions`.
  *
  * ```ts
  * import { Client, Metrics } from "effect-beanstalkd"

@@ -2,7 +2,7 @@
  * The gauges of chosen tubes: they show what the server tells, and nothing once it does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Metric, Queue, type Scope, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Metric, Queue, Scope, Stream } from "effect"
 import { Client, Errors, Fleet, Metrics, Server } from "effect-beanstalkd"
 import { TestClock } from "effect/testing"
 import { eventually } from "../support/Eventually.ts"
@@ -211,6 +211,26 @@ describe("the gauges of tubes", () => {
       }).pipe(Effect.provide(live))
       assert.deepStrictEqual([yield* shown("billing"), yield* isUp("billing")], [{}, undefined])
     }).pipe(Effect.scoped, withOwnMetrics))
+
+  it.effect("stay for as long as one of several layers polls the tube", () =>
+    onMemory(Effect.fnUntraced(function*(beanstalkd) {
+      const { server } = beanstalkd
+      yield* beanstalkd.put(TUBE, "x")
+      const [first, second, other] = [yield* Scope.make(), yield* Scope.make(), yield* Scope.make()]
+      yield* Scope.provide(polling([TUBE, "mine"]), first)
+      yield* Scope.provide(polling([TUBE, "yours"]), second)
+      // Further attributes make other series.
+      yield* Scope.provide(polling(TUBE), other).pipe(
+        Effect.provideService(Metric.CurrentMetricAttributes, { region: "eu" })
+      )
+      yield* Scope.close(other, Exit.void)
+      yield* Scope.close(first, Exit.void)
+      assert.deepInclude(yield* shown(server), { ready_jobs: 1 })
+      assert.deepStrictEqual([yield* shown(server, "mine"), yield* shown(server, "yours")], [{}, ZEROS])
+      assert.strictEqual(yield* isUp(server), 1)
+      yield* Scope.close(second, Exit.void)
+      assert.deepStrictEqual([yield* shown(server), yield* isUp(server)], [{}, undefined])
+    })).pipe(withOwnMetrics))
 
   it.effect("are refused with options that make no sense", () =>
     onMemory(Effect.fnUntraced(function*() {

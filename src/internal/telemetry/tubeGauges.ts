@@ -15,6 +15,7 @@ import type * as Client from "../../Client.ts"
 import type * as Fleet from "../../Fleet.ts"
 import type { TubeStats } from "../../Stats.ts"
 import { describeCause } from "../protocol/describe.ts"
+import { SharedSeries } from "./sharedSeries.ts"
 
 type Attributes = Readonly<Record<string, string>>
 
@@ -68,30 +69,30 @@ export const makeUp = (attributes: Attributes = {}): Metric.Gauge<number> =>
     attributes: { ...attributes, unit: "{server}" }
   })
 
+const allRows: ReadonlyArray<Row> = Object.values(rows)
+
+const allGauges = Object.keys(rows) as ReadonlyArray<TubeGauge>
+
 /** The gauges of the tubes of one server. */
 class ServerGauges {
-  readonly #context: Context.Context<never>
-  readonly #up: Metric.Gauge<number>
-  readonly #gauges: ReadonlyMap<string, ReadonlyArray<readonly [Row, Metric.Gauge<number>]>>
+  readonly #up: SharedSeries
+  readonly #tubes: ReadonlyMap<string, SharedSeries>
   #isAway = false
 
   constructor(server: string, tubes: Iterable<string>, context: Context.Context<never>) {
-    this.#context = context
-    this.#up = makeUp({ server })
-    this.#gauges = new Map(Array.from(tubes, (tube) => {
-      const names = Object.keys(rows) as ReadonlyArray<TubeGauge>
-      return [tube, names.map((name) => [rows[name], makeTubeGauge(name, { server, tube })] as const)]
+    this.#up = new SharedSeries([server], [makeUp({ server })], context)
+    this.#tubes = new Map(Array.from(tubes, (tube) => {
+      const gauges = allGauges.map((name) => makeTubeGauge(name, { server, tube }))
+      return [tube, new SharedSeries([server, tube], gauges, context)]
     }))
   }
 
   /** A tube without statistics does not exist, so it has no jobs. Returns whether the server was away. */
   set(statistics: ReadonlyMap<string, TubeStats | undefined>): boolean {
     for (const [tube, stats] of statistics) {
-      for (const [[, , , read], gauge] of this.#gauges.get(tube) ?? []) {
-        gauge.updateUnsafe(stats === undefined ? 0 : read(stats) ?? 0, this.#context)
-      }
+      this.#tubes.get(tube)?.set(allRows.map(([, , , read]) => stats === undefined ? 0 : read(stats) ?? 0))
     }
-    this.#up.updateUnsafe(1, this.#context)
+    this.#up.set([1])
     const wasAway = this.#isAway
     this.#isAway = false
     return wasAway
@@ -99,22 +100,20 @@ class ServerGauges {
 
   /** The server does not answer. Returns whether that is new. */
   lose(): boolean {
-    this.#removeTubes()
-    this.#up.updateUnsafe(0, this.#context)
+    this.#releaseTubes()
+    this.#up.set([0])
     const isNew = !this.#isAway
     this.#isAway = true
     return isNew
   }
 
-  remove(): void {
-    this.#removeTubes()
-    Metric.removeUnsafe(this.#up, this.#context)
+  release(): void {
+    this.#releaseTubes()
+    this.#up.release()
   }
 
-  #removeTubes(): void {
-    for (const gauges of this.#gauges.values()) {
-      for (const [, gauge] of gauges) Metric.removeUnsafe(gauge, this.#context)
-    }
+  #releaseTubes(): void {
+    for (const tube of this.#tubes.values()) tube.release()
   }
 }
 
@@ -157,15 +156,15 @@ class Poller {
     })
   }
 
-  /** Removes all gauges. */
-  removeAll(): void {
+  /** Lets go of all gauges. */
+  releaseAll(): void {
     this.#keep(new Set())
   }
 
   #keep(servers: ReadonlySet<string>): void {
     for (const [server, gauges] of this.#servers) {
       if (servers.has(server)) continue
-      gauges.remove()
+      gauges.release()
       this.#servers.delete(server)
     }
   }
@@ -227,7 +226,7 @@ export const poll = Effect.fnUntraced(function*(
   settings: PollSettings
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const poller = new Poller(client, settings, yield* Effect.context())
-  yield* Effect.addFinalizer(() => Effect.sync(() => poller.removeAll()))
+  yield* Effect.addFinalizer(() => Effect.sync(() => poller.releaseAll()))
   const once = Effect.andThen(poller.poll, Effect.sleep(settings.interval))
   yield* Effect.forkScoped(Effect.forever(once))
 })

@@ -105,14 +105,16 @@ const heldTooLong = (lease: Lease, { isolateSuspects }: Rules, ledger: Ledger): 
   isolateSuspects && ledger.world.now - lease.startedAt >= HELD_MILLIS && ledger.hadCompany(lease) ? [AT_ONCE] : []
 
 // The same worker puts a copy of it, for an earlier lease on which it has come to a verdict, and has not heard the outcome.
-const beingReplaced = (lease: Lease): ReadonlyArray<Meaning> =>
-  lease.job.leases.some((other) =>
-      other !== lease && other.link.client === lease.link.client &&
-      (other.copy !== undefined || !isReadable(other.job.put.body) ||
-        (other.run !== undefined && other.run.outcome !== "running"))
-    )
+// Once the copy is there, the job is deleted when it comes again.
+const beingReplaced = (lease: Lease): ReadonlyArray<Meaning> => {
+  const earlier = lease.job.leases.filter((other) => other !== lease && other.link.client === lease.link.client)
+  if (earlier.some(({ copy }) => copy !== undefined)) {
+    return [{ command: "release", delay: [1, 1] }, { command: "delete" }]
+  }
+  return earlier.some(({ job, run }) => !isReadable(job.put.body) || (run !== undefined && run.outcome !== "running"))
     ? [{ command: "release", delay: [1, 1] }]
     : []
+}
 
 const delayOfSuspect = ({ crashes }: Lease): readonly [number, number] => {
   const seconds = Math.min(2 ** crashes, MAX_ISOLATION_DELAY_SECONDS)

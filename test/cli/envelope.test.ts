@@ -60,12 +60,24 @@ describe("a job with an envelope", () => {
         // Somebody else's spaces are not ours to change.
         bytes("#job/1 { \"id\": \"spaces\" }\npayload"),
         bytes("#job/2 later"),
+        // An import would refuse these heads.
+        bytes("#job/1 {\"a\":1}\npayload"),
+        bytes("#job/1 {\"id\":\"x\",\"at\":\"now\"}\npayload"),
         bytes("bare")
       ]
       for (const body of bodies) yield* beanstalkd.put("emails", body)
       const { stdout } = yield* run("export", "emails")
       const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line))
-      assert.deepStrictEqual(lines.map((line) => "envelope" in line), [true, true, true, false, false, false])
+      assert.deepStrictEqual(lines.map((line) => "envelope" in line), [
+        true,
+        true,
+        true,
+        false,
+        false,
+        false,
+        false,
+        false
+      ])
       const again = stdout.trimEnd().split("\n").map((line) => Result.getOrThrow(parse(bytes(line))!).body)
       assert.deepStrictEqual(again.map((body) => [...Buffer.from(body)]), bodies.map((body) => [...body]))
     })))
@@ -90,6 +102,20 @@ describe("a line to import", () => {
     assert.deepStrictEqual(body({ envelope: { id: "x" }, payload: "a" }), Result.succeed("#job/1 {\"id\":\"x\"}\na"))
     for (const line of [{}, { payload: "a" }, { envelope: { id: "x" } }, { body: "a", envelope: {}, payload: "b" }]) {
       assert.include(JSON.stringify(body(line)), "it must have a body, or an envelope and its payload")
+    }
+  })
+
+  it("has an envelope that can be read", () => {
+    const wrong: ReadonlyArray<readonly [object, string]> = [
+      [{ a: 1 }, "its envelope is none: its member \"id\" must be text, not empty"],
+      [{ id: "" }, "its member \"id\" must be text, not empty"],
+      [{ id: "x", exp: "soon" }, "its member \"exp\" must be milliseconds"],
+      [{ id: "ü".repeat(2050) }, "it must have at most 4096 bytes (it has 4109)"]
+    ]
+    for (const [envelope, why] of wrong) {
+      const refused = parse(bytes(JSON.stringify({ envelope, payload: "p" })))!
+      assert(Result.isFailure(refused), why)
+      assert.include(refused.failure, why)
     }
   })
 })

@@ -4,7 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Client } from "effect-beanstalkd"
+import { Client, Envelope } from "effect-beanstalkd"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Cli from "../support/Cli.ts"
@@ -98,6 +98,54 @@ RealServer.describeReal("work", () => {
         stdout: ` 00 ff 0a\n1 a-b 1 127.0.0.1:${server.port}\n`,
         stderr: "err\n1 job done, 0 attempts failed, 0 jobs buried\n"
       })
+    }).pipe(Effect.scoped))
+
+  it.live("a job with an envelope, or a CloudEvent, is its payload and what its head says, unless it has expired", () =>
+    Effect.gen(function*() {
+      const { client, lines, start } = yield* open
+      const at = 5
+      const tp = `00-${"1".repeat(32)}-${"2".repeat(16)}-01`
+      yield* client.putAll("a", [
+        yield* Envelope.encode("{}", {
+          id: "j",
+          at,
+          contentType: "json",
+          correlationId: "c",
+          replyTo: "r",
+          version: 7,
+          traceparent: tp,
+          tracestate: "k=v"
+        }),
+        yield* Envelope.encode("gone", { id: "e", exp: 1 }),
+        yield* Envelope.encode("x".repeat(20), { id: "z\0", at, contentType: "text", compression: "gzip" }),
+        `{"specversion":"1.0","id":"v","source":"s","type":"t","subject":"7","data": [1.0]}`,
+        `{"bare":1}`
+      ])
+      const script = "echo \"$(cat)|$BEANSTALK_MESSAGE_ID|$BEANSTALK_CORRELATION_ID|$BEANSTALK_REPLY_TO|" +
+        "$BEANSTALK_CONTENT_TYPE|$TRACEPARENT|$TRACESTATE|$BEANSTALK_ENVELOPE\" >> \"$LOG\""
+      const worker = yield* start("-w", "a", ...shell(script))
+      yield* eventually(areIn(client, {}, "a"), soon)
+      yield* worker.signal("SIGTERM")
+      const { stderr } = yield* worker.ended
+      assert.include(stderr, "\n4 jobs done, 0 attempts failed, 0 jobs buried\n")
+      assert.include(stderr, "it has expired at 1970-01-01T00:00:00.001Z")
+      const head = JSON.stringify({
+        id: "j",
+        at,
+        traceparent: tp,
+        tracestate: "k=v",
+        contentType: "json",
+        version: 7,
+        replyTo: "r",
+        correlationId: "c"
+      })
+      assert.deepStrictEqual(lines(), [
+        `{}|j|c|r|json|${tp}|k=v|${head}`,
+        // No environment has a NUL; JSON writes it in another way.
+        `${"x".repeat(20)}||||text|||` + JSON.stringify({ id: "z\0", at, contentType: "text", compression: "gzip" }),
+        `[1.0]|v||||||${JSON.stringify({ id: "v", by: "s", other: { type: "t", subject: "7" } })}`,
+        `{"bare":1}|||||||`
+      ])
     }).pipe(Effect.scoped))
 
   it.live("exit code 75, any other, and a signal are failed attempts: tried again with a delay, buried in the end", () =>

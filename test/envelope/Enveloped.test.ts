@@ -202,22 +202,40 @@ describe("the id", () => {
       assert.match(dead!.head!.id, /^[0-9a-f-]{36}$/)
     })))
 
-  it.effect("of a dead letter that has no room for the reason is that of a job as it was", () =>
+  it.effect("of a dead letter stays, and its error is as long as there is room for", () =>
     onMemory(Effect.fnUntraced(function*(beanstalkd) {
-      const id = "i".repeat(3900)
       const { maxJobSize } = yield* beanstalkd.stats
-      yield* Emails.put(ADA, { id })
-      const frame = (yield* beanstalkd.peekReady("emails")).body.length - 3900 - ADA.to.length
-      yield* Emails.put({ to: "t".repeat(maxJobSize - frame - 4) }, { id: "full" })
+      yield* Emails.put({ to: "" }, { id: "full" })
+      const frame = (yield* beanstalkd.peekReady("emails")).body.length
+      yield* Emails.put({ to: "t".repeat(maxJobSize - frame) }, { id: "full" })
+      for (const length of [3000, 3600, 3900, 4000]) {
+        yield* Emails.put(ADA, { id: "i".repeat(length), expiresIn: "1 day" })
+      }
       yield* work(Emails, () => Effect.fail(new Refused({ message: "x".repeat(500) })), {
         maxAttempts: 1,
         deadLetter: emailsDead
       })
       const dead = yield* seen(emailsDead)
-      assert.deepStrictEqual(dead.map(({ head }) => [head?.id, head?.deadLetter]), [[id, undefined], [
-        "full",
-        undefined
-      ]])
+      assert.deepStrictEqual(
+        dead.map(({ head }) => [head?.id.length, head?.deadLetter?.error.length, head?.exp]),
+        [[4, 500, undefined], [4, undefined, undefined], [3000, 500, undefined], [3600, 100, undefined], [
+          3900,
+          0,
+          undefined
+        ], [4000, undefined, undefined]]
+      )
+    })))
+
+  it.effect("of a dead letter that has waited for longer than its job was needed is there", () =>
+    onMemory(Effect.fnUntraced(function*() {
+      yield* Emails.put(ADA, { expiresIn: "10 seconds", delay: "1 second" })
+      yield* TestClock.adjust("1 second")
+      yield* Effect.scoped(work(Emails, () => Effect.fail("no"), { maxAttempts: 1, deadLetter: emailsDead }))
+      yield* TestClock.adjust("1 hour")
+      const [dead] = yield* seen(emailsDead)
+      assert.deepStrictEqual(dead?.value, ADA)
+      assert.notProperty(dead?.head, "exp")
+      assert.notProperty(dead?.head, "due")
     })))
 
   it.effect("and the rest of an envelope reach streams, and single jobs", () =>

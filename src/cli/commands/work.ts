@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Client from "../../Client.ts"
+import type { Head } from "../../Envelope.ts"
 import type { TypedJob } from "../../Tube.ts"
 import { check, type Ended, hurry, run } from "../children.ts"
 import { connect } from "../connect.ts"
@@ -41,8 +42,28 @@ const variables = Effect.fnUntraced(function*(name: string, job: TypedJob<Uint8A
     BEANSTALK_JOB_ID: String(job.id),
     BEANSTALK_TUBE: name,
     BEANSTALK_SERVER: job.server,
-    BEANSTALK_ATTEMPT: Option.match(attempt, { onNone: () => "", onSome: String })
+    BEANSTALK_ATTEMPT: Option.match(attempt, { onNone: () => "", onSome: String }),
+    ...variablesOf(job.envelope)
   }
+})
+
+// What is longer may keep a command from being started, and what has a NUL does.
+const MAX_VARIABLE = 32_768
+
+const variable = (value: string | number | undefined): string => {
+  const text = String(value ?? "")
+  return text.length > MAX_VARIABLE || text.includes("\0") ? "" : text
+}
+
+// All of them are there for each job: those of a command in whose environment this one runs are not.
+const variablesOf = (head: Head | undefined) => ({
+  BEANSTALK_MESSAGE_ID: variable(head?.id),
+  BEANSTALK_CORRELATION_ID: variable(head?.correlationId),
+  BEANSTALK_REPLY_TO: variable(head?.replyTo),
+  BEANSTALK_CONTENT_TYPE: variable(head?.contentType),
+  BEANSTALK_ENVELOPE: variable(JSON.stringify(head)),
+  TRACEPARENT: variable(head?.traceparent),
+  TRACESTATE: variable(head?.tracestate)
 })
 
 const backoff = (first: Duration.Duration) =>
@@ -92,8 +113,8 @@ export const work = Command.make(
     const client = yield* logged(connect)
     isConnected = true
     // Other commands start faster without them.
-    const [Tube, Worker] = yield* Effect.promise(() =>
-      Promise.all([import("../../Tube.ts"), import("../../Worker.ts")])
+    const [Tube, Worker, { ANY_PAYLOAD }] = yield* Effect.promise(() =>
+      Promise.all([import("../../Tube.ts"), import("../../Worker.ts"), import("../../internal/envelope/options.ts")])
     )
     const counts = { done: 0, failed: 0, buried: 0 }
     const handle = Effect.fnUntraced(function*(body: Uint8Array, job: TypedJob<Uint8Array>) {
@@ -107,7 +128,7 @@ export const work = Command.make(
     const summary = Effect.suspend(() =>
       note(`${countOfJobs(counts.done)} done, ${counts.failed} attempts failed, ${countOfJobs(counts.buried)} buried`)
     )
-    return yield* Worker.run(Tube.make(flags.watch, { codec: "bytes" }), handle, {
+    return yield* Worker.run(Tube.make(flags.watch, { codec: "bytes", envelope: ANY_PAYLOAD }), handle, {
       concurrency,
       maxAttempts,
       shutdownTimeout: flags.shutdownTimeout,
@@ -123,7 +144,10 @@ export const work = Command.make(
 ).pipe(documented({
   description:
     "Run a command for each job of a tube, with the body on its stdin, and BEANSTALK_JOB_ID, BEANSTALK_TUBE, " +
-    "BEANSTALK_SERVER and BEANSTALK_ATTEMPT in its environment. Exit code 0 deletes the job. With 75 (EX_TEMPFAIL) or any " +
+    "BEANSTALK_SERVER and BEANSTALK_ATTEMPT in its environment. Of a job with an envelope, or a CloudEvent, its payload is " +
+    "on stdin, and BEANSTALK_MESSAGE_ID, BEANSTALK_CORRELATION_ID, BEANSTALK_REPLY_TO, BEANSTALK_CONTENT_TYPE, " +
+    "BEANSTALK_ENVELOPE (all of its head, as JSON), TRACEPARENT and TRACESTATE are set; otherwise they are empty. A job that " +
+    "has expired is deleted, and the attempts that a job asks for go before --max-attempts. Exit code 0 deletes the job. With 75 (EX_TEMPFAIL) or any " +
     "other it is tried again later, up to --max-attempts, and then buried. The lease of a job is kept as long as its command " +
     "runs; if it is lost, the command is ended. Ctrl-C or SIGTERM take no more jobs, wait for the commands that run, then " +
     "end them with SIGTERM, and release their jobs; a second Ctrl-C ends at once. A job can run twice, so the command must " +

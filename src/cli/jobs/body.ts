@@ -4,7 +4,8 @@
  */
 import { isUtf8 } from "node:buffer"
 import { expandNow } from "../../internal/envelope/compression.ts"
-import { type Split, split } from "../../internal/envelope/line.ts"
+import { fromWire } from "../../internal/envelope/head.ts"
+import { MAX_HEAD, type Split, split } from "../../internal/envelope/line.ts"
 
 /** A body in JSON. With an envelope it is in two parts, the head as it travels and the payload. */
 export type BodyFields =
@@ -39,8 +40,18 @@ export const shown = ({ body }: { readonly body: Uint8Array }, base64 = false): 
   return enclosed(parts.head, payload, base64)
 }
 
-// What JSON makes of the head must be the head again, to the byte.
-const isExact = ({ head, json }: Split): boolean => JSON.stringify(head) === json
+type Wire = Readonly<Record<string, unknown>>
+
+/** What keeps this from being the head of an envelope: a sentence. */
+export const wrongIn = (envelope: Wire): string | undefined => {
+  const head = fromWire(envelope)
+  if (typeof head === "string") return head
+  const size = Buffer.byteLength(JSON.stringify(envelope))
+  return size <= MAX_HEAD ? undefined : `it must have at most ${MAX_HEAD} bytes (it has ${size})`
+}
+
+// What JSON makes of the head must be the head again, to the byte, and one that can be read back.
+const isExact = ({ head, json }: Split): boolean => JSON.stringify(head) === json && wrongIn(head) === undefined
 
 /** A body to be read back with {@link joined}, every byte as it was. */
 export const exported = ({ body }: { readonly body: Uint8Array }): BodyFields => {

@@ -17,7 +17,7 @@ import {
 } from "../../internal/protocol/scalars.ts"
 import type { Copy } from "./copy.ts"
 import type { ListedJob } from "./listing.ts"
-import { exported, joined } from "./body.ts"
+import { exported, joined, wrongIn } from "./body.ts"
 import { fromBase64 } from "../terminal/stdin.ts"
 
 const secondsFrom = (minimum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum: MAX_UINT32 }))
@@ -56,6 +56,8 @@ export const parse = (line: Uint8Array): Result.Result<Copy, string> | undefined
   if (written === undefined || (isEnclosed && whole !== undefined)) {
     return Result.fail("not an exported job: it must have a body, or an envelope and its payload")
   }
+  const wrong = isEnclosed ? wrongIn(envelope) : undefined
+  if (wrong !== undefined) return Result.fail(`not an exported job: its envelope is none: ${wrong}`)
   const bytes = encoding === "base64" ? fromBase64(written) : written
   if (bytes === undefined) return Result.fail("the body is not base64")
   return Result.succeed({ ...job, body: isEnclosed ? joined(envelope, bytes) : bytes })

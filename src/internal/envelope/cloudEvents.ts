@@ -5,7 +5,9 @@
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { type ContentType, type DeadLetter, type Head, refuse } from "./head.ts"
+import { isUtf8 } from "node:buffer"
+import { type ContentType, type Head, MEMBERS, type Name } from "./head.ts"
+import { membersOf, withMembers } from "./jsonMembers.ts"
 import type { Opened } from "./line.ts"
 
 const SPEC_VERSION = "1.0"
@@ -19,13 +21,6 @@ const MEDIA_TYPES: Readonly<Record<ContentType, string>> = {
 
 const timestamp = (millis: number | undefined): string | undefined =>
   millis === undefined ? undefined : DateTime.formatIso(DateTime.makeUnsafe(millis))
-
-// What is no time stays what it is, and is refused with the whole head.
-const millisOf = (text: unknown): unknown => {
-  if (typeof text !== "string") return text
-  const time = DateTime.make(text)
-  return Option.isSome(time) ? time.value.epochMilliseconds : text
-}
 
 /** Where an event comes from, if its writer has no name. */
 const sourceOf = (tube: string) => `/tubes/${tube}`
@@ -49,90 +44,176 @@ const attributesOf = (head: Head, tube: string): Record<string, unknown> => ({
   deadletter: head.deadLetter === undefined ? undefined : JSON.stringify(head.deadLetter)
 })
 
-const isText = ({ contentType = "json" }: Head): boolean => contentType === "json" || contentType === "text"
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** Puts a payload into an event. */
-export const sealEvent = (head: Head, payload: Uint8Array | string, tube: string): string => {
-  const attributes = JSON.stringify(attributesOf(head, tube)).slice(0, -1)
-  if (!isText(head)) return `${attributes},"data_base64":"${Buffer.from(payload as Uint8Array).toString("base64")}"}`
-  const text = typeof payload === "string" ? payload : Buffer.from(payload).toString()
-  return `${attributes},"data":${head.contentType === "text" ? JSON.stringify(text) : text}}`
-}
-
-const KNOWN: ReadonlySet<string> = new Set([
-  ...Object.keys(attributesOf({ id: "" }, "")),
-  "data",
-  "data_base64"
-])
-
-const contentTypeOf = (mediaType: unknown): ContentType | undefined =>
-  (Object.keys(MEDIA_TYPES) as ReadonlyArray<ContentType>).find((name) => MEDIA_TYPES[name] === mediaType)
-
-const deadLetterOf = (text: unknown): DeadLetter | undefined => {
-  if (text === undefined) return undefined
+const isJson = (text: string): boolean => {
   try {
-    return JSON.parse(text as string) as DeadLetter
+    JSON.parse(text)
+    // White space around it would not come back.
+    return text.trim() === text
   } catch {
-    return { error: text } as never
+    return false
   }
 }
 
-const headOf = (event: Readonly<Record<string, unknown>>, tube: string): Record<string, unknown> => {
-  const other = Object.fromEntries(
-    Object.entries(event).filter(([key, value]) => key === "type" ? value !== tube : !KNOWN.has(key))
-  )
-  const head: Record<string, unknown> = {
-    id: event["id"],
-    at: millisOf(event["time"]),
-    due: millisOf(event["due"]),
-    exp: millisOf(event["expirytime"]),
-    traceparent: event["traceparent"],
-    tracestate: event["tracestate"],
-    contentType: contentTypeOf(event["datacontenttype"]),
-    version: event["schemaversion"],
-    maxAttempts: event["maxattempts"],
-    replyTo: event["replyto"],
-    correlationId: event["correlationid"],
-    by: event["source"] === sourceOf(tube) ? undefined : event["source"],
-    deadLetter: deadLetterOf(event["deadletter"]),
-    other: Object.keys(other).length === 0 ? undefined : other
+// Bytes may be what somebody else has put, which nobody has read: a text that is not one would change, or end the event.
+const dataOf = (contentType: ContentType, payload: Uint8Array | string): string => {
+  const isBytes = typeof payload !== "string"
+  if (contentType !== "bytes" && contentType !== "binary" && (!isBytes || isUtf8(payload))) {
+    const text = isBytes ? bufferOf(payload).toString() : payload
+    if (contentType === "text") return `"data":${JSON.stringify(text)}`
+    if (!isBytes || isJson(text)) return `"data":${text}`
   }
-  for (const key of Object.keys(head)) if (head[key] === undefined || head[key] === null) delete head[key]
-  return head
+  return `"data_base64":"${(isBytes ? bufferOf(payload) : Buffer.from(payload)).toString("base64")}"`
 }
 
-const payloadOf = (event: Readonly<Record<string, unknown>>, contentType: unknown): Uint8Array | undefined => {
+/** Puts a payload into an event. A text is taken for what the codec wrote; bytes can be anything, and come back as they are. */
+export const sealEvent = (head: Head, payload: Uint8Array | string, tube: string): string =>
+  `${JSON.stringify(attributesOf(head, tube)).slice(0, -1)},${dataOf(head.contentType ?? "json", payload)}}`
+
+/** The event with other attributes. Everything else in it stays as it is written. */
+export const changeEvent = (event: Uint8Array, { deadLetter, due }: Pick<Head, "deadLetter" | "due">): string =>
+  withMembers(bufferOf(event).toString(), {
+    due: due === undefined ? undefined : JSON.stringify(timestamp(due)),
+    ...(deadLetter === undefined
+      ? {}
+      : { expirytime: undefined, deadletter: JSON.stringify(JSON.stringify(deadLetter)) })
+  })
+
+const mediaTypeOf = (text: string): string => text.split(";")[0]!.trim().toLowerCase()
+
+const contentTypeOf = (value: unknown): ContentType | undefined => {
+  if (typeof value !== "string") return undefined
+  const mediaType = mediaTypeOf(value)
+  if (mediaType.endsWith("+json")) return "json"
+  return (Object.keys(MEDIA_TYPES) as ReadonlyArray<ContentType>).find((name) => MEDIA_TYPES[name] === mediaType)
+}
+
+// RFC 3339. Dates are parsed from much else, such as "5".
+const TIMESTAMP = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
+
+const millisOf = (value: unknown): number | undefined => {
+  const text = typeof value === "string" ? value.toUpperCase() : ""
+  const time = TIMESTAMP.test(text) ? DateTime.make(text) : Option.none()
+  return Option.isSome(time) ? time.value.epochMilliseconds : undefined
+}
+
+const parsed = (value: unknown): unknown => {
+  try {
+    return JSON.parse(value as string)
+  } catch {
+    return undefined
+  }
+}
+
+/** The attributes that a head has members for, and how their values are read. */
+const ATTRIBUTES: ReadonlyArray<readonly [attribute: string, name: Name, read: (value: unknown) => unknown]> = [
+  ["time", "at", millisOf],
+  ["due", "due", millisOf],
+  ["expirytime", "exp", millisOf],
+  ["traceparent", "traceparent", (value) => value],
+  ["tracestate", "tracestate", (value) => value],
+  ["datacontenttype", "contentType", contentTypeOf],
+  ["schemaversion", "version", (value) => value],
+  ["maxattempts", "maxAttempts", (value) => value],
+  ["replyto", "replyTo", (value) => value],
+  ["correlationid", "correlationId", (value) => value],
+  ["deadletter", "deadLetter", parsed]
+]
+
+const isValid = (name: Name, value: unknown): boolean =>
+  MEMBERS.some((member) => member.name === name && member.isValid(value))
+
+const REQUIRED = ["specversion", "id", "source", "type"] as const
+
+type Event = Readonly<Record<string, unknown>> & { readonly [K in (typeof REQUIRED)[number]]: string }
+
+/**
+ * The head of an event. Anybody may give the attributes of extensions another meaning, and another type: what is not what the
+ * head needs is one of its other members.
+ */
+const headOf = (event: Event, tube: string): Head => {
+  const head: Record<string, unknown> = { id: event.id }
+  if (event.source !== sourceOf(tube)) head["by"] = event.source
+  const other: Record<string, unknown> = { ...event }
+  for (const name of ["data", "data_base64", ...REQUIRED]) {
+    if (name !== "type" || event.type === tube) delete other[name]
+  }
+  for (const [attribute, name, read] of ATTRIBUTES) {
+    const given = other[attribute]
+    if (given === undefined) continue
+    const value = given === null ? undefined : read(given)
+    const isTaken = value !== undefined && isValid(name, value)
+    if (isTaken) head[name] = value
+    // One that is null is one that is not there.
+    if (isTaken || given === null) delete other[attribute]
+  }
+  if (Object.keys(other).length > 0) head["other"] = other
+  return head as unknown as Head
+}
+
+const fromBase64 = (text: unknown): Uint8Array | undefined => {
+  if (typeof text !== "string") return undefined
+  const bytes = Buffer.from(text, "base64")
+  const withoutPadding = (base64: string) => base64.replace(/={1,2}$/, "")
+  return withoutPadding(bytes.toString("base64")) === withoutPadding(text) ? bytes : undefined
+}
+
+const payloadOf = (
+  event: Event,
+  text: string,
+  contentType: ContentType,
+  expected: ContentType
+): Uint8Array | string => {
   const { data, data_base64: base64 } = event
-  if (typeof base64 === "string") return Buffer.from(base64, "base64")
-  if (data === undefined) return undefined
-  return Buffer.from(contentType !== "json" && typeof data === "string" ? data : JSON.stringify(data))
+  if (base64 !== undefined && base64 !== null) {
+    return data === undefined || data === null
+      ? fromBase64(base64) ?? "its attribute \"data_base64\" must be base64"
+      : "it has both \"data\" and \"data_base64\""
+  }
+  if (data === undefined) return Buffer.from(expected === "json" ? "null" : "")
+  if (contentType !== "json" && typeof data === "string") return Buffer.from(data)
+  return Buffer.from(membersOf(text).findLast(({ name }) => name === "data")!.value)
 }
 
-const isEvent = (parsed: unknown): parsed is Readonly<Record<string, unknown>> =>
-  Predicate.isObject(parsed) && typeof (parsed as Record<string, unknown>)["specversion"] === "string" &&
-  ["id", "source", "type"].every((name) => typeof (parsed as Record<string, unknown>)[name] === "string")
+const isEvent = (value: unknown): value is Event =>
+  Predicate.isObject(value) && REQUIRED.every((name) => typeof (value as Record<string, unknown>)[name] === "string")
+
+const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
+
+const MARK = Buffer.from("\"specversion\"")
+
+// Most bodies are none, and are not parsed to find that out.
+const canBeEvent = (body: Uint8Array): boolean => {
+  let at = 0
+  while (WHITE_SPACE.has(body[at]!)) at++
+  return body[at] === 0x7b && bufferOf(body).includes(MARK, at)
+}
+
+const wrongIn = (event: Event, body: Uint8Array): string | undefined => {
+  if (event.specversion !== SPEC_VERSION) {
+    return `it is a CloudEvent of version ${event.specversion}, and this reads version ${SPEC_VERSION}`
+  }
+  const empty = REQUIRED.find((name) => event[name] === "")
+  if (empty !== undefined) {
+    return `it is a CloudEvent that cannot be read: its attribute "${empty}" must be text, not empty`
+  }
+  return isUtf8(body) ? undefined : "it is a CloudEvent that cannot be read: it is not UTF-8"
+}
 
 /**
  * Opens a body for a tube whose payloads are of this type. What is no event is a payload as it stands; an event that cannot be
- * read is refused by a sentence.
+ * read is refused by a sentence. An event without data has an empty payload, or `null` where JSON is expected.
  */
 export const openEvent = (body: Uint8Array, tube: string, expected: ContentType): Opened | string => {
   const bare = { head: undefined, payload: body }
-  // An object, after white space perhaps.
-  if (body[0] !== 0x7b && ![0x20, 0x09, 0x0a, 0x0d].includes(body[0]!)) return bare
-  let event: unknown
-  try {
-    event = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString())
-  } catch {
-    return bare
-  }
+  if (!canBeEvent(body)) return bare
+  const text = bufferOf(body).toString()
+  const event = parsed(text)
   if (!isEvent(event)) return bare
-  if (event["specversion"] !== SPEC_VERSION) {
-    return `it is a CloudEvent of version ${String(event["specversion"])}, and this reads version ${SPEC_VERSION}`
-  }
+  const wrong = wrongIn(event, body)
+  if (wrong !== undefined) return wrong
   const head = headOf(event, tube)
-  const refused = refuse(head)
-  if (refused !== undefined) return `it is a CloudEvent that cannot be read: ${refused}`
-  const payload = payloadOf(event, head["contentType"] ?? expected)
-  return payload === undefined ? "it is a CloudEvent without data" : { head: head as unknown as Head, payload }
+  const payload = payloadOf(event, text, head.contentType ?? expected, expected)
+  return typeof payload === "string" ? `it is a CloudEvent that cannot be read: ${payload}` : { head, payload }
 }

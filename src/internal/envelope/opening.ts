@@ -27,7 +27,7 @@ export class Opener {
     const settings = this.#settings
     if (settings === undefined) return this.#openBare(body)
     const line = openLine(body)
-    const opened = typeof line === "string" || line.head !== undefined || settings.writes !== "cloudevents"
+    const opened = typeof line === "string" || line.head !== undefined
       ? line
       : openEvent(body, this.#tube, this.#contentType)
     return typeof opened === "string" ? opened : this.#check(opened, settings)
@@ -42,8 +42,9 @@ export class Opener {
     return isEnvelope ? "it begins as an envelope does, which the tube does not read (its option envelope)" : opened
   }
 
-  #check({ head, payload }: Opened, { requires, version }: Settings): Opened | string {
+  #check({ head, payload }: Opened, { requires, takesAll, version }: Settings): Opened | string {
     if (head === undefined) return requires ? "it has no envelope" : { head, payload }
+    if (takesAll) return { head, payload }
     const { contentType = this.#contentType, version: written = 1 } = head
     if (contentType !== this.#contentType) {
       return `its payload is of the codec ${contentType}, and the tube has the codec ${this.#contentType}`

@@ -14,6 +14,8 @@ export interface Settings {
   readonly writes: "bare" | "line" | "cloudevents"
   /** Whether bodies without an envelope are refused. */
   readonly requires: boolean
+  /** Whether payloads of every codec and version are read. */
+  readonly takesAll: boolean
   /** How a worker's span belongs to that of the put. */
   readonly trace: "parent" | "link" | "none"
   readonly compress: { readonly over: number; readonly algorithm: Compression } | undefined
@@ -50,12 +52,16 @@ const DEFAULT_OVER = 8192
 export const DEFAULTS: Settings = {
   writes: "line",
   requires: false,
+  takesAll: false,
   trace: "parent",
   compress: undefined,
   version: 1,
   upcast: new Map(),
   idOf: undefined
 }
+
+/** The option of a tube of bytes that passes on what others have written, with any codec, and writes no envelope. */
+export const ANY_PAYLOAD: EnvelopeOptions<unknown> = { accept: true }
 
 const refuse = (argument: string, value: unknown, rule: string) => Validate.refuse(OPERATION, argument, value, rule)
 
@@ -111,6 +117,7 @@ export const settingsOf = (given: unknown): Settings | undefined | Errors.Invali
   if (given === undefined || given === false) return undefined
   if (given === true) return DEFAULTS
   if (given === "accept") return { ...DEFAULTS, writes: "bare" }
+  if (given === ANY_PAYLOAD) return { ...DEFAULTS, writes: "bare", takesAll: true }
   if (given === "cloudevents") return { ...DEFAULTS, writes: "cloudevents" }
   if (!Predicate.isObject(given)) {
     return refuse("envelope", given, "true, false, \"accept\", \"cloudevents\", or an object of options")
@@ -142,5 +149,5 @@ const fromObject = (given: EnvelopeOptions<never>): Settings | Errors.InvalidArg
     return refuse("envelope.id", id, "a function from a value to its id")
   }
   return contradiction(options) ??
-    { writes: accept ? "bare" : format, requires, trace, compress, version, upcast, idOf: id }
+    { ...DEFAULTS, writes: accept ? "bare" : format, requires, trace, compress, version, upcast, idOf: id }
 }

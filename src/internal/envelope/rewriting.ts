@@ -1,7 +1,7 @@
 /**
  * Jobs that a worker puts once more, with another head and the same payload.
  */
-import { openEvent, sealEvent } from "./cloudEvents.ts"
+import { changeEvent, openEvent, sealEvent } from "./cloudEvents.ts"
 import type { ContentType, Head } from "./head.ts"
 import { openLine, sealLine } from "./line.ts"
 import { messageId } from "./messageId.ts"
@@ -9,6 +9,13 @@ import type { Settings } from "./options.ts"
 
 /** What changes in the head. */
 export type Change = Partial<Pick<Head, "due" | "deadLetter">>
+
+// How much of its error a dead letter tells where the head has no room for all of it.
+const SHORTER_ERRORS = [500, 100, 0]
+
+// A dead letter waits for whoever looks at it: it neither expires nor is it late.
+const changed = (head: Head, change: Change): Head =>
+  change.deadLetter === undefined ? { ...head, ...change } : { ...head, due: undefined, exp: undefined, ...change }
 
 /** What changes the heads of the jobs of a tube. */
 export class Rewriter {
@@ -31,26 +38,36 @@ export class Rewriter {
     if (settings === undefined) return body
     const line = openLine(body)
     if (typeof line === "string") return body
-    if (line.head !== undefined) return this.#line({ ...line.head, ...change }, line.payload) ?? body
-    if (settings.writes === "bare") return body
-    const { head, payload } = this.#openEvent(body, settings)
-    if (head === undefined && change.deadLetter === undefined) return body
-    const changed: Head = { contentType: this.#contentType, ...head ?? { id: messageId(now) }, ...change }
-    return settings.writes === "cloudevents"
-      ? Buffer.from(sealEvent(changed, payload, this.#tube))
-      : this.#line(changed, payload) ?? body
-  }
-
-  #openEvent(body: Uint8Array, { writes }: Settings) {
-    const bare = { head: undefined, payload: body }
-    if (writes !== "cloudevents") return bare
+    if (line.head !== undefined) return this.#line(line.head, change, line.payload) ?? body
     const event = openEvent(body, this.#tube, this.#contentType)
-    return typeof event === "string" ? bare : event
+    if (typeof event === "string") return body
+    if (event.head !== undefined) return Buffer.from(changeEvent(body, change))
+    if (settings.writes === "bare" || change.deadLetter === undefined) return body
+    const head: Head = { id: messageId(now), contentType: this.#contentType }
+    return settings.writes === "cloudevents"
+      ? Buffer.from(sealEvent({ ...head, ...change }, body, this.#tube))
+      : this.#line(head, change, body) ?? body
   }
 
-  // A long trace state, or what others have written, may leave no room.
-  #line(head: Head, payload: Uint8Array): Uint8Array | undefined {
-    const sealed = sealLine(head, payload)
+  // A long trace state, or what others have written, may leave little room.
+  #line(head: Head, change: Change, payload: Uint8Array): Uint8Array | undefined {
+    for (const shorter of [change, ...shortened(change)]) {
+      const sealed = sealLine(changed(head, shorter), payload)
+      if (typeof sealed !== "string") return sealed.body as Uint8Array
+    }
+    // Not even a reason without an error, but the job must not expire.
+    const sealed = sealLine(
+      change.deadLetter === undefined ? head : { ...head, due: undefined, exp: undefined },
+      payload
+    )
     return typeof sealed === "string" ? undefined : sealed.body as Uint8Array
   }
 }
+
+const shortened = ({ deadLetter, ...change }: Change): ReadonlyArray<Change> =>
+  deadLetter === undefined
+    ? []
+    : SHORTER_ERRORS.map((length) => ({
+      ...change,
+      deadLetter: { ...deadLetter, error: deadLetter.error.slice(0, length) }
+    }))

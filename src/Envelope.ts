@@ -39,8 +39,8 @@ import * as Validate from "./internal/protocol/validate.ts"
 export interface EnvelopeOptions<in A> {
   /**
    * What is written: `"line"`, the line of text before the payload, or `"cloudevents"`, a CloudEvent 1.0 in its structured JSON
-   * form, which other systems read but which is longer. A tube reads lines and bare bodies in any case, and CloudEvents if
-   * it writes them. Default: `"line"`.
+   * form, which other systems read but which is longer. A tube with an envelope reads both, and bare bodies, whatever it
+   * writes. Default: `"line"`.
    */
   readonly format?: "line" | "cloudevents" | undefined
 

@@ -159,9 +159,9 @@ export interface Options<S extends Schema.Constraint, C> extends Omit<Client.Put
    */
   readonly key?: ((value: S["Type"]) => string | undefined) | undefined
   /**
-   * Whether jobs carry an envelope, see `Envelope`: `true` writes one around each payload, and reads bodies with one and
-   * without; `"accept"` reads both and writes none, for consumers that are deployed before their producers write envelopes;
-   * `"cloudevents"` writes CloudEvents; an object says more. Default: `false`.
+   * Whether jobs carry an envelope, see `Envelope`: `true` writes one around each payload; `"accept"` writes none, for
+   * consumers that are deployed before their producers write envelopes; `"cloudevents"` writes CloudEvents; an object says
+   * more. All of them read envelopes, CloudEvents and bare bodies. Default: `false`, which reads bare bodies alone.
    */
   readonly envelope?: boolean | "accept" | "cloudevents" | Envelope.EnvelopeOptions<S["Type"]> | undefined
   /** The service tag of the client for the server that the tube lives on. Default: `Client.Beanstalkd`. */

@@ -3,7 +3,6 @@
  * names of small letters and digits, and are text or whole numbers.
  */
 import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { isUtf8 } from "node:buffer"
 import { type ContentType, type Head, MEMBERS, type Name } from "./head.ts"
@@ -94,8 +93,8 @@ const TIMESTAMP = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\
 
 const millisOf = (value: unknown): number | undefined => {
   const text = typeof value === "string" ? value.toUpperCase() : ""
-  const time = TIMESTAMP.test(text) ? DateTime.make(text) : Option.none()
-  return Option.isSome(time) ? time.value.epochMilliseconds : undefined
+  const millis = TIMESTAMP.test(text) ? Date.parse(text) : NaN
+  return Number.isNaN(millis) ? undefined : millis
 }
 
 const parsed = (value: unknown): unknown => {
@@ -106,27 +105,35 @@ const parsed = (value: unknown): unknown => {
   }
 }
 
+const asIs = (value: unknown): unknown => value
+
 /** The attributes that a head has members for, and how their values are read. */
-const ATTRIBUTES: ReadonlyArray<readonly [attribute: string, name: Name, read: (value: unknown) => unknown]> = [
+const READERS: ReadonlyArray<readonly [attribute: string, name: Name, read: (value: unknown) => unknown]> = [
   ["time", "at", millisOf],
   ["due", "due", millisOf],
   ["expirytime", "exp", millisOf],
-  ["traceparent", "traceparent", (value) => value],
-  ["tracestate", "tracestate", (value) => value],
+  ["traceparent", "traceparent", asIs],
+  ["tracestate", "tracestate", asIs],
   ["datacontenttype", "contentType", contentTypeOf],
-  ["schemaversion", "version", (value) => value],
-  ["maxattempts", "maxAttempts", (value) => value],
-  ["replyto", "replyTo", (value) => value],
-  ["correlationid", "correlationId", (value) => value],
+  ["schemaversion", "version", asIs],
+  ["maxattempts", "maxAttempts", asIs],
+  ["replyto", "replyTo", asIs],
+  ["correlationid", "correlationId", asIs],
   ["deadletter", "deadLetter", parsed]
 ]
 
-const isValid = (name: Name, value: unknown): boolean =>
-  MEMBERS.some((member) => member.name === name && member.isValid(value))
+const ATTRIBUTES = new Map(
+  READERS.map(([attribute, name, read]) => {
+    const { isValid } = MEMBERS.find((member) => member.name === name)!
+    return [attribute, { name, read, isValid }] as const
+  })
+)
 
 const REQUIRED = ["specversion", "id", "source", "type"] as const
 
 type Event = Readonly<Record<string, unknown>> & { readonly [K in (typeof REQUIRED)[number]]: string }
+
+const OWN: ReadonlySet<string> = new Set(["data", "data_base64", ...REQUIRED])
 
 /**
  * The head of an event. Anybody may give the attributes of extensions another meaning, and another type: what is not what the
@@ -134,21 +141,19 @@ type Event = Readonly<Record<string, unknown>> & { readonly [K in (typeof REQUIR
  */
 const headOf = (event: Event, tube: string): Head => {
   const head: Record<string, unknown> = { id: event.id }
+  let other: Record<string, unknown> | undefined
   if (event.source !== sourceOf(tube)) head["by"] = event.source
-  const other: Record<string, unknown> = { ...event }
-  for (const name of ["data", "data_base64", ...REQUIRED]) {
-    if (name !== "type" || event.type === tube) delete other[name]
-  }
-  for (const [attribute, name, read] of ATTRIBUTES) {
-    const given = other[attribute]
-    if (given === undefined) continue
-    const value = given === null ? undefined : read(given)
-    const isTaken = value !== undefined && isValid(name, value)
-    if (isTaken) head[name] = value
+  if (event.type !== tube) other = { type: event.type }
+  for (const key of Object.keys(event)) {
+    const given = event[key]
     // One that is null is one that is not there.
-    if (isTaken || given === null) delete other[attribute]
+    if (OWN.has(key) || given === null) continue
+    const attribute = ATTRIBUTES.get(key)
+    const value = attribute?.read(given)
+    if (value !== undefined && attribute?.isValid(value) === true) head[attribute.name] = value
+    else (other ??= {})[key] = given
   }
-  if (Object.keys(other).length > 0) head["other"] = other
+  if (other !== undefined) head["other"] = other
   return head as unknown as Head
 }
 

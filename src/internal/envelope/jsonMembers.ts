@@ -16,8 +16,9 @@ export interface JsonMember {
 const QUOTE = 0x22
 const COMMA = 0x2c
 const COLON = 0x3a
-const OPENING = new Set([0x5b, 0x7b])
-const CLOSING = new Set([0x5d, 0x7d])
+
+const isOpening = (code: number): boolean => code === 0x5b || code === 0x7b
+const isClosing = (code: number): boolean => code === 0x5d || code === 0x7d
 
 const isEscaped = (text: string, at: number): boolean => {
   let before = at
@@ -32,6 +33,9 @@ const endOfString = (text: string, from: number): number => {
   return at + 1
 }
 
+const nameOf = (quoted: string): string =>
+  quoted.includes("\\") ? JSON.parse(quoted) as string : quoted.slice(1, quoted.lastIndexOf("\""))
+
 /** The members of an object, in their order. The text must be one that `JSON.parse` has taken for an object. */
 export const membersOf = (text: string): ReadonlyArray<JsonMember> => {
   const members: Array<JsonMember> = []
@@ -40,8 +44,7 @@ export const membersOf = (text: string): ReadonlyArray<JsonMember> => {
   let colon = -1
   const end = (to: number) => {
     if (from === -1) return
-    const name = JSON.parse(text.slice(from, colon)) as string
-    members.push({ name, from, to, value: text.slice(colon + 1, to).trim() })
+    members.push({ name: nameOf(text.slice(from, colon)), from, to, value: text.slice(colon + 1, to).trim() })
     from = colon = -1
   }
   for (let at = 0; at < text.length; at++) {
@@ -49,8 +52,8 @@ export const membersOf = (text: string): ReadonlyArray<JsonMember> => {
     if (code === QUOTE) {
       if (from === -1) from = at
       at = endOfString(text, at) - 1
-    } else if (OPENING.has(code)) depth++
-    else if (CLOSING.has(code)) {
+    } else if (isOpening(code)) depth++
+    else if (isClosing(code)) {
       if (depth-- === 1) end(at)
     } else if (depth === 1 && code === COMMA) end(at)
     else if (depth === 1 && code === COLON) colon = at

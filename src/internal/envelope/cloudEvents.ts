@@ -3,6 +3,7 @@
  * names of small letters and digits, and are text or whole numbers.
  */
 import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { isUtf8 } from "node:buffer"
 import { type ContentType, type Head, MEMBERS, type Name } from "./head.ts"
@@ -93,8 +94,8 @@ const TIMESTAMP = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\
 
 const millisOf = (value: unknown): number | undefined => {
   const text = typeof value === "string" ? value.toUpperCase() : ""
-  const millis = TIMESTAMP.test(text) ? Date.parse(text) : NaN
-  return Number.isNaN(millis) ? undefined : millis
+  const time = TIMESTAMP.test(text) ? DateTime.make(text) : Option.none()
+  return Option.isSome(time) ? time.value.epochMilliseconds : undefined
 }
 
 const parsed = (value: unknown): unknown => {

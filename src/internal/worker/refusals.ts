@@ -73,6 +73,7 @@ export class Refusals {
   /** The server has settled a job. */
   reset(): void {
     this.#pauseMillis = 0
+    this.#pauseEndsAt = 0
   }
 
   /** The server does not have `stats-job`. */

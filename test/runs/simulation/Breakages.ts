@@ -116,8 +116,8 @@ export const breakages: ReadonlyArray<Breakage> = [
   {
     name: "a job that is put again has another id",
     module: "internal/envelope/rewriting",
-    from: `this.#line({ ...line.head, ...change }`,
-    to: `this.#line({ ...line.head, ...change, id: messageId(now) }`
+    from: `return this.#line(line.head, change, line.payload)`,
+    to: `return this.#line({ ...line.head, id: messageId(now) }, change, line.payload)`
   },
   {
     name: "a job that is too large stays with its connection",

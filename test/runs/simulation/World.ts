@@ -218,9 +218,10 @@ export class World {
     const next = this.#timers.head
     if (next === undefined) return this.violate("nothing will ever happen again, and somebody waits")
     if (next.at > deadline) return this.violate("it has not ended in time")
+    const before = this.now
     this.now = Math.max(this.now, next.at)
     if (this.#manner.stalls > 0 && this.#dice.chance(this.#manner.stalls)) this.now += this.#dice.int(1, 1500)
-    this.#tasksSinceTick = 0
+    if (this.now > before) this.#tasksSinceTick = 0
     for (let timer = this.#timers.head; timer !== undefined && timer.at <= this.now; timer = this.#timers.head) {
       this.#remove(timer)
       const { process, task } = timer

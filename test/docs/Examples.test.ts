@@ -54,7 +54,7 @@ const SHOWS: Record<string, ReadonlyArray<string>> = {
     "/live 200, /ready 503 draining"
   ],
   "node-service.ts": ["202 {\"job\":\"memory/1\"}", "400 ", "413 ", "order 1: tent", "ended in order"],
-  "nextjs-handler.ts": ["202 {\"job\":\"memory/1\"}", "400 ", "413 ", "loaded again: true\n202 {\"job\":\"memory/2\"}"],
+  "nextjs-handler.ts": ["202 {\"job\":\"memory/1\"}", "400 ", "413 ", "loaded again\n202 {\"job\":\"memory/2\"}"],
   "config.ts": ["job 1 is ready in configured"],
   "http-producer.ts": ["202 {\"job\":\"memory/1\"}", "400 "],
   "durable.ts": [

@@ -3,8 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Zlib from "node:zlib"
+import type * as Zlib from "node:zlib"
 import type { Compression } from "./head.ts"
+
+// Few programs compress, and all that use tubes would load it: the command line is started often.
+let loaded: typeof Zlib | undefined
+const zlib = (): typeof Zlib => loaded ??= process.getBuiltinModule("node:zlib")
 
 /** How large a payload may be that is compressed, in bytes: what expands to more is refused, or it could fill the memory. */
 export const MAX_EXPANDED = 64 * 1024 * 1024
@@ -28,22 +32,22 @@ interface Algorithm {
 // Looked up when they are used: a runtime may lack zstd.
 const ALGORITHMS: Readonly<Record<Compression, Algorithm>> = {
   gzip: {
-    compress: (bytes) => Zlib.gzipSync(bytes),
-    compressLater: (bytes, callback) => Zlib.gzip(bytes, callback),
-    expand: (bytes, limit) => Zlib.gunzipSync(bytes, limit),
-    expandLater: (bytes, limit, callback) => Zlib.gunzip(bytes, limit, callback)
+    compress: (bytes) => zlib().gzipSync(bytes),
+    compressLater: (bytes, callback) => zlib().gzip(bytes, callback),
+    expand: (bytes, limit) => zlib().gunzipSync(bytes, limit),
+    expandLater: (bytes, limit, callback) => zlib().gunzip(bytes, limit, callback)
   },
   zstd: {
-    compress: (bytes) => Zlib.zstdCompressSync(bytes),
-    compressLater: (bytes, callback) => Zlib.zstdCompress(bytes, callback),
-    expand: (bytes, limit) => Zlib.zstdDecompressSync(bytes, limit),
-    expandLater: (bytes, limit, callback) => Zlib.zstdDecompress(bytes, limit, callback)
+    compress: (bytes) => zlib().zstdCompressSync(bytes),
+    compressLater: (bytes, callback) => zlib().zstdCompress(bytes, callback),
+    expand: (bytes, limit) => zlib().zstdDecompressSync(bytes, limit),
+    expandLater: (bytes, limit, callback) => zlib().zstdDecompress(bytes, limit, callback)
   }
 }
 
 /** Whether this runtime has the algorithm. */
 export const isSupported = (compression: Compression): boolean =>
-  compression === "gzip" || typeof Zlib.zstdCompress === "function"
+  compression === "gzip" || typeof zlib().zstdCompress === "function"
 
 const now = (run: () => Uint8Array): Effect.Effect<Uint8Array, unknown> => {
   try {

@@ -1,9 +1,8 @@
 /**
  * The ids of envelopes: UUIDs of version 7 (RFC 9562), which begin with the time and so sort by it, to the millisecond. Those of Effect's
- * `SecureRandom` take longer than all of an envelope may.
+ * `SecureRandom` take longer than all of an envelope may. The random part comes from the global `crypto`, which is loaded when
+ * it is first used.
  */
-import { randomUUID } from "node:crypto"
-
 let lastMillis = -1
 let lastPrefix = ""
 
@@ -17,4 +16,4 @@ const prefixOf = (millis: number): string => {
 }
 
 /** A new id, of a message that is put at this time. All that is random of a version 4 is random here. */
-export const messageId = (millis: number): string => prefixOf(millis) + randomUUID().slice(15)
+export const messageId = (millis: number): string => prefixOf(millis) + crypto.randomUUID().slice(15)

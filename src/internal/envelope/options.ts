@@ -6,7 +6,7 @@ import type { EnvelopeOptions } from "../../Envelope.ts"
 import * as Errors from "../../Errors.ts"
 import * as Validate from "../protocol/validate.ts"
 import { isSupported } from "./compression.ts"
-import type { Compression } from "./head.ts"
+import type { Compression, ContentType } from "./head.ts"
 
 /** How a tube wraps its payloads. */
 export interface Settings {
@@ -24,6 +24,13 @@ export interface Settings {
   readonly upcast: ReadonlyMap<number, (old: unknown) => unknown>
   /** The id of a value, of puts that give none. */
   readonly idOf: ((value: never) => string) | undefined
+}
+
+/** What a tube does with envelopes: nothing, without settings. */
+export interface Wrapping {
+  readonly tube: string
+  readonly contentType: ContentType
+  readonly settings: Settings | undefined
 }
 
 const OPERATION = "Tube.make"

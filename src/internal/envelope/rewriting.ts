@@ -2,10 +2,10 @@
  * Jobs that a worker puts once more, with another head and the same payload.
  */
 import { changeEvent, openEvent, sealEvent } from "./cloudEvents.ts"
-import type { ContentType, Head } from "./head.ts"
+import type { Head } from "./head.ts"
 import { openLine, sealLine } from "./line.ts"
 import { messageId } from "./messageId.ts"
-import type { Settings } from "./options.ts"
+import type { Wrapping } from "./options.ts"
 
 /** What changes in the head. */
 export type Change = Partial<Pick<Head, "due" | "deadLetter">>
@@ -19,14 +19,10 @@ const changed = (head: Head, change: Change): Head =>
 
 /** What changes the heads of the jobs of a tube. */
 export class Rewriter {
-  readonly #tube: string
-  readonly #contentType: ContentType
-  readonly #settings: Settings | undefined
+  readonly #wrapping: Wrapping
 
-  constructor(tube: string, contentType: ContentType, settings: Settings | undefined) {
-    this.#tube = tube
-    this.#contentType = contentType
-    this.#settings = settings
+  constructor(wrapping: Wrapping) {
+    this.#wrapping = wrapping
   }
 
   /**
@@ -34,18 +30,18 @@ export class Rewriter {
    * writes envelopes. Where that cannot be, the body stays as it is.
    */
   rewrite(body: Uint8Array, change: Change, now: number): Uint8Array {
-    const settings = this.#settings
+    const settings = this.#wrapping.settings
     if (settings === undefined) return body
     const line = openLine(body)
     if (typeof line === "string") return body
     if (line.head !== undefined) return this.#line(line.head, change, line.payload) ?? body
-    const event = openEvent(body, this.#tube, this.#contentType)
+    const event = openEvent(body, this.#wrapping.tube, this.#wrapping.contentType)
     if (typeof event === "string") return body
     if (event.head !== undefined) return Buffer.from(changeEvent(body, change))
     if (settings.writes === "bare" || change.deadLetter === undefined) return body
-    const head: Head = { id: messageId(now), contentType: this.#contentType }
+    const head: Head = { id: messageId(now), contentType: this.#wrapping.contentType }
     return settings.writes === "cloudevents"
-      ? Buffer.from(sealEvent({ ...head, ...change }, body, this.#tube))
+      ? Buffer.from(sealEvent({ ...head, ...change }, body, this.#wrapping.tube))
       : this.#line(head, change, body) ?? body
   }
 

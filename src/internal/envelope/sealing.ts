@@ -10,11 +10,11 @@ import { describeCause } from "../protocol/describe.ts"
 import * as Validate from "../protocol/validate.ts"
 import { sealEvent } from "./cloudEvents.ts"
 import { compress, MAX_EXPANDED } from "./compression.ts"
-import type { ContentType, Head } from "./head.ts"
+import type { Head } from "./head.ts"
 import { beginsAsEnvelope, isBody, sealLine } from "./line.ts"
 import { messageId } from "./messageId.ts"
 import type { Moment } from "./moment.ts"
-import type { Settings } from "./options.ts"
+import type { Settings, Wrapping } from "./options.ts"
 import { toTraceContext } from "./traceContext.ts"
 
 /** What a put says about its envelope. */
@@ -95,14 +95,10 @@ export type Sealed = Body | Errors.InvalidArgument | Effect.Effect<Body, Errors.
 
 /** What makes the bodies of a tube. */
 export class Sealer<A> {
-  readonly #tube: string
-  readonly #contentType: ContentType
-  readonly #settings: Settings | undefined
+  readonly #wrapping: Wrapping
 
-  constructor(tube: string, contentType: ContentType, settings: Settings | undefined) {
-    this.#tube = tube
-    this.#contentType = contentType
-    this.#settings = settings
+  constructor(wrapping: Wrapping) {
+    this.#wrapping = wrapping
   }
 
   /** The body of a job that is put at this moment. */
@@ -112,7 +108,7 @@ export class Sealer<A> {
     terms: Terms,
     moment: Moment | undefined
   ): Sealed {
-    const settings = this.#settings
+    const settings = this.#wrapping.settings
     // What is no body is refused by the client.
     if (!isBody(payload)) return payload
     if (settings === undefined || settings.writes === "bare" || moment === undefined) return this.#bare(payload, value)
@@ -150,7 +146,7 @@ export class Sealer<A> {
       exp: expiresInMillis === undefined ? undefined : now + expiresInMillis,
       traceparent,
       tracestate,
-      contentType: this.#contentType,
+      contentType: this.#wrapping.contentType,
       version: version === 1 ? undefined : version,
       maxAttempts,
       replyTo,
@@ -162,7 +158,7 @@ export class Sealer<A> {
   #idOf(idOf: Settings["idOf"], value: A, now: number): string | Errors.InvalidArgument {
     if (idOf === undefined) return messageId(now)
     const wrong = (detail: string) =>
-      refuse("value", value, `one of which the id of tube ${this.#tube} can be told (${detail})`)
+      refuse("value", value, `one of which the id of tube ${this.#wrapping.tube} can be told (${detail})`)
     try {
       const id: unknown = idOf(value as never)
       return typeof id === "string" && id !== "" ? id : wrong(`it gave ${describeCause(id)}`)
@@ -191,7 +187,7 @@ export class Sealer<A> {
   }
 
   #enclose(head: Head, payload: Body): Body | Errors.InvalidArgument {
-    if (this.#settings?.writes === "cloudevents") return sealEvent(head, payload, this.#tube)
+    if (this.#wrapping.settings?.writes === "cloudevents") return sealEvent(head, payload, this.#wrapping.tube)
     const sealed = sealLine(head, payload)
     return typeof sealed === "string"
       ? refuse("options", { id: head.id, correlationId: head.correlationId }, sealed)

@@ -2,8 +2,6 @@
  * Spans as W3C Trace Context, which travels in the head of an envelope.
  */
 import * as Context from "effect/Context"
-import * as Headers from "effect/http/Headers"
-import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { Head } from "./head.ts"
@@ -41,10 +39,19 @@ export const toTraceContext = (span: Tracer.AnySpan | undefined): TraceContext =
   return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
-/** The span in which a job was put, if its envelope says so in a form that can be read. */
+// The ids are hexadecimal and not zero. Later versions than 00 may say more behind the flags; ff is none.
+const TRACEPARENT =
+  /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+
+/**
+ * The span in which a job was put, if its envelope says so in a form that can be read. Not by Effect's `HttpTraceContext`: it reads
+ * headers, which takes as long as all else that a span costs.
+ */
 export const fromTraceContext = ({ traceparent, tracestate }: TraceContext): Tracer.ExternalSpan | undefined => {
-  if (traceparent === undefined) return undefined
-  const span = Option.getOrUndefined(HttpTraceContext.w3c(Headers.fromRecordUnsafe({ traceparent })))
-  if (span === undefined || tracestate === undefined) return span
-  return Tracer.externalSpan({ ...span, annotations: Context.make(TraceState, tracestate) })
+  const [, traceId, spanId, flags] = (traceparent === undefined ? null : TRACEPARENT.exec(traceparent)) ?? []
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
+  const sampled = (Number.parseInt(flags, 16) & 1) === 1
+  return tracestate === undefined
+    ? Tracer.externalSpan({ traceId, spanId, sampled })
+    : Tracer.externalSpan({ traceId, spanId, sampled, annotations: Context.make(TraceState, tracestate) })
 }

@@ -29,9 +29,10 @@ export class Bodies<in out A, out RD, out RE> {
   constructor(tube: string, codec: Codec<A, RD, RE>, envelope: Settings | undefined) {
     this.#tube = tube
     this.#codec = codec
-    this.#sealer = new Sealer(tube, codec.name, envelope)
-    this.#opener = new Opener(tube, codec.name, envelope)
-    this.#rewriter = new Rewriter(tube, codec.name, envelope)
+    const wrapping = { tube, contentType: codec.name, settings: envelope }
+    this.#sealer = new Sealer(wrapping)
+    this.#opener = new Opener(wrapping)
+    this.#rewriter = new Rewriter(wrapping)
     this.envelope = envelope
   }
 

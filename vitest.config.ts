@@ -1,22 +1,48 @@
-import { availableParallelism, tmpdir } from "node:os"
-import { join } from "node:path"
 import { defineConfig } from "vitest/config"
+import base from "./vitest.base.ts"
 
-// Each test file has a process of its own, and many start others: they need not all compile the same modules.
-process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "effect-beanstalkd-compiled")
+const { test = {}, ...others } = base
+const { globalSetup = [], include = [], maxWorkers = 1, ...each } = test
+
+/** Files that leave nothing behind in their process, so that many have one together, and `effect` is loaded once for all. */
+const TOGETHER = [
+  "binlog",
+  "client",
+  "connection",
+  "consumer",
+  "envelope",
+  "fleet",
+  "pool",
+  "protocol",
+  "server",
+  "telemetry",
+  "tube",
+  "worker"
+].map((folder) => `test/${folder}/*.test.ts`)
+
+/** Files of these folders that replace functions or modules, or look at all that their process has. */
+const APART = [
+  "test/binlog/Faults.test.ts",
+  "test/connection/Bounds.test.ts",
+  "test/connection/Hostile.test.ts",
+  "test/connection/Options.test.ts",
+  "test/worker/Health.test.ts",
+  "test/worker/Shutdown.test.ts"
+]
+
+const NEVER = "**/node_modules/**"
+
+const project = (name: string, files: object) => ({ ...others, test: { ...each, name, ...files } })
 
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^effect-beanstalkd$/, replacement: `${import.meta.dirname}/src/index.ts` },
-      { find: /^effect-beanstalkd\/(.*)$/, replacement: `${import.meta.dirname}/src/$1.ts` }
-    ]
-  },
+  ...others,
   test: {
-    include: ["test/**/*.test.ts", "examples/*.test.ts"],
-    globalSetup: ["test/support/announce.ts", "test/support/build.ts"],
-    // Most tests start processes and wait for them: with as many workers as cores, the cores are idle half of the time.
-    maxWorkers: Math.ceil(availableParallelism() * 1.5),
-    testTimeout: 30_000
+    globalSetup,
+    maxWorkers,
+    projects: [
+      project("others", { include, exclude: [NEVER, ...TOGETHER] }),
+      project("apart", { include: APART }),
+      project("together", { include: TOGETHER, exclude: [NEVER, ...APART], isolate: false })
+    ]
   }
 })

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { defineConfig, mergeConfig } from "vitest/config"
-import base from "./vitest.config.ts"
+import base from "./vitest.base.ts"
 
 /** The suites of tubes, workers and streams that run on a server in memory: here their client has three. */
 const suites = ["tube", "worker", "consumer"].flatMap((folder) =>

@@ -1,6 +1,6 @@
 import { defineConfig, mergeConfig } from "vitest/config"
 import { isBun } from "./test/support/Runtime.ts"
-import base from "./vitest.config.ts"
+import base from "./vitest.base.ts"
 
 // On Bun no process of a pool of processes ever starts.
 export default mergeConfig(
